@@ -1,0 +1,23 @@
+"""The errors a person meets: each says what was expected, what was found and what to do; the class gives the exit code."""
+
+
+class DiptychError(Exception):
+    """Root of every error that a stage raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line returns: 2 for wrong input or usage, 1 for a failed run.
+    """
+
+    exit_code = 1
+
+
+class InputError(DiptychError, ValueError):
+    """The input or the parameters are wrong: nothing was computed, and the person can mend it."""
+
+    exit_code = 2
+
+
+class RunError(DiptychError, RuntimeError):
+    """The input was right and the run failed all the same."""
