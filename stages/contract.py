@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, Protocol, get_args
 
 Task = Literal["multilabel", "multiclass", "regression"]
@@ -21,13 +21,8 @@ class Tracker(Protocol):
 class Progress(Protocol):
     """Opens progress bars; `pipeline.console` draws them, tests pass `SilentProgress`."""
 
-    def track(self, description: str, total: int | None) -> _TrackerContext:
+    def track(self, description: str, total: int | None) -> AbstractContextManager[Tracker]:
         """Open a bar over `total` items (None when the number is not known)."""
-
-
-class _TrackerContext(Protocol):
-    def __enter__(self) -> Tracker: ...
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class SilentProgress:
