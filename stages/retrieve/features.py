@@ -1,0 +1,103 @@
+"""Lays the matrices of one retrieval system side by side, scaled one by one: between `store` and `neighbours`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.errors import InputError
+from stages.retrieve.params import Scale
+from store import Matrix
+
+Ints = NDArray[np.int64]
+_STEP = 4096
+
+
+@dataclass(frozen=True)
+class Block:
+    """One matrix and what is done to each of its rows."""
+
+    matrix: Matrix
+    scale: Scale
+    shift: NDArray[np.float64]  # [D]; zeros unless "standard"
+    spread: NDArray[np.float64]  # [D]; ones unless "standard"
+
+    def rows(self, indices: Ints) -> NDArray[np.float64]:
+        """Read and scale some rows, float64 [n, D].
+
+        Raises
+        ------
+        InputError
+            When a value is NaN or infinite; it names the first such item.
+        """
+        vectors = np.asarray(self.matrix.rows(indices), dtype=np.float64)
+        bad = ~np.isfinite(vectors).all(axis=1)
+        if bad.any():
+            item = self.matrix.ids[int(indices[np.argmax(bad)])]
+            raise InputError(f"expected finite features, found NaN or infinity for item {item!r}; embed it again")
+        if self.scale == "l2":
+            length = np.linalg.norm(vectors, axis=1, keepdims=True)
+            # A zero vector (a missing image) has no direction: it stays where it is.
+            return np.asarray(vectors / np.where(length > 0, length, 1.0))
+        return (vectors - self.shift) / self.spread
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Chosen items as rows [n, sum of D] that `neighbours` reads in slices; nothing is read before it asks."""
+
+    blocks: tuple[Block, ...]
+    items: Ints
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        wanted = self.items[rows]
+        return np.concatenate([block.rows(wanted) for block in self.blocks], axis=1)
+
+    def only(self, items: Ints) -> FeatureRows:
+        """Choose other items of the same matrices."""
+        return replace(self, items=items)
+
+
+def scaled_blocks(matrices: Sequence[Matrix], scale: Scale, fit_rows: Ints) -> tuple[Block, ...]:
+    """Prepare the scaling of every matrix.
+
+    Parameters
+    ----------
+    matrices : sequence of Matrix
+        All over the same items.
+    scale : {"none", "standard", "l2"}
+        See `RetrieveParams`.
+    fit_rows : int64 [n]
+        The rows from which "standard" takes mean and deviation; rows that miss a matrix do not count for it.
+
+    Raises
+    ------
+    InputError
+        When "standard" has no row to learn from.
+    """
+    return tuple(_block(matrix, scale, fit_rows) for matrix in matrices)
+
+
+def _block(matrix: Matrix, scale: Scale, fit_rows: Ints) -> Block:
+    plain = Block(matrix, scale, np.zeros(matrix.dim), np.ones(matrix.dim))
+    if scale != "standard":
+        return plain
+    rows = fit_rows[np.asarray(matrix.usable)[fit_rows]]
+    if not len(rows):
+        raise InputError("expected train rows to learn the scale from, found none; choose scale: l2 or none")
+    total, count = np.zeros(matrix.dim), len(rows)
+    for start in range(0, count, _STEP):
+        total += plain.rows(rows[start : start + _STEP]).sum(axis=0)
+    mean, squares = total / count, np.zeros(matrix.dim)
+    for start in range(0, count, _STEP):
+        squares += ((plain.rows(rows[start : start + _STEP]) - mean) ** 2).sum(axis=0)
+    deviation = np.sqrt(squares / count)
+    # A column that never changes says nothing; dividing by its zero would make it say everything.
+    return replace(plain, shift=mean, spread=np.where(deviation > 0, deviation, 1.0))

@@ -1,0 +1,71 @@
+"""The retrieval metrics of one ranking: pure functions on arrays, called by `run` with what `ranking` found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.errors import InputError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the metrics need to know of each query.
+
+    Attributes
+    ----------
+    hits : bool [Q, longest k]
+        Whether the item at each place of the ranking is relevant.
+    relevant : int64 [Q]
+        How many relevant items the gallery holds; 0 makes the query unanswerable.
+    first : int64 [Q]
+        The place of the first relevant item in the full ranking, from 1; 0 when unanswerable.
+    candidates : int64 [Q]
+        How many items the query could have found.
+    """
+
+    hits: NDArray[np.bool_]
+    relevant: NDArray[np.int64]
+    first: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+
+
+def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | int]:
+    """Score a ranking.
+
+    Returns
+    -------
+    dict
+        ``n_queries``, ``n_unanswerable``; for each K ``top_K`` (share of queries with a relevant item among the first
+        K), ``top_K_all`` (the same, unanswerable queries counting as misses), ``precision_K``, ``recall_K``; ``mrr``
+        over the full ranking; ``random_top_1``, what a blind choice would reach. Means leave unanswerable queries out.
+
+    Raises
+    ------
+    InputError
+        When no query has a relevant gallery item.
+
+    Source: systems.md 6.1 and 6.3.
+    """
+    answerable = outcome.relevant > 0
+    total, answered = len(answerable), int(answerable.sum())
+    if answered == 0:
+        raise InputError(
+            f"expected queries with a relevant gallery item, found none among {total}; "
+            "choose relevance: any_label, another gallery or a split in which the labels meet"
+        )
+    hits, relevant = outcome.hits[answerable], outcome.relevant[answerable]
+    values: dict[str, float | int] = {"n_queries": total, "n_unanswerable": total - answered}
+    for k in sorted(ks):
+        found = hits[:, :k].sum(axis=1)
+        reached = int((found > 0).sum())
+        values[f"top_{k}"] = reached / answered
+        values[f"top_{k}_all"] = reached / total
+        values[f"precision_{k}"] = float((found / k).mean())
+        values[f"recall_{k}"] = float((found / relevant).mean())
+    values["mrr"] = float((1.0 / outcome.first[answerable]).mean())
+    values["random_top_1"] = float((relevant / outcome.candidates[answerable]).mean())
+    return values

@@ -1,0 +1,122 @@
+"""Runs the search query chunk by query chunk and keeps what `metrics` and the ranked file need; called by `run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stages.contract import Progress
+from stages.retrieve.features import FeatureRows
+from stages.retrieve.metrics import Outcome
+from stages.retrieve.neighbours import Neighbours, nearest, ranks_of
+from stages.retrieve.relevance import Relevance
+from stages.retrieve.roles import Roles
+
+Ints = NDArray[np.int64]
+_QUERIES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The ranking of all queries.
+
+    Attributes
+    ----------
+    queries, found : int64 [Q], int64 [Q, k]
+        Row numbers of the manifest.
+    distances : float64 [Q, k]
+        Never decreasing along a row.
+    hits : bool [Q, k]
+        Whether the found item is relevant.
+    relevant, first : int64 [Q]
+        How many relevant items the gallery holds, and the place of the first in the full ranking (0: none).
+    candidates : int64 [Q]
+        How many gallery items the query could find.
+    """
+
+    queries: Ints
+    found: Ints
+    distances: NDArray[np.float64]
+    hits: NDArray[np.bool_]
+    relevant: Ints
+    first: Ints
+    candidates: Ints
+
+    def outcome(self) -> Outcome:
+        """Keep only what the metrics look at."""
+        return Outcome(self.hits, self.relevant, self.first, self.candidates)
+
+    def table(self, ids: Sequence[str]) -> pa.Table:
+        """Lay out one row per found item: query, rank (from 1), id, distance, relevant."""
+        names, (count, k) = np.asarray(ids, dtype=object), self.found.shape
+        return pa.table(
+            {
+                "query": pa.array(np.repeat(names[self.queries], k), pa.string()),
+                "rank": pa.array(np.tile(np.arange(1, k + 1), count), pa.int32()),
+                "id": pa.array(names[self.found.ravel()], pa.string()),
+                "distance": pa.array(self.distances.ravel(), pa.float64()),
+                "relevant": pa.array(self.hits.ravel(), pa.bool_()),
+            }
+        )
+
+
+def rank(features: FeatureRows, roles: Roles, relevance: Relevance, k: int, progress: Progress) -> Ranking:
+    """Rank the gallery for every query.
+
+    Parameters
+    ----------
+    features : FeatureRows
+        Any rows of the matrices; the rows of `roles` are read.
+    roles : Roles
+        Who asks and who may be found; k is already known to fit.
+    relevance : Relevance
+        Judges the found items.
+    k : int
+        How many to keep.
+    progress : Progress
+        Counts queries.
+    """
+    chunks = []
+    with progress.track("retrieve", len(roles.queries)) as tracker:
+        for start in range(0, len(roles.queries), _QUERIES_AT_ONCE):
+            queries = roles.queries[start : start + _QUERIES_AT_ONCE]
+            chunks.append(_rank_some(features, queries, roles.gallery, relevance, k))
+            tracker.advance(len(queries))
+    fields = Ranking.__dataclass_fields__
+    return Ranking(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in fields))
+
+
+def _rank_some(features: FeatureRows, queries: Ints, gallery: Ints, relevance: Relevance, k: int) -> Ranking:
+    """Rank the gallery for one chunk of queries."""
+    offered = features.only(gallery)
+
+    def others(rows: slice, columns: slice) -> NDArray[np.bool_]:
+        return np.asarray(queries[rows, None] != gallery[None, columns])
+
+    near = nearest(features.only(queries), offered, k, others)
+    found = gallery[near.indices]
+    hits = np.array([relevance.between(queries[i : i + 1], found[i])[0] for i in range(len(queries))])
+    relevant = relevance.counts(queries, gallery)
+    first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+    deep = np.flatnonzero((first == 0) & (relevant > 0))
+    first[deep] = _deep_places(features, queries[deep], gallery, relevance)
+    candidates = len(gallery) - np.isin(queries, gallery).astype(np.int64)
+    return Ranking(queries, found, near.distances, hits, relevant, first, candidates)
+
+
+def _deep_places(features: FeatureRows, queries: Ints, gallery: Ints, relevance: Relevance) -> Ints:
+    """Tell the place of the first relevant item for queries whose k nearest hold none: the rank that MRR needs."""
+    asked, offered = features.only(queries), features.only(gallery)
+
+    def relevant(rows: slice, columns: slice) -> NDArray[np.bool_]:
+        return relevance.between(queries[rows], gallery[columns])
+
+    def others(rows: slice, columns: slice) -> NDArray[np.bool_]:
+        return np.asarray(queries[rows, None] != gallery[None, columns])
+
+    target: Neighbours = nearest(asked, offered, 1, relevant)
+    return ranks_of(target, asked, offered, others)
