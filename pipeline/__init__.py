@@ -1,0 +1,1 @@
+"""How a run is asked for: command line, parameters, paths, settings."""

@@ -1,4 +1,4 @@
-"""The errors a person meets: each says what was expected, what was found and what to do; the class gives the exit code."""
+"""The errors a person meets: each says what was expected, what was found, what to do; its class is the exit code."""
 
 
 class DiptychError(Exception):
@@ -21,3 +21,7 @@ class InputError(DiptychError, ValueError):
 
 class RunError(DiptychError, RuntimeError):
     """The input was right and the run failed all the same."""
+
+
+class ItemError(DiptychError, ValueError):
+    """One item cannot be used: it is counted with its reason and the run goes on."""

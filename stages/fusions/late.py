@@ -1,0 +1,127 @@
+"""The `late` fusion: one head per modality, then a weighted mean of their scores; systems.md 4.6."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract import Task
+from stages.fusions.blocks import split_blocks
+from stages.heads.model import Array, Epoch, Model, Rows, Scores
+
+_GRID = 20  # weights are tried in steps of 1 / 20
+_EPSILON = 1e-7
+_FILE = "weights.json"
+
+
+def combine(scores: NDArray[np.float32], weights: NDArray[np.float64], present: NDArray[np.float32]) -> Scores:
+    """Return the weighted mean of the modalities' scores.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, [M, n, K]
+        One set of scores per modality.
+    weights : ndarray of float64, [M]
+        Non-negative, not all zero.
+    present : ndarray of float32, [n, M]
+        Weights are shared out again over the modalities that a row has. A row whose present modalities weigh nothing
+        takes their plain mean, and a row without any modality the weighted mean of all.
+    """
+    shares = weights[None, :] * present
+    shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, present)
+    shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, weights[None, :])
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    combined: Scores = np.einsum("nm,mnk->nk", shares, scores).astype(np.float32)
+    return combined
+
+
+class LateModel:
+    """Fits one model per modality on the rows that have it, and weights them on the dev rows.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Widths D_m of the blocks.
+    build : callable
+        Makes the head of one modality from its width.
+    task : Task
+        Decides the loss that the weights minimise.
+    weights : {"dev", "uniform"}
+        Tuned on a grid of steps of 0.05 by dev loss, or equal.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], build: Callable[[int], Model], task: Task, weights: Literal["dev", "uniform"]
+    ) -> None:
+        self.widths, self.task, self.weights = tuple(widths), task, weights
+        self.heads = [build(width) for width in widths]
+        self.history: list[Epoch] = []
+
+    def fit(self, train: Rows, dev: Rows) -> Self:
+        """Fit every modality's head, then the weights."""
+        for number, head in enumerate(self.heads):
+            head.fit(self._only(train, number), self._only(dev, number))
+        self.history = [epoch for head in self.heads for epoch in head.history]
+        self.weights_ = np.full(len(self.heads), 1.0 / len(self.heads))
+        if self.weights == "dev" and len(dev):
+            scores, present = self._parts(dev.x)
+            candidates = list(simplex(len(self.heads), _GRID))
+            losses = [_loss(combine(scores, each, present), dev, self.task) for each in candidates]
+            self.weights_ = candidates[int(np.argmin(losses))]
+        return self
+
+    def _only(self, rows: Rows, number: int) -> Rows:
+        blocks, present = split_blocks(rows.x, self.widths)
+        known = present[:, number] > 0
+        return Rows(np.ascontiguousarray(blocks[number][known]), rows.y[known])
+
+    def _parts(self, x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        blocks, present = split_blocks(x, self.widths)
+        return np.stack([head.scores(block) for head, block in zip(self.heads, blocks, strict=True)]), present
+
+    def scores(self, x: Array) -> Scores:
+        """Return the combined scores [n, K]."""
+        scores, present = self._parts(x)
+        return combine(scores, self.weights_, present)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights and one folder per modality."""
+        (folder / _FILE).write_text(json.dumps(self.weights_.tolist()) + "\n", "utf-8")
+        for number, head in enumerate(self.heads):
+            inner = folder / f"modality-{number}"
+            inner.mkdir()
+            head.save(inner)
+
+    def restore(self, folder: Path) -> Self:
+        """Read back what `save` wrote."""
+        self.weights_ = np.array(json.loads((folder / _FILE).read_text("utf-8")))
+        for number, head in enumerate(self.heads):
+            head.restore(folder / f"modality-{number}")
+        return self
+
+
+def simplex(size: int, steps: int) -> Iterator[NDArray[np.float64]]:
+    """Yield every weight vector [size] of multiples of 1 / steps that sums to 1."""
+    if size == 1:
+        yield np.ones(1)
+        return
+    for first in range(steps, -1, -1):
+        if first == steps:
+            yield np.array([1.0] + [0.0] * (size - 1))
+            continue
+        for rest in simplex(size - 1, steps - first):
+            yield np.concatenate([[first / steps], rest * (1 - first / steps)])
+
+
+def _loss(scores: Scores, rows: Rows, task: Task) -> float:
+    if task == "regression":
+        return float(np.mean((scores - rows.y) ** 2))
+    clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)
+    if task == "multiclass":
+        return float(-np.log(clipped[np.arange(len(rows)), rows.y]).mean())
+    return float(-(rows.y * np.log(clipped) + (1 - rows.y) * np.log(1 - clipped)).mean())

@@ -1,0 +1,146 @@
+"""scikit-learn's heads (`forest`, `svm`, `knn`, `dummy`) behind the one `Model` surface; saved with skops."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import skops.io
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+
+from stages.errors import InputError
+from stages.heads.model import Array, Epoch, Problem, Rows, Scores
+from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
+
+_FILE = "head.skops"
+_LOG = logging.getLogger("diptych.heads")
+
+
+def forest(options: ForestOptions, problem: Problem) -> BaseEstimator:
+    """Return a random forest; systems.md 5."""
+    settings = {"n_estimators": options.trees, "max_depth": options.max_depth, "random_state": problem.seed}
+    if problem.task == "regression":
+        return RandomForestRegressor(**settings)
+    return RandomForestClassifier(**settings, class_weight=options.class_weight, n_jobs=-1)
+
+
+def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
+    """Return an RBF machine on standardised features, one against the rest for several labels; systems.md 5."""
+    if problem.task == "regression":
+        return make_pipeline(StandardScaler(), SVR(C=options.c, gamma=options.gamma))
+    machine = SVC(C=options.c, gamma=options.gamma, class_weight=options.class_weight)
+    rest = OneVsRestClassifier(machine) if problem.task == "multilabel" else machine
+    return make_pipeline(StandardScaler(), rest)
+
+
+def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
+    """Return exact nearest neighbours; systems.md 5."""
+    kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
+    return kind(n_neighbors=options.neighbours)
+
+
+def dummy(options: DummyOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
+    """Return the constant predictor that every other system must beat; systems.md 5."""
+    return DummyRegressor() if problem.task == "regression" else DummyClassifier(strategy="prior")
+
+
+class ClassicalModel:
+    """A scikit-learn estimator as a `Model`.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Unfitted.
+    options : Options
+        Only checked here: k may not exceed the train rows.
+    problem : Problem
+        Classes absent from the train rows keep score 0 (systems.md 6.7).
+    """
+
+    def __init__(self, estimator: BaseEstimator, options: Options, problem: Problem) -> None:
+        self.estimator, self.options, self.problem = estimator, options, problem
+        self.history: list[Epoch] = []
+        self.learned_: NDArray[np.int64] | None = None
+        self.base_: NDArray[np.float32] | None = None
+
+    def fit(self, train: Rows, dev: Rows) -> Self:  # noqa: ARG002 (nothing here watches the dev rows)
+        """Fit on `train`.
+
+        Raises
+        ------
+        InputError
+            When more neighbours are asked for than there are train rows.
+        """
+        if isinstance(self.options, KnnOptions) and self.options.neighbours > len(train):
+            raise InputError(
+                f"head knn: expected at most {len(train)} neighbours (the train rows); "
+                f"found {self.options.neighbours}; lower `neighbours`."
+            )
+        y = train.y.ravel() if self.problem.task == "regression" else train.y.astype(np.int64)
+        if self.problem.task == "multilabel":
+            y = self._keep_learnable(y)
+        elif self.problem.task == "multiclass":
+            self._fall_back_when_constant(y)
+        if self.learned_ is None or len(self.learned_):
+            self.estimator.fit(train.x, y)
+        return self
+
+    def _keep_learnable(self, y: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Drop the labels that all train rows have, or lack: no estimator can fit them, their score is that constant."""
+        self.base_ = y.mean(axis=0).astype(np.float32)
+        self.learned_ = np.flatnonzero((self.base_ > 0) & (self.base_ < 1))
+        kept = y[:, self.learned_]
+        return kept.ravel() if kept.shape[1] == 1 else kept
+
+    def _fall_back_when_constant(self, y: NDArray[np.int64]) -> None:
+        if len(np.unique(y)) == 1:
+            _LOG.warning("the train rows hold a single class: the head predicts it always, as dummy does")
+            self.estimator = DummyClassifier(strategy="prior")
+
+    def scores(self, x: Array) -> Scores:
+        """Return probabilities, or the logistic of the margins (0.5 at the machine's own threshold), [n, K]."""
+        if self.problem.task == "regression":
+            return np.asarray(self.estimator.predict(x), dtype=np.float32).reshape(-1, 1)
+        scores = np.zeros((len(x), self.problem.outputs), dtype=np.float32)
+        if self.learned_ is None:
+            scores[:, self.estimator.classes_] = self._raw(x)
+            return scores
+        scores[:] = self.base_
+        if len(self.learned_) and len(x):
+            scores[:, self.learned_] = self._raw(x)
+        return scores
+
+    def _raw(self, x: Array) -> NDArray[Any]:
+        """Return [n, labels learned], whatever form the estimator gives it in."""
+        labels = self.learned_ is not None
+        if hasattr(self.estimator, "decision_function"):
+            margins = np.asarray(self.estimator.decision_function(x))
+            if margins.ndim == 1:  # a single label, or two classes
+                margins = margins[:, None] if labels else np.stack([-margins, margins], axis=1)
+            logistic: NDArray[Any] = 1.0 / (1.0 + np.exp(-margins))
+            return logistic
+        given = self.estimator.predict_proba(x)
+        if isinstance(given, list):  # one [n, 2] array per label
+            return np.stack([each[:, 1] for each in given], axis=1)
+        return np.asarray(given[:, 1:] if labels else given)
+
+    def save(self, folder: Path) -> None:
+        """Write `head.skops`: the estimator without pickle."""
+        saved = {"estimator": self.estimator, "learned": self.learned_, "base": self.base_}
+        skops.io.dump(saved, folder / _FILE)
+
+    def restore(self, folder: Path) -> Self:
+        """Read back what `save` wrote; types that skops does not trust by itself are refused by it."""
+        saved = skops.io.load(folder / _FILE, trusted=[])
+        self.estimator, self.learned_, self.base_ = saved["estimator"], saved["learned"], saved["base"]
+        return self

@@ -1,0 +1,30 @@
+"""Write small outputs whole or not at all; every stage's JSON, CSV and text files go through here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+
+@contextmanager
+def write_lines(path: Path) -> Iterator[TextIO]:
+    """Open a text file that appears under its name only when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with sorted keys, two spaces and a final line end; NaN is refused with a ValueError."""
+    with write_lines(path) as stream:
+        json.dump(content, stream, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+        stream.write("\n")
