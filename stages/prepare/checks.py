@@ -1,0 +1,60 @@
+"""Tries one item: its picture is read, keyed and decoded, or the item is rejected; `run` does it in a few threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from stages.encoders.decoding import UndecodableImage, decode
+from stages.errors import InputError
+from stages.items import Item, read_regular_file, resolve_below
+from stages.prepare.sources.protocol import Reason, Reject
+from store.key import image_key
+
+
+class Checked(NamedTuple):
+    """An item that every later stage can rely on."""
+
+    item: Item
+    image_key: bytes | None
+    animated: bool
+
+
+def checker(images: Path) -> Callable[[Item | Reject], Checked | Reject]:
+    """Make the check of one row, for pictures below `images`; a row that the source rejected passes through."""
+
+    def check(row: Item | Reject) -> Checked | Reject:
+        if isinstance(row, Reject):
+            return row
+        if row.image is None:
+            return _check_words(row)
+        return _check_picture(row, row.image, images)
+
+    return check
+
+
+def _check_words(item: Item) -> Checked | Reject:
+    if any(text is not None for text in item.texts.values()):
+        return Checked(item, None, animated=False)
+    return _reject(item, "no-content", "neither a picture nor a text")
+
+
+def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
+    try:
+        path = resolve_below(images, image)
+    except InputError as error:
+        return _reject(item, "unsafe-path", str(error))
+    try:
+        encoded = read_regular_file(path)
+        return Checked(item, image_key(encoded), decode(encoded).animated)
+    except FileNotFoundError:
+        return _reject(item, "missing-image", f"no file {image!r} below {images}")
+    except (InputError, UndecodableImage) as error:
+        return _reject(item, "unreadable-image", f"{image!r}: {error}")
+    except OSError as error:
+        return _reject(item, "unreadable-image", f"{image!r}: {error.strerror}")
+
+
+def _reject(item: Item, reason: Reason, detail: str) -> Reject:
+    return Reject(item.id, item.where, reason, detail)

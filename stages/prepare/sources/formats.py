@@ -1,0 +1,185 @@
+"""Reads the rows of a CSV, JSONL or Parquet file as a stream, each with its line; `table` makes items of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.errors import InputError
+from stages.prepare.sources.lines import decoded_lines
+
+Cell = str | list[str] | None
+
+# The csv module knows only one limit for the whole process, by default 128 kB: less than a long description.
+csv.field_size_limit(64 * 1024 * 1024)
+
+
+class TableRow(NamedTuple):
+    """One row: its 1-based line (in Parquet its number), its cells by column, and its fault, if any."""
+
+    line: int
+    cells: Mapping[str, Cell]
+    fault: str = ""
+
+
+class TableFile(Protocol):
+    """A table file of one format."""
+
+    def columns(self) -> tuple[str, ...] | None:
+        """Return the columns that the file declares; None where each row names its own."""
+
+    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
+        """Yield all rows with those of the wanted columns that they have; may be asked for again."""
+
+
+def open_table(path: Path, encoding: str) -> TableFile:
+    """Choose the reader by the ending of the name.
+
+    Raises
+    ------
+    InputError
+        When the ending is none of .csv, .jsonl (each also with .gz) and .parquet.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(".csv"):
+        return CsvFile(path, encoding)
+    if name.endswith((".jsonl", ".ndjson")):
+        return JsonLinesFile(path, encoding)
+    if name.endswith(".parquet") and name == path.name.lower():
+        return ParquetTable(path)
+    raise InputError(f"expected a table ending in {', '.join(ENDINGS)}, found {path}; convert it, or mend prepare.path")
+
+
+ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
+
+
+class CsvFile:
+    """CSV as RFC 4180 has it, with a header."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path = path
+        self._encoding = encoding
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the header."""
+        _, header = next(self._records(), (1, []))
+        twice = [name for name, times in Counter(header).items() if times > 1 and name]
+        if twice:
+            raise InputError(
+                f"{self._path.name}:1: expected columns with distinct names, found {twice[0]!r} twice; rename one"
+            )
+        return tuple(header)
+
+    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
+        """Yield the records after the header; empty lines are no records."""
+        records = self._records()
+        _, header = next(records, (1, []))
+        places = [(position, name) for position, name in enumerate(header) if name in wanted]
+        for line, record in records:
+            if len(record) != len(header):
+                yield TableRow(
+                    line, {}, f"expected {len(header)} cells, found {len(record)}; quote cells that hold commas"
+                )
+            else:
+                yield TableRow(line, {name: record[position] for position, name in places})
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        reader = csv.reader(decoded_lines(self._path, self._encoding), strict=True)
+        line = 1
+        try:
+            for record in reader:
+                if record:
+                    yield line, record
+                line = reader.line_num + 1  # a quoted cell may span lines: a record stands where it begins
+        except csv.Error as error:
+            raise InputError(
+                f"{self._path.name}:{line}: expected CSV with doubled quotes inside quoted cells, found this: {error}; "
+                "mend the quotes of the row"
+            ) from error
+
+
+class JsonLinesFile:
+    """One JSON object per line; numbers keep the exact digits of the file, so that the ids 1 and 01 differ."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path = path
+        self._encoding = encoding
+
+    def columns(self) -> None:
+        """Return None: each row names its own columns."""
+        return
+
+    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
+        """Yield the objects; empty lines are no rows."""
+        for line, text in enumerate(decoded_lines(self._path, self._encoding), start=1):
+            if text.strip():
+                yield _json_row(line, text, wanted)
+
+
+def _json_row(line: int, text: str, wanted: frozenset[str]) -> TableRow:
+    try:
+        row = json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda _: None)
+    except (ValueError, RecursionError) as error:
+        return TableRow(line, {}, f"expected a JSON object, found this: {error}; mend the line")
+    if not isinstance(row, dict):
+        return TableRow(line, {}, f"expected a JSON object, found a {type(row).__name__}; mend the line")
+    return _typed_row(line, {name: value for name, value in row.items() if name in wanted})
+
+
+class ParquetTable:
+    """A Parquet file, of which only the wanted columns are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the top-level columns."""
+        with self._open() as file:
+            return tuple(file.schema_arrow.names)
+
+    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
+        """Yield the rows, a batch in memory at a time."""
+        line = 0
+        with self._open() as file:
+            present = [name for name in file.schema_arrow.names if name in wanted]
+            for batch in file.iter_batches(batch_size=4096, columns=present):
+                for row in batch.select(present).to_pylist():
+                    line += 1
+                    yield _typed_row(line, row)
+
+    def _open(self) -> Any:
+        try:
+            return pq.ParquetFile(self._path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(
+                f"expected a Parquet file, found another at {self._path} ({error}); export it again"
+            ) from error
+
+
+def _typed_row(line: int, values: Mapping[str, Any]) -> TableRow:
+    try:
+        return TableRow(line, {name: _cell(name, value) for name, value in values.items()})
+    except TypeError as error:
+        return TableRow(line, {}, str(error))
+
+
+def _cell(name: str, value: Any) -> Cell:
+    """Bring a typed value to the text that a CSV would hold; a list stays a list of texts."""
+    if isinstance(value, list):
+        return [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, (dict, bytes)):
+        kind = "an object" if isinstance(value, dict) else "bytes"
+        raise TypeError(f"expected text, a number or a list in column {name!r}, found {kind}; convert the column")
+    return str(value)

@@ -1,0 +1,70 @@
+"""What a source of items is, for `run` on one side and for the files beside this one on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from stages.items import Item, ManifestInfo
+from stages.prepare.params import PrepareParams
+
+Reason = Literal["missing-image", "unreadable-image", "unsafe-path", "no-content", "bad-target", "bad-text"]
+
+
+class Reject(NamedTuple):
+    """A row that cannot become an item, and why; it is counted and written down, never dropped in silence."""
+
+    id: str
+    where: str
+    reason: Reason
+    detail: str
+
+
+class Source(Protocol):
+    """A data set that has been opened and checked as a whole, ready to yield its rows."""
+
+    @property
+    def info(self) -> ManifestInfo:
+        """What holds for all items."""
+
+    @property
+    def images(self) -> Path:
+        """The folder below which the pictures lie while `prepare` runs."""
+
+    @property
+    def expected(self) -> int:
+        """How many rows `items` will yield."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about choices made without being asked."""
+
+    def items(self) -> Iterator[Item | Reject]:
+        """Yield the rows in order, as a stream."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where `prepare` works and where its outputs will stand.
+
+    Attributes
+    ----------
+    workspace : Path
+        A temporary folder that becomes `final` when the run succeeds.
+    final : Path
+        The folder of the outputs, as given.
+    """
+
+    workspace: Path
+    final: Path
+
+
+class SourceRow(NamedTuple):
+    """One line of the catalogue of sources."""
+
+    name: str
+    description: str
+    path_help: str
+    open: Callable[[PrepareParams, Folders], Source]

@@ -1,0 +1,150 @@
+"""The source `table`: somebody's own CSV, JSONL or Parquet table; `formats` reads it, `table_check` vets it first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from stages.contract import Task
+from stages.errors import InputError
+from stages.items import Item, ManifestInfo, resolve_below
+from stages.prepare.params import PrepareParams, TableParams
+from stages.prepare.sources.formats import ENDINGS, Cell, TableRow, open_table
+from stages.prepare.sources.protocol import Folders, Reject
+from stages.prepare.sources.table_check import PART_NAMES, TableCheck, labels_of, plain, wanted_columns
+
+
+class TableSource:
+    """Reads a table twice: once to find every mistake that must stop the run, once to yield its rows.
+
+    Parameters
+    ----------
+    params : PrepareParams
+        `path` names the table or its folder, `table` its columns.
+    folders : Folders
+        Not used: a table brings its own pictures.
+
+    Raises
+    ------
+    InputError
+        With the mistakes of the first pass, or where there is no table or no folder of pictures.
+    """
+
+    def __init__(self, params: PrepareParams, folders: Folders) -> None:  # noqa: ARG002 (the shape of every source)
+        self._table = params.table or TableParams.model_validate({})
+        path = _find_table(Path(params.path), self._table)
+        self._name = path.name
+        self._limit = params.limit
+        self._wanted = frozenset(wanted_columns(self._table))
+        self._file = open_table(path, self._table.encoding)
+        check = TableCheck(self._table, self._name)
+        check.run(self._file.columns(), self._rows())
+        self.expected = check.count
+        self.images = _images_folder(path, self._table)
+        self.notes = (
+            () if self._table.id else ("the table names no column of ids: the numbers of the rows are the ids",)
+        )
+        self.info = ManifestInfo(
+            source="table",
+            root=str(self.images),
+            task=_task(self._table),
+            classes=check.classes,
+            fields=tuple(self._table.fields),
+            meta=self._table.meta,
+        )
+
+    def items(self) -> Iterator[Item | Reject]:
+        """Yield the rows; those that no item can be made of as rejects."""
+        for number, row in enumerate(self._rows(), start=1):
+            yield self._item(number, row)
+
+    def _rows(self) -> Iterator[TableRow]:
+        return islice(self._file.rows(self._wanted), self._limit)
+
+    def _item(self, number: int, row: TableRow) -> Item | Reject:
+        where = f"{self._name}:{row.line}"
+        identity = (plain(row.cells.get(self._table.id)) if self._table.id else None) or str(number)
+        column = _not_text(row.cells)
+        if column:
+            return Reject(identity, where, "bad-text", f"column {column!r} holds half of a surrogate pair")
+        target = None
+        if self._table.target is not None:
+            try:
+                target = _number(row.cells.get(self._table.target))
+            except ValueError as error:
+                return Reject(identity, where, "bad-target", str(error))
+        part = self._cell(row, self._table.split)
+        return Item(
+            id=identity,
+            image=self._cell(row, self._table.image),
+            texts={name: self._cell(row, column) for name, column in self._table.fields.items()},
+            labels=None if self._table.target is not None else labels_of(self._table, row.cells),
+            target=target,
+            group=self._cell(row, self._table.group) or identity,
+            part=None if part is None else PART_NAMES[part.strip().lower()],
+            meta={name: self._cell(row, name) for name in self._table.meta},
+            where=where,
+        )
+
+    def _cell(self, row: TableRow, column: str | None) -> str | None:
+        """Return the exact text of a cell, None where it is blank or the column is not named."""
+        return None if column is None else plain(row.cells.get(column))
+
+
+def _find_table(path: Path, table: TableParams) -> Path:
+    """Return the file that the parameters mean."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise InputError(f"expected a table or its folder at {path}, found nothing; mend prepare.path")
+    if table.file is not None:
+        file = resolve_below(path, table.file)
+        if not file.is_file():
+            raise InputError(
+                f"expected the table {table.file!r} in {path}, found no such file; mend prepare.table.file"
+            )
+        return path / table.file
+    found = sorted(entry.name for entry in path.iterdir() if entry.name.lower().endswith(ENDINGS) and entry.is_file())
+    if len(found) != 1:
+        raise InputError(
+            f"expected exactly one table in {path}, found {', '.join(found) or 'none'}; name it in prepare.table.file"
+        )
+    return path / found[0]
+
+
+def _images_folder(path: Path, table: TableParams) -> Path:
+    folder = path.parent if table.images is None else Path(table.images)
+    if table.image is not None and not folder.is_dir():
+        raise InputError(f"expected the folder of the pictures at {folder}, found none; mend prepare.table.images")
+    return folder
+
+
+def _task(table: TableParams) -> Task:
+    if table.target is not None:
+        return "regression"
+    return "multiclass" if table.label is not None else "multilabel"
+
+
+def _number(cell: Cell) -> float | None:
+    text = plain(cell)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, found {text!r}") from None
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {text!r}")
+    return value
+
+
+def _not_text(cells: Mapping[str, Cell]) -> str:
+    """Return the first column whose text has no UTF-8 form (JSON can spell half of a surrogate pair), or ""."""
+    for column, cell in cells.items():
+        try:
+            "".join(cell or ()).encode()
+        except UnicodeEncodeError:
+            return column
+    return ""

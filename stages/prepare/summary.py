@@ -1,0 +1,160 @@
+"""Counts what `prepare` kept, missed and rejected, and judges whether that may pass; `run` feeds it row by row."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from stages.errors import InputError
+from stages.items import ManifestInfo
+from stages.prepare.checks import Checked
+from stages.prepare.sources.protocol import Reject
+from stages.records import IMAGE
+from store.key import text_key
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What `prepare` did, as counts.
+
+    Attributes
+    ----------
+    source, task : str
+        The name of the source; what is to be predicted.
+    read, kept : int
+        Rows of the source, and those that became items.
+    rejected : dict of str to int
+        Rows that did not, by reason.
+    missing : dict of str to int
+        Kept items without a picture ("image") or without a text field.
+    duplicated : dict of str to int
+        Kept items whose content in a field repeats an earlier item's.
+    labelled, unlabelled : int
+        Kept items with and without what the task needs.
+    labels : dict of str to int
+        Kept items per class, in the order of the classes, zeros included.
+    animated : int
+        Pictures with more frames than the first, which alone is used.
+    groups : int
+        Distinct groups.
+    notes : tuple of str
+        Choices made without being asked.
+    """
+
+    source: str
+    task: str
+    read: int
+    kept: int
+    rejected: dict[str, int]
+    missing: dict[str, int]
+    duplicated: dict[str, int]
+    labelled: int
+    unlabelled: int
+    labels: dict[str, int]
+    animated: int
+    groups: int
+    notes: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """Write for people and for later stages, the same text for the same counts."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+
+@dataclass
+class Tally:
+    """The running counts of one run.
+
+    Parameters
+    ----------
+    info : ManifestInfo
+        Names the fields and classes that are counted.
+    """
+
+    info: ManifestInfo
+    _kept: int = 0
+    _labelled: int = 0
+    _animated: int = 0
+    _rejected: Counter[str] = field(default_factory=Counter)
+    _missing: Counter[str] = field(default_factory=Counter)
+    _duplicated: Counter[str] = field(default_factory=Counter)
+    _labels: Counter[str] = field(default_factory=Counter)
+    _seen: dict[str, set[bytes]] = field(default_factory=dict)
+    _groups: set[str] = field(default_factory=set)
+    _first: list[Reject] = field(default_factory=list)
+
+    def keep(self, checked: Checked) -> None:
+        """Count an item that goes into the manifest."""
+        item = checked.item
+        self._kept += 1
+        self._animated += checked.animated
+        self._labelled += item.labels is not None or item.target is not None
+        self._labels.update(item.labels or ())
+        self._groups.add(item.group)
+        self._count_content(IMAGE, checked.image_key)
+        for name in self.info.fields:
+            text = item.texts.get(name)
+            self._count_content(name, None if text is None else text_key(text))
+
+    def reject(self, reject: Reject) -> None:
+        """Count a row that does not."""
+        self._rejected[reject.reason] += 1
+        if len(self._first) < _EXAMPLES:
+            self._first.append(reject)
+
+    def summary(self, notes: tuple[str, ...]) -> PrepareSummary:
+        """Return the counts."""
+        fields = (IMAGE, *self.info.fields)
+        return PrepareSummary(
+            source=self.info.source,
+            task=self.info.task,
+            read=self._read,
+            kept=self._kept,
+            rejected=dict(sorted(self._rejected.items())),
+            missing={name: self._missing[name] for name in fields},
+            duplicated={name: self._duplicated[name] for name in fields},
+            labelled=self._labelled,
+            unlabelled=self._kept - self._labelled,
+            labels={name: self._labels[name] for name in self.info.classes},
+            animated=self._animated,
+            groups=len(self._groups),
+            notes=notes,
+        )
+
+    def refuse_too_many_rejects(self, largest_share: float) -> None:
+        """Stop the run where more rows were rejected than the parameters allow, or where none was kept.
+
+        Raises
+        ------
+        InputError
+            With the counts by reason, the first rows and the remedy.
+        """
+        rejected = self._rejected.total()
+        if self._kept and rejected <= largest_share * self._read:
+            return
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(self._rejected.items()))
+        rows = [f"{reject.where} ({reject.id}): {reject.reason}: {reject.detail}" for reject in self._first]
+        allowed = f"at most {largest_share:.1%} rejected rows and one kept"
+        raise InputError(
+            "\n  ".join(
+                [
+                    f"expected {allowed}, found {rejected} of {self._read} rejected ({counts}); mend the rows, "
+                    "or raise prepare.max_reject_share. The first:",
+                    *rows,
+                ]
+            )
+        )
+
+    @property
+    def _read(self) -> int:
+        return self._kept + self._rejected.total()
+
+    def _count_content(self, name: str, key: bytes | None) -> None:
+        if key is None:
+            self._missing[name] += 1
+            return
+        seen = self._seen.setdefault(name, set())
+        self._duplicated[name] += key in seen
+        seen.add(key)
