@@ -1,0 +1,74 @@
+"""Where features live: a shared store of vectors by content and encoder, and the matrices aligned to one data set.
+
+`FeatureStore` holds each vector once, for everybody; `write_matrix` exports the rows of one data set in its order, and
+every later stage reads only that file. Nothing here knows of stages or of the pipeline.
+"""
+
+from store.encoder_log import EncoderLog
+from store.errors import (
+    CorruptMatrix,
+    CorruptSegment,
+    FingerprintMismatch,
+    InvalidKey,
+    InvalidVectors,
+    StoreError,
+    StoreFull,
+    StoreNotWritable,
+    UnsupportedFormat,
+    UnsupportedStore,
+)
+from store.feature_store import FeatureStore
+from store.fingerprint import Fingerprint
+from store.index import Locations, locate
+from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
+from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
+from store.matrix import open_matrix, write_matrix
+from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
+from store.matrix_reader import Matrix
+from store.plain_json import canonical_json
+from store.publish import Durability, atomic_output, probe_writable
+from store.rows import VectorType, row_problems
+from store.segment import Segment, SegmentFormat
+
+__all__ = [
+    "KEY_BYTES",
+    "CorruptMatrix",
+    "CorruptSegment",
+    "Durability",
+    "EncoderLog",
+    "EncoderSummary",
+    "FeatureStore",
+    "Fingerprint",
+    "FingerprintMismatch",
+    "InvalidKey",
+    "InvalidVectors",
+    "Locations",
+    "Matrix",
+    "MatrixBlock",
+    "MatrixHeader",
+    "MatrixInfo",
+    "Problem",
+    "Segment",
+    "SegmentFormat",
+    "StoreError",
+    "StoreFull",
+    "StoreNotWritable",
+    "StoreStats",
+    "UnsupportedFormat",
+    "UnsupportedStore",
+    "VectorType",
+    "atomic_output",
+    "canonical_json",
+    "content_key",
+    "image_key",
+    "key_array",
+    "list_encoders",
+    "locate",
+    "open_matrix",
+    "probe_writable",
+    "row_problems",
+    "stats",
+    "text_key",
+    "verify",
+    "write_matrix",
+]

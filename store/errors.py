@@ -1,0 +1,65 @@
+"""The errors of the store, beside every module here: each says what was expected, what was found and what to do.
+
+::
+
+    StoreError
+    ├── CorruptSegment       (ValueError)       a segment's bytes are not what its name promises
+    ├── CorruptMatrix        (ValueError)       a matrix file is torn, altered or not ours
+    ├── UnsupportedFormat    (ValueError)       written by a newer version
+    ├── FingerprintMismatch  (ValueError)       a folder belongs to another encoder
+    ├── InvalidVectors       (ValueError)       the caller's rows may not be stored
+    ├── InvalidKey           (ValueError)       an item's content has no key
+    ├── UnsupportedStore     (ValueError)       the store's address is of a kind not served yet
+    ├── StoreNotWritable     (PermissionError)  no right to write here
+    └── StoreFull            (OSError)          no room left
+"""
+
+
+class StoreError(Exception):
+    """Root of every error that the store raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What the command line returns: 2 for wrong input or usage, 1 for a failed run.
+    """
+
+    exit_code = 1
+
+
+class CorruptSegment(StoreError, ValueError):  # noqa: N818 (named for what it is, as the specification does)
+    """A segment is truncated, altered, renamed or not of our format; its rows count as missing."""
+
+
+class CorruptMatrix(StoreError, ValueError):  # noqa: N818
+    """A matrix file is incomplete, altered or not of our format."""
+
+
+class UnsupportedFormat(StoreError, ValueError):  # noqa: N818
+    """The file was written by a newer version of Diptych than the one that reads it."""
+
+
+class FingerprintMismatch(StoreError, ValueError):  # noqa: N818
+    """An encoder's folder describes another encoder than the one that opens it."""
+
+
+class InvalidVectors(StoreError, ValueError):  # noqa: N818
+    """Vectors, keys or ids given by the caller may not be stored as they are."""
+
+
+class InvalidKey(StoreError, ValueError):  # noqa: N818
+    """An item's content cannot be keyed (text that has no UTF-8 form, a digest of the wrong size)."""
+
+
+class UnsupportedStore(StoreError, ValueError):  # noqa: N818
+    """The address of the store is of a kind that this version does not serve."""
+
+    exit_code = 2
+
+
+class StoreNotWritable(StoreError, PermissionError):  # noqa: N818
+    """The folder refuses writing: a read-only file system or a missing right."""
+
+
+class StoreFull(StoreError, OSError):  # noqa: N818
+    """The disk or the quota has no room for what was to be written."""

@@ -1,0 +1,225 @@
+"""A matrix as contiguous HDF5 datasets, written past h5py and mapped past it; `matrix_reader` sees one array.
+
+h5py only lays the file out, and seals it at the end: on a full disk it would bring the whole process down, whereas
+plain writes to the places that it reserved fail with an ordinary error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from store.matrix_parts import (
+    BLOCK_ROWS,
+    RESERVED,
+    Content,
+    Ids,
+    MatrixBlock,
+    MatrixHeader,
+    check_version,
+    little_endian,
+)
+from store.plain_json import canonical_json, parse_document
+
+# Metadata of this version carries checksums of its own.
+_LIBRARY_VERSION = ("v108", "v108")
+_ALIGNMENT = 64
+_DIGEST_BYTES = 32
+# As long as what `close` puts in their place.
+_PLACEHOLDERS: dict[str, str | int] = {"digest": "0" * 64, "dtype": "float00", "complete": False}
+_DATASETS = {
+    "vectors",
+    "ids_utf8",
+    "ids_offsets",
+    "present",
+    "ok",
+    "missing_vector",
+    "block_digests",
+    "attributes_json",
+}
+_SCALARS = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "complete")
+
+
+class Hdf5MatrixWriter:
+    """Writes one matrix to `path`, group of rows after group of rows; `close` gives it its attributes."""
+
+    def __init__(self, path: Path, header: MatrixHeader, ids: Ids, caller_attributes: dict[str, Any]) -> None:
+        self._path, self._next = path, 0
+        attributes = np.frombuffer(canonical_json(caller_attributes), dtype=np.uint8)
+        known: dict[str, NDArray[Any]] = {
+            "ids_utf8": ids.utf8,
+            "ids_offsets": ids.offsets,
+            "missing_vector": header.missing_vector.astype(little_endian(header.dtype)),
+            "attributes_json": attributes,
+        }
+        shapes = {name: (values.shape, values.dtype) for name, values in known.items()}
+        rows = len(header.ids)
+        shapes["vectors"] = ((rows, header.dim), little_endian(header.dtype))
+        shapes["present"] = shapes["ok"] = ((rows,), np.dtype(bool))
+        shapes["block_digests"] = ((-(-rows // BLOCK_ROWS), _DIGEST_BYTES), np.dtype(np.uint8))
+        self._offsets = _lay_out(path, shapes, hashlib.sha256(attributes.tobytes()).hexdigest())
+        self._row_bytes = header.dim * little_endian(header.dtype).itemsize
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            self._reserve()
+            for name, values in known.items():
+                self._write_at(name, 0, values)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _reserve(self) -> None:
+        """Claim all blocks now, so that a full disk shows before hours of writing."""
+        try:
+            os.posix_fallocate(self._descriptor, 0, os.fstat(self._descriptor).st_size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+
+    def write(self, group: MatrixBlock) -> None:
+        """Write the next rows."""
+        self._write_at("vectors", self._next * self._row_bytes, group.vectors)
+        self._write_at("present", self._next, group.present)
+        self._write_at("ok", self._next, group.ok)
+        self._next += len(group.present)
+
+    def _write_at(self, name: str, position: int, values: NDArray[Any]) -> None:
+        rest = memoryview(values.tobytes())
+        offset = self._offsets[name] + position
+        while rest:
+            written = os.pwrite(self._descriptor, rest, offset)
+            if written == 0:
+                raise OSError(errno.EIO, "the file system accepted no bytes", str(self._path))
+            rest, offset = rest[written:], offset + written
+
+    def close(self, attributes: dict[str, Any]) -> None:
+        """Write the digests of blocks and, last of all, the attributes."""
+        joined = bytes.fromhex("".join(attributes["block_digests"]))
+        self._write_at("block_digests", 0, np.frombuffer(joined, dtype=np.uint8))
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+        # These attributes have their place already (see `_lay_out`), so this takes no room on the disk.
+        with h5py.File(self._path, "r+", libver=_LIBRARY_VERSION, locking=False) as file:
+            for name in _SCALARS:
+                file.attrs.modify(name, _fixed(attributes[name]))
+
+    def abandon(self) -> None:
+        """Let go of the file after an error; what it holds is worthless."""
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _lay_out(path: Path, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], attributes: str) -> dict[str, int]:
+    """Create the file with room for everything and give where each dataset begins."""
+    offsets = {}
+    with h5py.File(
+        path, "w", libver=_LIBRARY_VERSION, locking=False, alignment_threshold=1, alignment_interval=_ALIGNMENT
+    ) as file:
+        for name in sorted(shapes):
+            shape, dtype = shapes[name]
+            plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            plan.set_layout(h5py.h5d.CONTIGUOUS)
+            plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            plan.set_obj_track_times(False)
+            kind = h5py.h5t.py_create(dtype, logical=True)
+            dataset = h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
+            offsets[name] = dataset.get_offset() or 0  # an empty dataset has no place and needs none
+        for name in _SCALARS:
+            file.attrs[name] = _fixed(_PLACEHOLDERS.get(name, 0))
+        file.attrs["attributes_sha256"] = _fixed(attributes)
+    return offsets
+
+
+def _fixed(value: str | int) -> np.generic:
+    """Give a value a type of fixed size: a variable string would move within the file when it is written again."""
+    if isinstance(value, str):
+        return np.bytes_(value.encode())
+    return np.bool_(value) if isinstance(value, bool) else np.int64(value)
+
+
+def read(path: Path) -> Content:
+    """Map a matrix, refusing every structure that `Hdf5MatrixWriter` does not write.
+
+    Raises
+    ------
+    ValueError
+        When it is not such a file.
+    """
+    try:
+        with path.open("rb") as opened, h5py.File(path, "r", locking=False) as file:
+            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+            return _content(file, mapped)
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"expected a whole HDF5 file, found one that cannot be read ({error})") from error
+
+
+def _content(file: h5py.File, mapped: mmap.mmap) -> Content:
+    check_version(file.attrs["min_reader"].item())
+    if set(file.keys()) != _DATASETS:
+        raise ValueError("expected the members of a matrix, found others")
+    rows, dim = file["vectors"].shape
+    dtype = file["vectors"].dtype.name
+    if dim < 1 or dtype not in ("float16", "float32"):
+        raise ValueError(f"expected vectors in float16 or float32, found {dtype}")
+    layout: dict[str, tuple[tuple[int, ...], str]] = {
+        "vectors": ((rows, dim), dtype),
+        "ids_utf8": ((len(file["ids_utf8"]),), "uint8"),
+        "ids_offsets": ((rows + 1,), "int64"),
+        "present": ((rows,), "bool"),
+        "ok": ((rows,), "bool"),
+        "missing_vector": ((dim,), dtype),
+        "block_digests": ((-(-rows // BLOCK_ROWS), _DIGEST_BYTES), "uint8"),
+        "attributes_json": ((len(file["attributes_json"]),), "uint8"),
+    }
+    arrays = {name: _map_plain(file, mapped, name, *layout[name]) for name in layout}
+    vectors = arrays["vectors"][None] if rows else np.zeros((0, 1, dim), dtype=little_endian(dtype))
+    ids = Ids(arrays["ids_utf8"].copy(), arrays["ids_offsets"].copy())
+    attributes = _attributes(file, arrays["attributes_json"].tobytes())
+    attributes["block_digests"] = [digest.tobytes().hex() for digest in arrays["block_digests"]]
+    masks = arrays["present"].copy(), arrays["ok"].copy()
+    return Content(vectors, ids, *masks, arrays["missing_vector"].copy(), attributes)
+
+
+def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    if type(file.get(name, getlink=True)) is not h5py.HardLink:
+        raise ValueError(f"expected {name!r} in the file itself, found a link")
+    dataset = file[name]
+    kind = little_endian(dtype)
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != shape or dataset.dtype.str != kind.str:
+        raise ValueError(f"expected {name!r} as {dtype} {shape}, found something else")
+    plan = dataset.id.get_create_plist()
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS or plan.get_nfilters() or dataset.external:
+        raise ValueError(f"expected {name!r} contiguous in the file itself, found another storage")
+    if not dataset.size:
+        return np.zeros(shape, dtype=kind)
+    start = dataset.id.get_offset()
+    if start is None or start + dataset.nbytes > len(mapped):
+        raise ValueError(f"expected {dataset.nbytes} bytes for {name!r}, found fewer")
+    return np.ndarray(shape, kind, mapped, start)
+
+
+def _attributes(file: h5py.File, text: bytes) -> dict[str, Any]:
+    if hashlib.sha256(text).hexdigest() != file.attrs["attributes_sha256"].decode():
+        raise ValueError("expected attributes_json to match attributes_sha256, found another")
+    attributes = parse_document(text)
+    for name in _SCALARS:
+        value = file.attrs[name]
+        attributes[name] = value.decode().strip() if isinstance(value, bytes) else value.item()
+    if set(file.attrs) - {*RESERVED, "attributes_sha256"}:
+        raise ValueError("expected the attributes of a matrix, found others")
+    return attributes

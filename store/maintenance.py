@@ -1,0 +1,159 @@
+"""Looks after a whole `FeatureStore`: what is in it, and whether all of it is sound; it never changes anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from store.encoder_log import EncoderLog
+from store.encoder_record import read_record
+from store.errors import StoreError
+from store.feature_store import FeatureStore
+from store.rows import VectorType, row_problems
+from store.segment import Segment, SegmentName, row_digests
+
+_TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class EncoderSummary:
+    """What one encoder's folder holds, told from the names alone.
+
+    Attributes
+    ----------
+    foreign : tuple of str
+        Names between the segments that are not ours, escaped; harmless.
+    """
+
+    encoder: str
+    fingerprint: str
+    dim: int
+    dtype: VectorType
+    segments: int
+    rows: int
+    bytes: int
+    foreign: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """The sums over all encoders."""
+
+    encoders: int
+    segments: int
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that `verify` found damaged.
+
+    Attributes
+    ----------
+    encoder_folder : str
+    segment : str
+        The segment's name; "" when the encoder's record is concerned.
+    what : str
+        What was expected, what was found and what to do.
+    """
+
+    encoder_folder: str
+    segment: str
+    what: str
+
+
+def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
+    """Describe every encoder whose record is sound; no segment is read."""
+    return [_summary(log) for log in store.logs()]
+
+
+def _summary(log: EncoderLog) -> EncoderSummary:
+    names = [promised for name in log.segments() if (promised := SegmentName.parse(name)) is not None]
+    return EncoderSummary(
+        encoder=log.fingerprint.encoder,
+        fingerprint=log.fingerprint.digest,
+        dim=log.dim,
+        dtype=log.dtype,
+        segments=len(names),
+        rows=sum(name.rows for name in names),
+        bytes=sum(name.size for name in names),
+        foreign=_foreign(log.segments_folder),
+    )
+
+
+def _foreign(folder: Path) -> tuple[str, ...]:
+    if not folder.is_dir():
+        return ()
+    names = sorted(path.name for path in folder.iterdir())
+    # Escaped, because a name may hold control characters that a terminal would obey.
+    return tuple(repr(n)[1:-1] for n in names if SegmentName.parse(n) is None and not n.startswith(_TEMPORARY))
+
+
+def stats(store: FeatureStore) -> StoreStats:
+    """Add up all encoders."""
+    found = list_encoders(store)
+    return StoreStats(
+        encoders=len(found),
+        segments=sum(summary.segments for summary in found),
+        rows=sum(summary.rows for summary in found),
+        bytes=sum(summary.bytes for summary in found),
+    )
+
+
+def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
+    """Read every segment and check its name, size, digest, metadata and keys.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    rows : bool
+        Also hold each row against its own digest, and look for rows that could never have been stored.
+
+    Returns
+    -------
+    list of Problem
+        Empty for a sound store.
+    """
+    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows)]
+
+
+def _verify_folder(store: FeatureStore, folder: Path, rows: bool) -> list[Problem]:
+    try:
+        record = read_record(folder)
+        if record is None and not (folder / "segments").exists():
+            return []  # somebody else's folder
+        if record is None:
+            return [Problem(folder.name, "", "expected encoder.json next to the segments, found none; restore it")]
+        log = store.open(record.fingerprint, record.dim, record.dtype)
+    except StoreError as error:
+        return [Problem(folder.name, "", str(error))]
+    checked = ((name, _verify_segment(log, name, rows)) for name in log.segments())
+    return [Problem(folder.name, name, what) for name, what in checked if what]
+
+
+def _verify_segment(log: EncoderLog, name: str, rows: bool) -> str:
+    """Say what is wrong with a segment; "" when nothing is."""
+    try:
+        segment = log.read_segment(name)
+    except FileNotFoundError:
+        return ""  # merged or removed since it was listed
+    except StoreError as error:
+        return str(error)
+    return _verify_rows(segment) if rows else ""
+
+
+def _verify_rows(segment: Segment) -> str:
+    wrong = np.flatnonzero((row_digests(segment.vectors) != segment.row_digests).any(axis=1))
+    if len(wrong):
+        return (
+            f"expected each row to match its digest, found {len(wrong)} that do not, the first row {wrong[0]}: "
+            "they were altered before the file was written; delete it, and its rows will be computed again"
+        )
+    problems = row_problems(segment.vectors)
+    bad = np.flatnonzero(problems != "")
+    if len(bad):
+        return f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]}; delete the file"
+    return ""

@@ -1,0 +1,254 @@
+"""What a matrix is made of, whatever its format: header, blocks, content; `matrix` and the two formats build on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.errors import InvalidVectors, UnsupportedFormat
+from store.rows import VectorType
+
+FORMAT_VERSION = 1
+# 8192 rows: a few MB, large enough to stream and small enough to hold; also the rows under one digest.
+BLOCK_ROWS = 8192
+# Set by the writer; a caller's attribute may not take these names.
+RESERVED = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "block_digests", "complete")
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixHeader:
+    """What is known of a matrix before its first row.
+
+    Attributes
+    ----------
+    ids : sequence of str
+        One for each row, all different.
+    dim : int
+    dtype : {"float16", "float32"}
+    missing_vector : ndarray, shape [dim]
+        What a row that is absent or failed carries.
+    attributes : mapping
+        Plain JSON data of the caller (fingerprint, manifest digest, ...).
+    """
+
+    ids: Sequence[str]
+    dim: int
+    dtype: VectorType
+    missing_vector: NDArray[np.floating[Any]]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixBlock:
+    """Some consecutive rows.
+
+    Attributes
+    ----------
+    vectors : ndarray of the header's dtype, shape [n, dim]
+        What stands in rows that are not both present and ok does not matter.
+    present : ndarray of bool, shape [n]
+        Whether the item has this kind of content at all.
+    ok : ndarray of bool, shape [n]
+        Whether its vector could be computed.
+    """
+
+    vectors: NDArray[np.floating[Any]]
+    present: NDArray[np.bool_]
+    ok: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MatrixInfo:
+    """The short description of a written matrix; `digest` is the same in every format."""
+
+    rows: int
+    dim: int
+    dtype: VectorType
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Ids:
+    """The ids as two arrays that any tool reads: all UTF-8 bytes, and where each id begins.
+
+    Attributes
+    ----------
+    utf8 : ndarray of uint8, shape [total]
+    offsets : ndarray of int64, shape [N + 1]
+    """
+
+    utf8: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def encode(cls, ids: Sequence[str]) -> Ids:
+        """Encode ids.
+
+        Raises
+        ------
+        InvalidVectors
+            When one is not a str, has no UTF-8 form or is given twice.
+        """
+        encoded = []
+        for position, name in enumerate(ids):
+            try:
+                encoded.append(name.encode("utf-8"))
+            except (UnicodeEncodeError, AttributeError) as error:
+                raise InvalidVectors(
+                    f"expected ids that are text, found {name!r} at row {position}; correct the manifest"
+                ) from error
+        if len(set(encoded)) < len(encoded):
+            raise InvalidVectors(f"expected different ids, found {_repeated(ids)!r} twice; correct the manifest")
+        offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
+        np.cumsum([len(text) for text in encoded], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
+
+    def decode(self) -> list[str]:
+        """Decode all ids.
+
+        Raises
+        ------
+        ValueError
+            When the two arrays do not fit together or are not UTF-8.
+        """
+        lengths = np.diff(self.offsets)
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.utf8) or (lengths < 0).any():
+            raise ValueError("expected ascending offsets of ids, found others")
+        text, ends = self.utf8.tobytes(), self.offsets.tolist()
+        return [text[start:stop].decode("utf-8") for start, stop in itertools.pairwise(ends)]
+
+
+def _repeated(ids: Sequence[str]) -> str:
+    seen: set[str] = set()
+    return next(name for name in ids if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything that a matrix file holds, as its format gives it to the reader.
+
+    Attributes
+    ----------
+    vectors : ndarray, shape [chunks, rows of a chunk, dim]
+        A view of the mapped file; rows past the end are padding.
+    ids : Ids
+    present, ok : ndarray of bool, shape [N]
+    missing_vector : ndarray, shape [dim]
+    attributes : dict
+    """
+
+    vectors: NDArray[np.floating[Any]]
+    ids: Ids
+    present: NDArray[np.bool_]
+    ok: NDArray[np.bool_]
+    missing_vector: NDArray[np.floating[Any]]
+    attributes: dict[str, Any]
+
+
+def little_endian(dtype: str) -> np.dtype[Any]:
+    """Give the dtype as it lies in files."""
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
+    """Tell a matrix's format from its name.
+
+    Raises
+    ------
+    ValueError
+        When the name ends otherwise.
+    """
+    if path.name.endswith(".zarr.zip"):
+        return "zarr.zip"
+    if path.name.endswith(".h5"):
+        return "h5"
+    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {path.name!r}; rename it")
+
+
+def check_version(needed: object) -> None:
+    """Look at a file's `min_reader` before its structure, which a newer version may have changed.
+
+    Raises
+    ------
+    UnsupportedFormat
+        When it is newer than this version.
+    ValueError
+        When it is not a number.
+    """
+    if type(needed) is not int:
+        raise ValueError("expected the attribute min_reader, found none")
+    if needed > FORMAT_VERSION:
+        raise UnsupportedFormat(f"expected format version {FORMAT_VERSION} or older, found {needed}; upgrade diptych")
+
+
+def regroup(header: MatrixHeader, blocks: Iterable[MatrixBlock], rows: int) -> Iterator[MatrixBlock]:
+    """Check blocks of any size and cut them into groups of exactly `rows` rows (the last may be shorter).
+
+    Rows that are not both present and ok get the missing vector.
+
+    Raises
+    ------
+    InvalidVectors
+        For a wrong shape, dtype or number of rows, or a usable row that is not finite.
+    """
+    total, start = len(header.ids), 0
+    group = _empty_group(header, rows)
+    for block in blocks:
+        _check_block(header, block, start)
+        for piece in _cut(block, rows - start % rows, rows):
+            at, n = start % rows, len(piece.present)
+            group.vectors[at : at + n] = _filled(header, piece)
+            group.present[at : at + n] = piece.present
+            group.ok[at : at + n] = piece.ok
+            start += n
+            if start % rows == 0:
+                yield group
+                group = _empty_group(header, rows)
+    if start != total:
+        raise InvalidVectors(f"expected {total} rows, one for each id, found {start}; pass a row for each id")
+    if start % rows:
+        left = start % rows
+        yield MatrixBlock(group.vectors[:left], group.present[:left], group.ok[:left])
+
+
+def _empty_group(header: MatrixHeader, rows: int) -> MatrixBlock:
+    vectors = np.empty((rows, header.dim), dtype=little_endian(header.dtype))
+    return MatrixBlock(vectors, np.empty(rows, dtype=bool), np.empty(rows, dtype=bool))
+
+
+def _cut(block: MatrixBlock, first: int, rows: int) -> Iterator[MatrixBlock]:
+    total, start, stop = len(block.present), 0, first
+    while start < total:
+        part = slice(start, stop)
+        yield MatrixBlock(block.vectors[part], block.present[part], block.ok[part])
+        start, stop = stop, stop + rows
+
+
+def _filled(header: MatrixHeader, block: MatrixBlock) -> NDArray[np.floating[Any]]:
+    usable = (block.present & block.ok)[:, None]
+    return np.where(usable, block.vectors, header.missing_vector.astype(block.vectors.dtype))
+
+
+def _check_block(header: MatrixHeader, block: MatrixBlock, start: int) -> None:
+    n = len(block.vectors)
+    shapes = (block.vectors.shape, block.present.shape, block.ok.shape)
+    kinds = (block.vectors.dtype.name, block.present.dtype.name, block.ok.dtype.name)
+    if shapes != ((n, header.dim), (n,), (n,)) or kinds != (header.dtype, "bool", "bool"):
+        raise InvalidVectors(
+            f"expected a block of {header.dtype} [n, {header.dim}] with two bool masks [n], "
+            f"found {kinds} {shapes}; cast it, and pass masks as long as the vectors"
+        )
+    if start + n > len(header.ids):
+        raise InvalidVectors(f"expected {len(header.ids)} rows, one for each id, found more; pass a row for each id")
+    bad = np.flatnonzero(block.present & block.ok & ~np.isfinite(block.vectors).all(axis=1))
+    if len(bad):
+        raise InvalidVectors(
+            f"expected finite vectors in usable rows, found another for id {header.ids[start + bad[0]]!r}; "
+            "set ok to False there, or mend the encoder"
+        )

@@ -1,0 +1,143 @@
+"""The reader of a matrix: rows gathered from the mapped file, checked against its digests; made by `matrix`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.matrix_digest import MatrixDigest
+from store.matrix_parts import BLOCK_ROWS, Content, MatrixBlock
+from store.rows import VectorType
+
+
+class Matrix:
+    """Vectors aligned to a data set: row i belongs to the manifest's item i.
+
+    Attributes
+    ----------
+    path : Path
+    ids : list of str
+    present : ndarray of bool, shape [N]
+        Whether the item has this kind of content at all.
+    ok : ndarray of bool, shape [N]
+        Whether its vector could be computed.
+    usable : ndarray of bool, shape [N]
+        Both; other rows carry the missing vector.
+    missing_vector : ndarray of float32, shape [D]
+    dim : int
+    dtype : {"float16", "float32"}
+    digest : str
+        Of ids, masks and vectors; the same for a Zarr and an HDF5 file of equal content.
+    attributes : dict
+        The writer's and the caller's.
+    """
+
+    def __init__(self, path: Path, content: Content) -> None:
+        self.path = path
+        self.ids = content.ids.decode()
+        self.present, self.ok = content.present, content.ok
+        self.usable: NDArray[np.bool_] = content.present & content.ok
+        self.missing_vector = content.missing_vector.astype(np.float32)
+        self.attributes = content.attributes
+        self.dim = int(content.vectors.shape[2])
+        self.dtype: VectorType = content.attributes["dtype"]
+        self.digest: str = content.attributes["digest"]
+        self._content = content
+        self._chunks = content.vectors  # [chunks, rows of a chunk, dim], a view of the file
+        self._chunk_rows = content.vectors.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.floating[Any]]:
+        """Gather rows.
+
+        Parameters
+        ----------
+        indices : ndarray of int, shape [n]
+            In any order, repeated at will; not negative.
+
+        Returns
+        -------
+        ndarray of the stored dtype, shape [n, D]
+            A copy.
+
+        Raises
+        ------
+        IndexError
+            When an index is negative, too large or not a whole number.
+        """
+        wanted = np.asarray(indices)
+        if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+            raise IndexError(
+                f"expected row numbers as int [n], found {wanted.dtype} {list(wanted.shape)}; use numpy.flatnonzero"
+            )
+        if not wanted.size:
+            return np.empty((0, self.dim), dtype=self.dtype)
+        if wanted.min() < 0 or wanted.max() >= len(self):
+            raise IndexError(
+                f"expected row numbers from 0 to {len(self) - 1}, found {wanted.min()} to {wanted.max()}; "
+                "take them from this matrix's ids"
+            )
+        chunk, row = np.divmod(wanted, self._chunk_rows)
+        return self._chunks[chunk, row]
+
+    def block(self, start: int, stop: int) -> NDArray[np.floating[Any]]:
+        """Copy consecutive rows.
+
+        Returns
+        -------
+        ndarray of the stored dtype, shape [stop - start, D]
+
+        Raises
+        ------
+        IndexError
+            Unless 0 <= start <= stop <= len(self).
+        """
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"expected 0 <= start <= stop <= {len(self)}, found {start} and {stop}; clip them")
+        block = np.empty((stop - start, self.dim), dtype=self.dtype)
+        size, at = self._chunk_rows, start
+        while at < stop:
+            chunk, row = divmod(at, size)
+            n = min(stop - at, size - row)
+            block[at - start : at - start + n] = self._chunks[chunk, row : row + n]
+            at += n
+        return block
+
+    def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[NDArray[np.floating[Any]]]:
+        """Give all rows in order, `size` at a time (the last block may be shorter).
+
+        Raises
+        ------
+        ValueError
+            When `size` is not positive.
+        """
+        if size < 1:
+            raise ValueError(f"expected a positive block size, found {size}; use for example {BLOCK_ROWS}")
+        for start in range(0, len(self), size):
+            yield self.block(start, min(start + size, len(self)))
+
+    def verify(self) -> None:
+        """Read the whole file once and compare it with its digests.
+
+        Raises
+        ------
+        ValueError
+            Naming the first damaged block of rows.
+        """
+        digest = MatrixDigest(self._content.ids, self._content.missing_vector, self.dtype)
+        for start, vectors in zip(range(0, len(self), BLOCK_ROWS), self.iter_blocks(), strict=True):
+            part = slice(start, start + len(vectors))
+            digest.update(MatrixBlock(vectors, self.present[part], self.ok[part]))
+        whole, blocks = digest.finish()
+        stated = self.attributes["block_digests"]
+        if blocks != stated:
+            wrong = next((b for b, pair in enumerate(zip(blocks, stated, strict=False)) if pair[0] != pair[1]), 0)
+            raise ValueError(f"rows {wrong * BLOCK_ROWS} and following do not match their digest")
+        if whole != self.digest:
+            raise ValueError(f"expected the digest {self.digest}, found {whole}")

@@ -1,0 +1,91 @@
+"""Decides which rows may enter the store; `encoder_log` refuses the others, and callers sort them out beforehand."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.errors import InvalidVectors
+from store.key import KEY_BYTES, sortable
+
+VectorType = Literal["float16", "float32"]
+
+
+def row_problems(vectors: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
+    """Tell for each row why it may not be stored.
+
+    Parameters
+    ----------
+    vectors : ndarray of float, shape [N, D]
+
+    Returns
+    -------
+    ndarray of str, shape [N]
+        "" where the row is good, else "non-finite" or "zero vector" (which would have no direction).
+    """
+    problems = np.full(len(vectors), "", dtype="<U11")
+    problems[~(vectors != 0).any(axis=1)] = "zero vector"
+    problems[~np.isfinite(vectors).all(axis=1)] = "non-finite"
+    return problems
+
+
+def check_keys(keys: NDArray[np.uint8]) -> None:
+    """Refuse keys that are not a uint8 array of shape [N, 32].
+
+    Raises
+    ------
+    InvalidVectors
+        Naming what was found.
+    """
+    if not isinstance(keys, np.ndarray) or keys.dtype != np.uint8 or keys.ndim != 2 or keys.shape[1] != KEY_BYTES:
+        raise InvalidVectors(f"expected keys as uint8 [N, {KEY_BYTES}], found {_described(keys)}; use store.key_array")
+
+
+def check_rows(keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], dim: int, dtype: str) -> None:
+    """Refuse rows that may not be stored, before anything is written.
+
+    Raises
+    ------
+    InvalidVectors
+        For a wrong shape, dtype or layout, no rows, a row that is not finite or all zero, or a key given twice; the
+        message names the first bad row.
+    """
+    check_keys(keys)
+    if not isinstance(vectors, np.ndarray) or vectors.shape != (len(keys), dim) or not len(keys):
+        raise InvalidVectors(
+            f"expected one vector of {dim} numbers for each of {len(keys)} (at least 1) keys, "
+            f"found {_described(vectors)}; pass as many rows as keys"
+        )
+    if vectors.dtype.str != np.dtype(dtype).newbyteorder("<").str or not vectors.flags.c_contiguous:
+        raise InvalidVectors(
+            f"expected C-contiguous little-endian {dtype}, found {_described(vectors)}; "
+            f'cast with numpy.ascontiguousarray(vectors, dtype="{dtype}")'
+        )
+    _check_values(vectors)
+    _check_distinct(keys)
+
+
+def _check_values(vectors: NDArray[np.floating[Any]]) -> None:
+    problems = row_problems(vectors)
+    bad = np.flatnonzero(problems != "")
+    if len(bad):
+        raise InvalidVectors(
+            f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]} "
+            f"({len(bad)} bad rows in all); leave out the rows that store.row_problems names"
+        )
+
+
+def _check_distinct(keys: NDArray[np.uint8]) -> None:
+    _, first = np.unique(sortable(keys), return_index=True)
+    if len(first) < len(keys):
+        again = np.setdiff1d(np.arange(len(keys)), first)[0]
+        raise InvalidVectors(f"expected each key once, found that of row {again} before it; compute each item once")
+
+
+def _described(value: object) -> str:
+    if not isinstance(value, np.ndarray):
+        return type(value).__name__
+    layout = "" if value.flags.c_contiguous else ", not contiguous"
+    return f"{value.dtype.str} {list(value.shape)}{layout}"

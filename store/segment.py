@@ -1,0 +1,205 @@
+"""A segment: some vectors with their keys in one immutable file, named by its own digest.
+
+`zarr_segment` and `hdf5_segment` know the two formats; `encoder_log` publishes and lists the files.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store import hdf5_segment, zarr_segment
+from store.errors import CorruptSegment, InvalidVectors, UnsupportedFormat
+from store.key import KEY_BYTES, strictly_ascending
+from store.plain_json import canonical_json, parse_document
+from store.regular_file import read_regular
+from store.segment_parts import MAX_ROWS, RawSegment
+
+SegmentFormat = Literal["zarr.zip", "h5"]
+
+FORMAT_VERSION = 1
+MAX_SEGMENT_BYTES = 64 * 1024 * 1024
+MAX_PROVENANCE_BYTES = 32 * 1024
+ROW_DIGEST_BYTES = 8
+# Room for headers and attributes next to the rows themselves.
+_OVERHEAD_BYTES = 2 * MAX_PROVENANCE_BYTES + 64 * 1024
+
+_MODULES = {"zarr.zip": zarr_segment, "h5": hdf5_segment}
+_NAME = re.compile(r"(zarr\.zip|h5)-([1-9][0-9]{0,9})-([1-9][0-9]{0,9})-([0-9a-f]{64})\.(zarr\.zip|h5)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SegmentName:
+    """What a segment's file name promises about its content."""
+
+    format: SegmentFormat
+    rows: int
+    size: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.format}-{self.rows}-{self.size}-{self.sha256}.{self.format}"
+
+    @classmethod
+    def parse(cls, name: str) -> SegmentName | None:
+        """Read a file name; None when it is not that of a segment."""
+        match = _NAME.fullmatch(name)
+        if match is None or match[1] != match[5]:
+            return None
+        return cls(cast(SegmentFormat, match[1]), int(match[2]), int(match[3]), match[4])
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The content of a segment.
+
+    Attributes
+    ----------
+    keys : ndarray of uint8, shape [N, 32]
+        Strictly ascending.
+    vectors : ndarray of float16 or float32, shape [N, D]
+    row_digests : ndarray of uint8, shape [N, 8]
+        BLAKE2b of each row's little-endian bytes.
+    provenance : dict
+        How these rows were made: device, library versions, ...; never part of their identity.
+    fingerprint : str
+        Digest of the encoder's fingerprint.
+    """
+
+    keys: NDArray[np.uint8]
+    vectors: NDArray[np.floating[Any]]
+    row_digests: NDArray[np.uint8]
+    provenance: dict[str, Any]
+    fingerprint: str
+
+
+def row_digests(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Digest each row's little-endian bytes.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape [N, D]
+
+    Returns
+    -------
+    ndarray of uint8, shape [N, 8]
+    """
+    little = np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("<"))
+    digests = b"".join(hashlib.blake2b(row, digest_size=ROW_DIGEST_BYTES).digest() for row in little)
+    return np.frombuffer(digests, dtype=np.uint8).reshape(len(vectors), ROW_DIGEST_BYTES)
+
+
+def rows_per_segment(dim: int, itemsize: int) -> int:
+    """Count the rows that fit into one segment (at least one).
+
+    Raises
+    ------
+    InvalidVectors
+        When not even one row fits.
+    """
+    fit = (MAX_SEGMENT_BYTES - _OVERHEAD_BYTES) // (dim * itemsize + KEY_BYTES + ROW_DIGEST_BYTES)
+    if fit < 1:
+        raise InvalidVectors(f"expected a row of less than {MAX_SEGMENT_BYTES} bytes, found dimension {dim}; reduce it")
+    return min(fit, MAX_ROWS)
+
+
+def build_segment(format_: SegmentFormat, segment: Segment) -> tuple[str, bytes]:
+    """Make a segment's file name and bytes; equal content gives equal bytes.
+
+    Raises
+    ------
+    InvalidVectors
+        When the provenance is too large, or the result is over `MAX_SEGMENT_BYTES`.
+    TypeError
+        When the provenance is not plain JSON data.
+    """
+    data = _MODULES[format_].build(_to_raw(segment))
+    if len(data) > MAX_SEGMENT_BYTES:
+        raise InvalidVectors(
+            f"expected a segment of at most {MAX_SEGMENT_BYTES} bytes, found {len(data)}; append fewer rows at once"
+        )
+    name = SegmentName(format_, len(segment.keys), len(data), hashlib.sha256(data).hexdigest())
+    return str(name), data
+
+
+def _to_raw(segment: Segment) -> RawSegment:
+    provenance = canonical_json(segment.provenance).decode()
+    if len(provenance.encode()) > MAX_PROVENANCE_BYTES:
+        raise InvalidVectors(
+            f"expected at most {MAX_PROVENANCE_BYTES} bytes of provenance, found {len(provenance)}; record less"
+        )
+    attributes: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "min_reader": FORMAT_VERSION,
+        "fingerprint": segment.fingerprint,
+        "provenance": provenance,
+    }
+    return RawSegment(segment.keys, segment.vectors, segment.row_digests, attributes)
+
+
+def read_segment(folder: Path, name: str) -> Segment:
+    """Read a segment and check it against its name before any parser sees it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the segments lie.
+    name : str
+        The file name.
+
+    Raises
+    ------
+    CorruptSegment
+        When the name, the size, the digest or the content is not right, or the file cannot be read.
+    UnsupportedFormat
+        When a newer version wrote it.
+    FileNotFoundError
+        When it is no longer there.
+    """
+    promised = SegmentName.parse(name)
+    if promised is None:
+        raise CorruptSegment(f"expected the name of a segment, found {name[:200]!r}; move the file away")
+    try:
+        return _decode(promised, _read_promised(folder / name, promised))
+    except FileNotFoundError:
+        raise
+    except UnsupportedFormat as error:
+        raise UnsupportedFormat(f"segment {name}: {error}") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ESTALE:
+            raise FileNotFoundError(errno.ENOENT, "removed on another host", str(folder / name)) from error
+        raise CorruptSegment(
+            f"segment {name} is damaged: {error}; delete the file, and its rows will be computed again"
+        ) from error
+
+
+def _read_promised(path: Path, promised: SegmentName) -> bytes:
+    if promised.size > MAX_SEGMENT_BYTES:
+        raise ValueError(f"expected at most {MAX_SEGMENT_BYTES} bytes, found {promised.size} in the name")
+    data = read_regular(path, promised.size)
+    if len(data) != promised.size:
+        raise ValueError(f"expected {promised.size} bytes, found {len(data)}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != promised.sha256:
+        raise ValueError(f"expected the SHA-256 of its name, found {found}")
+    return data
+
+
+def _decode(promised: SegmentName, data: bytes) -> Segment:
+    raw = _MODULES[promised.format].parse(data, promised.rows)
+    version, fingerprint = raw.attributes.get("min_reader"), raw.attributes.get("fingerprint")
+    if type(version) is not int or not isinstance(fingerprint, str):
+        raise ValueError("expected the attributes min_reader and fingerprint, found none that can be read")
+    if version > FORMAT_VERSION:
+        raise UnsupportedFormat(f"expected format version {FORMAT_VERSION} or older, found {version}; upgrade diptych")
+    if not strictly_ascending(raw.keys):
+        raise ValueError("expected keys in ascending order, each once, found others")
+    provenance = parse_document(str(raw.attributes.get("provenance", "{}")).encode())
+    return Segment(raw.keys, raw.vectors, raw.row_digests, provenance, fingerprint)

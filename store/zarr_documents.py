@@ -1,0 +1,106 @@
+"""The few Zarr v3 documents and chunks that `zarr_segment` and `zarr_matrix` write and accept, spelled out.
+
+They are written here and not by the zarr package so that equal content gives equal bytes under every version of it, and
+so that a reader can compare a document as a whole before any parser of arrays sees the file. The tests hold them
+against the zarr package itself.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+CHECKSUM_BYTES = 4
+# The oldest date that a zip can hold: the real one would make equal content differ.
+_DATE = (1980, 1, 1, 0, 0, 0)
+_FILE_MODE = 0o100644 << 16
+_UNIX = 3
+
+
+def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe the root group and its attributes."""
+    return {"attributes": dict(attributes), "zarr_format": 3, "node_type": "group"}
+
+
+def array_document(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: DTypeLike) -> dict[str, Any]:
+    """Describe one uncompressed array whose chunks end in a CRC-32C.
+
+    Parameters
+    ----------
+    shape, chunks : tuple of int
+        The whole and one chunk; a chunk is never empty.
+    dtype : DTypeLike
+        bool, uint8, int64, float16 or float32.
+    """
+    kind = np.dtype(dtype)
+    little: dict[str, Any] = {"name": "bytes"}
+    if kind.itemsize > 1:
+        little["configuration"] = {"endian": "little"}
+    fill: object = {"f": "NaN", "b": False}.get(kind.kind, 0)  # a chunk that got lost must not read as numbers
+    return {
+        "shape": list(shape),
+        "data_type": kind.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunks)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": [little, {"name": "crc32c"}],
+        "attributes": {},
+        "zarr_format": 3,
+        "node_type": "array",
+        "storage_transformers": [],
+    }
+
+
+def whole_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of the single chunk that holds an array as a whole."""
+    return tuple(max(1, length) for length in shape)
+
+
+def chunk_name(array: str, dimensions: int, number: int = 0) -> str:
+    """Name a chunk's file: `number` counts along the first dimension."""
+    return "/".join([array, "c", str(number), *["0"] * (dimensions - 1)])
+
+
+def document_bytes(document: Mapping[str, Any]) -> bytes:
+    """Write a document as JSON, always in the same way."""
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
+
+
+def chunk_bytes(values: NDArray[Any]) -> bytes:
+    """Encode one chunk: little-endian values, then their CRC-32C."""
+    data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
+    return data + struct.pack("<I", google_crc32c.value(data))
+
+
+def chunk_values(data: bytes, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Decode one chunk that holds an array as a whole.
+
+    Raises
+    ------
+    ValueError
+        When the size or the CRC-32C is not right.
+    """
+    kind = np.dtype(dtype).newbyteorder("<")
+    expected = kind.itemsize * int(np.prod(shape, dtype=object)) + CHECKSUM_BYTES
+    if len(data) != expected:
+        raise ValueError(f"expected a chunk of {expected} bytes, found {len(data)}")
+    values = data[:-CHECKSUM_BYTES]
+    if struct.unpack("<I", data[-CHECKSUM_BYTES:])[0] != google_crc32c.value(values):
+        raise ValueError("expected the chunk's CRC-32C to match its values, found another")
+    return np.frombuffer(values, dtype=kind).reshape(shape)
+
+
+def zip_entry(name: str) -> zipfile.ZipInfo:
+    """Describe a stored zip member with fixed date, mode and system."""
+    entry = zipfile.ZipInfo(name, _DATE)
+    entry.compress_type = zipfile.ZIP_STORED
+    entry.external_attr = _FILE_MODE
+    entry.create_system = _UNIX
+    return entry
