@@ -50,10 +50,10 @@ class ScenesParams(_Frozen):
     items: int = Field(default=2000, ge=1)
     size: int = Field(default=320, ge=32, le=4096)
     objects: int = Field(default=5, ge=1, le=20)
-    smallest: float = Field(default=0.25, gt=0, le=1)
-    largest: float = Field(default=0.6, gt=0, le=1)
+    smallest: float = Field(default=0.35, gt=0, le=1)
+    largest: float = Field(default=0.65, gt=0, le=1)
     quality: int = Field(default=90, ge=1, le=95)
-    named: float = Field(default=0.5, ge=0, le=1)
+    named: float = Field(default=0.7, ge=0, le=1)
     wrong: float = Field(default=0.1, ge=0, le=1)
     silent: float = Field(default=0.08, ge=0, le=1)
 

@@ -7,9 +7,9 @@ from random import Random
 from stages.prepare.params import ScenesParams
 from stages.prepare.sources.vocabulary import Glyph, Vocabulary
 
-_BY_KEYWORD = 0.2
+_BY_KEYWORD = 0.15
 _BY_CATEGORY = 0.1
-_BY_SUPER_CATEGORY = 0.1
+_BY_SUPER_CATEGORY = 0.05
 
 
 def caption(
