@@ -54,8 +54,10 @@ def _decode(path: Path, file: IO[bytes] | gzip.GzipFile, encoding: str) -> Itera
 def _decode_whole(path: Path, file: IO[bytes] | gzip.GzipFile, encoding: str) -> Iterator[str]:
     number = 0
     try:
-        for number, line in enumerate(io.TextIOWrapper(file, encoding, newline=""), start=1):  # noqa: B007
-            yield line
+        with io.TextIOWrapper(file, encoding, newline="") as text:
+            for line in text:
+                number += 1
+                yield line
     except UnicodeError as error:
         raise InputError(
             f"{path.name}:{number + 1}: expected {encoding} text from here on, found other bytes ({error}); "
