@@ -1,0 +1,81 @@
+"""Decides which experiments the plots compare and reads their curves and class tables; between `run` and `figures`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from stages.errors import InputError
+from stages.items import Manifest
+from stages.report.confusion import confusion_plot, count_pairs
+from stages.report.examples import rows_of
+from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.leaderboard import Leaderboard
+from stages.report.readings import Predictions, read_class_scores, read_rows
+from stages.report.svg import Plot
+
+
+def draw_plots(board: Leaderboard, manifest: Manifest, predictions: Predictions | None, data: Path) -> list[Plot]:
+    """Draw every plot for which the run left something.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The experiments; the first one is looked at closely.
+    manifest : Manifest
+        The items.
+    predictions : Predictions or None
+        Of the first experiment.
+    data : Path
+        The folder with `train/` and `evaluate/`.
+    """
+    best = board.experiments[0]
+    pairs = count_pairs(read_rows(data / "evaluate" / best.name / "confusion.csv", "actual", "predicted"))
+    plots = [
+        leaderboard_plot(board),
+        per_class_plot(list(_compared(board, data / "evaluate"))),
+        confusion_plot(best.name, pairs, several=best.task == "multilabel"),
+        _regression(best.name, manifest, predictions) if best.task == "regression" else None,
+        learning_plot(
+            [(one.name, read_curves(data / "train" / f"{one.name}.history.csv")) for one in board.experiments]
+        ),
+    ]
+    return [plot for plot in plots if plot is not None]
+
+
+def _compared(board: Leaderboard, folder: Path) -> Iterator[Series]:
+    """Yield the best experiment, then the best on the text alone and the best on the image alone."""
+    chosen = [board.experiments[0], board.best("text"), board.best("image")]
+    seen: set[str] = set()
+    for one in chosen:
+        if one is not None and one.name not in seen:
+            seen.add(one.name)
+            yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
+
+
+def read_curves(path: Path) -> Curves:
+    """Read a training history: seed -> float64 [epochs, 3] (epoch, train loss, validation loss), NaN where blank.
+
+    Raises
+    ------
+    InputError
+        When a value is no number.
+    """
+    curves: dict[int, list[list[float]]] = {}
+    for row in read_rows(path, "seed", "epoch", "train_loss", "valid_loss"):
+        try:
+            values = [float(row[name] or "nan") for name in ("epoch", "train_loss", "valid_loss")]
+            curves.setdefault(int(row["seed"]), []).append(values)
+        except ValueError as error:
+            raise InputError(f"expected numbers in {path}, found {row}; run `diptych train` again") from error
+    return {seed: np.array(values) for seed, values in sorted(curves.items())}
+
+
+def _regression(name: str, manifest: Manifest, predictions: Predictions | None) -> Plot | None:
+    if predictions is None:
+        return None
+    truth = manifest.targets()[rows_of(manifest, predictions.ids, f"the predictions of {name}")]
+    known = np.isfinite(truth)
+    return scatter_plot(name, truth[known], predictions.scores[known, 0].astype(np.float64)) if known.any() else None

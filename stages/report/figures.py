@@ -1,0 +1,171 @@
+"""The plots of the page, each a function from `readings` to a `Plot`; drawn through `svg`, placed by `page`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.report.leaderboard import Kind, Leaderboard
+from stages.report.readings import ClassScore, Experiment
+from stages.report.svg import BEST, FLOOR, GRID, IMAGE, INK, MUTED, TEXT, Plot, Words, bare, draw
+from stages.report.verdict import metric_name, number, score
+
+WIDTH = 5.3  # inches of 72 units: about what a phone shows unshrunk; a desk shows it larger
+SHOWN_CLASSES = 40
+SHOWN_CURVES = 12
+_LOOKS: Mapping[Kind, tuple[str, str, str]] = {
+    "both": (BEST, "o", "text and image"),
+    "text": (TEXT, "^", "text only"),
+    "image": (IMAGE, "s", "image only"),
+    "floor": (FLOOR, "X", "floor (looks at nothing)"),
+    "other": (MUTED, "D", "other"),
+}
+
+
+def shorten(text: str, length: int = 26) -> str:
+    """Cut a long label so that it leaves room for the drawing."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def leaderboard_plot(board: Leaderboard) -> Plot:
+    """Draw a dot per experiment, best on top, with its deviation as a bar; colour and shape tell the kind."""
+    shown, name = board.experiments, metric_name(board.primary)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for kind, (colour, marker, label) in _LOOKS.items():
+            places = [place for place, one in enumerate(shown) if board.kinds[one.name] == kind]
+            if places:
+                means = [shown[place].means[board.primary] for place in places]
+                spread = [shown[place].deviations.get(board.primary, 0.0) for place in places]
+                axes.errorbar(means, places, xerr=spread, fmt="none", ecolor=colour, capsize=3)
+                axes.plot(means, places, marker, color=colour, ms=7, label=label)
+        for place, one in enumerate(shown):
+            at = (one.means[board.primary] + one.deviations.get(board.primary, 0.0), place)
+            mean = number(one.means[board.primary])
+            axes.annotate(mean, at, (8, 0), textcoords="offset points", va="center", color=INK, annotation_clip=False)
+        axes.set_yticks(range(len(shown)), [shorten(one.name) for one in shown])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.set_xlabel(name + ("" if board.descending else " (less is better)"))
+        axes.margins(x=0.12)
+        bare(axes)
+        figure.legend(loc="outside upper left", ncols=2, handletextpad=0.3, columnspacing=1.2)
+
+    ranking = "; ".join(f"{one.name} {score(one, board.primary)}" for one in shown[:12])
+    words = Words(
+        f"{name[0].upper()}{name[1:]} of every experiment",
+        "Means over the seeds; the bars reach one sample standard deviation to either side.",
+        f"Dot plot of {name}, best first: {ranking}.",
+    )
+    return draw("plot-leaderboard", words, (WIDTH, 1.0 + 0.3 * len(shown)), paint)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The scores per class of one experiment, and as what it stands in the comparison."""
+
+    experiment: Experiment
+    kind: Kind
+    scores: Mapping[str, ClassScore]
+
+
+def per_class_plot(series: Sequence[Series]) -> Plot | None:
+    """Draw the F1 of every class for the best experiment (first) and for those it is compared with."""
+    series = [one for one in series if one.scores]
+    if not series:
+        return None
+    best = series[0].scores
+    kept = sorted(best, key=lambda label: (-best[label].support, label))[:SHOWN_CLASSES]
+    labels = sorted(kept, key=lambda label: (-best[label].f1, label))
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for place, label in enumerate(labels):
+            values = [one.scores[label].f1 for one in series if label in one.scores]
+            axes.plot([min(values), max(values)], [place, place], color=GRID, lw=2.5, solid_capstyle="round", zorder=1)
+        for one in reversed(series):
+            colour, marker, _ = _LOOKS[one.kind]
+            known = [(place, one.scores[label].f1) for place, label in enumerate(labels) if label in one.scores]
+            x, y = [value for _, value in known], [place for place, _ in known]
+            axes.plot(x, y, marker, color=colour, ms=6, label=shorten(one.experiment.name), zorder=3)
+        axes.set_yticks(range(len(labels)), [f"{shorten(label)} ({best[label].support})" for label in labels])
+        axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_xlabel("F1")
+        bare(axes)
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles[::-1], names[::-1], loc="outside upper left", ncols=2, handletextpad=0.3)
+
+    note = f" The {len(labels)} most frequent of {len(best)} classes." if len(labels) < len(best) else ""
+    words = Words(
+        "F1 of every class" if not note else "F1 by class",
+        f"Sorted by {series[0].experiment.name}; in brackets, the test items that bear the class.{note}",
+        f"Dot plot of F1 by class for {', '.join(one.experiment.name for one in series)}. "
+        f"{series[0].experiment.name} is best on {labels[0]} ({best[labels[0]].f1:.2f}) "
+        f"and worst on {labels[-1]} ({best[labels[-1]].f1:.2f}).",
+    )
+    return draw("plot-classes", words, (WIDTH, 1.0 + 0.21 * len(labels)), paint)
+
+
+Curves = Mapping[int, NDArray[np.float64]]
+"""For each seed, the rows (epoch, train loss, validation loss), float64 [epochs, 3]."""
+
+
+def learning_plot(histories: Sequence[tuple[str, Curves]]) -> Plot | None:
+    """Draw the losses by epoch, one small panel per experiment and one thin line per seed."""
+    shown = [(name, curves) for name, curves in histories if curves][:SHOWN_CURVES]
+    if not shown:
+        return None
+    columns = min(2, len(shown))
+    rows = -(-len(shown) // columns)
+
+    def paint(figure: Figure) -> None:
+        for place, (name, curves) in enumerate(shown):
+            axes = figure.add_subplot(rows, columns, place + 1)
+            for order, values in enumerate(curves.values()):
+                labels = ("train", "validation") if place == order == 0 else (None, None)
+                axes.plot(values[:, 0], values[:, 1], color=MUTED, lw=0.9, label=labels[0])
+                axes.plot(values[:, 0], values[:, 2], color=BEST, lw=0.9, ls=(0, (4, 1.5)), label=labels[1])
+            axes.set_title(shorten(name), loc="left", color=INK)
+            axes.tick_params(labelcolor=MUTED, labelsize=9)
+            axes.locator_params(nbins=4)
+            bare(axes, "y")
+            if place >= len(shown) - columns:
+                axes.set_xlabel("epoch")
+        figure.legend(loc="outside upper left", ncols=2)
+
+    left = sum(1 for _, curves in histories if curves) - len(shown)
+    words = Words(
+        "Learning curves",
+        "Loss by epoch, one line per seed; the scales differ from panel to panel."
+        + (f" {left} more experiments are not drawn." if left else ""),
+        f"Train and validation loss by epoch for {', '.join(name for name, _ in shown)}.",
+    )
+    return draw("plot-learning", words, (WIDTH, 0.5 + 1.6 * rows), paint)
+
+
+def scatter_plot(name: str, truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> Plot:
+    """Draw predicted against true values of a regression, with the line on which they would agree."""
+
+    def paint(figure: Figure) -> None:
+        axes: Axes = figure.add_subplot()
+        low, high = float(min(truth.min(), predicted.min())), float(max(truth.max(), predicted.max()))
+        axes.plot([low, high], [low, high], color=MUTED, lw=1)
+        # One marker path drawn many times is what keeps thousands of dots small.
+        axes.plot(truth, predicted, "o", color=BEST, ms=4, alpha=0.5, mew=0)
+        axes.set_xlabel("true value")
+        axes.set_ylabel("predicted value")
+        axes.tick_params(labelcolor=MUTED)
+        bare(axes, "y")
+
+    words = Words(
+        "Predicted against true",
+        f"{len(truth)} test items as {name} predicts them; on the line the two agree.",
+        f"Scatter plot of predicted against true values of {name}, {len(truth)} items.",
+    )
+    return draw("plot-regression", words, (WIDTH, 4.2), paint)

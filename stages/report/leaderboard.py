@@ -1,0 +1,144 @@
+"""Orders the experiments and says who won: from `readings` to the CSV, the verdict and what the figures compare."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stages.errors import InputError
+from stages.outputs import write_lines
+from stages.records import IMAGE
+from stages.report.readings import Experiment
+
+Kind = Literal["text", "image", "both", "floor", "other"]
+LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "hamming", "log_loss", "ece", "brier"})
+_ORDER = (
+    "f1_macro", "f1_micro", "f1_samples", "f1_weighted", "f1_macro_all", "subset_accuracy", "label_accuracy", "hamming",
+    "accuracy", "balanced_accuracy", "top_1", "top_5", "balanced_top_5", "precision", "recall", "f1", "mse", "r2",
+)  # fmt: skip
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The experiments, best first.
+
+    Attributes
+    ----------
+    experiments : tuple of Experiment
+        Ordered by `primary`; equal ones by name.
+    kinds : mapping of str to Kind
+        For each experiment's name, what it looks at; "floor" is a head that looks at nothing.
+    primary : str
+        The metric that orders.
+    columns : tuple of str
+        All metrics, the primary one first.
+    """
+
+    experiments: tuple[Experiment, ...]
+    kinds: Mapping[str, Kind]
+    primary: str
+    columns: tuple[str, ...]
+
+    @property
+    def descending(self) -> bool:
+        """Whether more is better."""
+        return self.primary not in LOWER_IS_BETTER
+
+    def best(self, *kinds: Kind) -> Experiment | None:
+        """Return the first experiment, or the first of some kinds."""
+        return next((one for one in self.experiments if not kinds or self.kinds[one.name] in kinds), None)
+
+
+def rank_experiments(
+    experiments: Sequence[Experiment], primary: str | None, fields: Mapping[str, str], text_fields: Sequence[str]
+) -> Leaderboard:
+    """Order experiments by a metric.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        At least one, all of one task.
+    primary : str or None
+        The metric; None takes the one of the task.
+    fields : mapping of str to str
+        The field ("image" or a text field) that each encoder's matrix is made from.
+    text_fields : sequence of str
+        The text fields of the manifest.
+
+    Raises
+    ------
+    InputError
+        When an experiment lacks the metric.
+    """
+    metric = primary or ("mse" if experiments[0].task == "regression" else "f1_macro")
+    for experiment in experiments:
+        if metric not in experiment.means:
+            raise InputError(
+                f"expected the metric {metric!r} for every experiment, found none for {experiment.name!r}, which has "
+                f"{', '.join(sorted(experiment.means)) or 'no metric'}; choose another `primary` or evaluate it again"
+            )
+    sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
+    ordered = sorted(experiments, key=lambda one: (*_place(sign * one.means[metric]), one.name))
+    kinds = {one.name: _kind(one, fields, text_fields) for one in experiments}
+    return Leaderboard(tuple(ordered), kinds, metric, _columns(experiments, metric))
+
+
+def _place(value: float) -> tuple[bool, float]:
+    """NaN compares with nothing: it goes last, and deterministically."""
+    return (True, 0.0) if math.isnan(value) else (False, value)
+
+
+def _columns(experiments: Sequence[Experiment], primary: str) -> tuple[str, ...]:
+    known = {name: place for place, name in enumerate(_ORDER)}
+    found = {name for experiment in experiments for name in experiment.means} - {primary}
+    return (primary, *sorted(found, key=lambda name: (known.get(name, len(known)), name)))
+
+
+def _kind(experiment: Experiment, fields: Mapping[str, str], text_fields: Sequence[str]) -> Kind:
+    if experiment.head == "dummy":
+        return "floor"
+    seen = [_modalities(feature, fields, text_fields) for feature in experiment.features]
+    if not seen or not all(seen):
+        return "other"
+    merged = frozenset().union(*seen)
+    if len(merged) > 1:
+        return "both"
+    return "image" if "image" in merged else "text"
+
+
+def _modalities(feature: str, fields: Mapping[str, str], text_fields: Sequence[str]) -> frozenset[str]:
+    """Tell what a matrix shows: by its encoder, or, for a reduced or fused one, by the names within its name."""
+    within = f"-{feature}-"
+    named = [field for name, field in fields.items() if f"-{name}-" in within]
+    if not named:
+        named = [field for field in (IMAGE, *text_fields) if f"-{field}-" in within]
+    exact = [fields[feature]] if feature in fields else named
+    return frozenset("image" if field == IMAGE else "text" for field in exact)
+
+
+def write_leaderboard(path: Path, board: Leaderboard) -> None:
+    """Write the CSV: experiment, what it is, then each metric with its deviation; best first, blank where unknown."""
+    metrics = [name for column in board.columns for name in (column, f"{column}_std")]
+    with write_lines(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["experiment", "features", "fusion", "head", "seeds", "rows", *metrics])
+        for one in board.experiments:
+            texts = [safe_cell(text) for text in (one.name, " + ".join(one.features), one.fusion, one.head)]
+            writer.writerow([*texts, one.seeds, one.rows, *_numbers(one, board.columns)])
+
+
+def safe_cell(text: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula: an apostrophe goes before the sign that would start one."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _numbers(experiment: Experiment, columns: Sequence[str]) -> Iterator[str]:
+    for column in columns:
+        for values in (experiment.means, experiment.deviations):
+            value = values.get(column)
+            yield "" if value is None or math.isnan(value) else repr(round(value, 6))

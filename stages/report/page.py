@@ -1,0 +1,97 @@
+"""Puts the parts of the report into one self-contained page through `page.html.j2`; called by `run`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from stages.records import ManifestInfo
+from stages.report.examples import Gallery
+from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.strips import System
+from stages.report.summaries import DataSummary, EncoderRow
+from stages.report.svg import Plot
+from stages.report.verdict import metric_name, number, score
+
+MAX_BYTES = 10_000_000
+_HERE = Path(__file__).parent
+_KINDS = {"both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page shows; each attribute is one section, or a part of its head.
+
+    Attributes
+    ----------
+    title, verdict : str
+        The heading and the sentence below it.
+    info : ManifestInfo
+        Of the data set.
+    board : Leaderboard
+        The experiments.
+    plots : list of Plot
+        In the order of the page.
+    gallery : Gallery or None
+        Examples of the best experiment; None without its predictions.
+    systems : list of System
+        The retrieval systems; may be empty.
+    data : DataSummary
+        Counts of the data and the split.
+    encoders : list of EncoderRow
+        Where the vectors come from; may be empty.
+    unreadable : int
+        How many pictures could not be shown.
+    """
+
+    title: str
+    verdict: str
+    info: ManifestInfo
+    board: Leaderboard
+    plots: list[Plot]
+    gallery: Gallery | None
+    systems: list[System]
+    data: DataSummary
+    encoders: list[EncoderRow]
+    unreadable: int
+
+
+def render(page: Page) -> str:
+    """Write the page as HTML: styles, script, drawings and pictures inside, nothing fetched from anywhere."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "metric_name": metric_name}
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        page=page,
+        board=page.board,
+        kinds=_KINDS,
+        score=score,
+        lower=LOWER_IS_BETTER,
+        pictures=page.data.has_pictures,
+        bars=_bars(page.board),
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
+        script=Markup(script),  # noqa: S704 (our own file)
+        script_digest=_digest(script),
+    )
+
+
+def _bars(board: Leaderboard) -> dict[str, float]:
+    """Tell how much of its cell each primary value fills, in percent: of 1, or of the largest where that is more."""
+    values = {one.name: one.means[board.primary] for one in board.experiments}
+    known = {name: 0.0 if math.isnan(value) else max(0.0, value) for name, value in values.items()}
+    top = max([1.0 if board.descending else 0.0, *known.values()]) or 1.0
+    return {name: round(100 * value / top, 2) for name, value in known.items()}
+
+
+def _digest(script: str) -> str:
+    """Name the only script that the browser may run: should a text slip past the escaping, it stays text."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

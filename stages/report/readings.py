@@ -1,0 +1,208 @@
+"""Reads what the earlier stages left in `metrics/` and `data/` into typed records that all else here uses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stages.contract import Task
+from stages.errors import InputError
+
+_STD = "_std"
+_TEXTS = ("task", "features", "fusion", "head")
+_COUNTS = ("rows", "seeds")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment as `evaluate` scored it.
+
+    Attributes
+    ----------
+    name, task, fusion, head : str
+        As in the metrics file.
+    features : tuple of str
+        Names of its matrices.
+    rows, seeds : int
+        How many test rows and how many repetitions the means are over.
+    means, deviations : mapping of str to float
+        Each metric's mean and sample standard deviation over the seeds; a deviation may be missing.
+    """
+
+    name: str
+    task: Task
+    features: tuple[str, ...]
+    fusion: str
+    head: str
+    rows: int
+    seeds: int
+    means: Mapping[str, float]
+    deviations: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One row of `per_class.csv`."""
+
+    label: str
+    support: int
+    f1: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The scores of one experiment's first seed on the test part.
+
+    Attributes
+    ----------
+    seed : int
+        Which seed it was.
+    ids : list of str, length n
+        The items.
+    scores : float32 [n, K]
+        One column per class of the manifest; one column for a regression.
+    """
+
+    seed: int
+    ids: list[str]
+    scores: NDArray[np.float32]
+
+
+def read_experiments(folder: Path) -> list[Experiment]:
+    """Read every `metrics/evaluate/*.json`, ordered by name.
+
+    Raises
+    ------
+    InputError
+        When there is none, one lacks what the report needs, or they do not share one task.
+    """
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise InputError(
+            f"expected the metrics of at least one experiment in {folder}, found none; run `diptych evaluate`"
+        )
+    experiments = [_experiment(path, read_json(path)) for path in files]
+    tasks = {experiment.task: experiment.name for experiment in experiments}
+    if len(tasks) > 1:
+        found = " and ".join(f"{task} ({name})" for task, name in sorted(tasks.items()))
+        raise InputError(
+            f"expected experiments of one task in {folder}, found {found}; remove the files of an earlier run"
+        )
+    return experiments
+
+
+def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
+    for key, kind in [*((key, str) for key in _TEXTS), *((key, int) for key in _COUNTS)]:
+        if not isinstance(values.get(key), kind):
+            raise InputError(
+                f"expected {key!r} as {'text' if kind is str else 'a whole number'} in {path}, "
+                f"found {values.get(key)!r}; run `diptych evaluate {path.stem}` again"
+            )
+    if values["task"] not in get_args(Task):
+        raise InputError(f"expected a task among {', '.join(get_args(Task))} in {path}, found {values['task']!r}")
+    means = {key: float(value) for key, value in values.items() if _is_metric(key, values)}
+    spread = {key: values.get(key + _STD) for key in means}
+    return Experiment(
+        name=path.stem,
+        task=values["task"],
+        features=tuple(part.strip() for part in values["features"].split(" + ") if part.strip()),
+        fusion=values["fusion"],
+        head=values["head"],
+        rows=values["rows"],
+        seeds=values["seeds"],
+        means=means,
+        deviations={key: float(value) for key, value in spread.items() if value is not None},
+    )
+
+
+def _is_metric(key: str, values: Mapping[str, Any]) -> bool:
+    """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number."""
+    value = values[key]
+    if key.endswith(_STD) or isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return key + _STD in values or isinstance(value, float)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    InputError
+        When the file holds something else.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"expected JSON in {path}, found none ({error}); run the stage that writes it") from error
+    if not isinstance(values, dict):
+        raise InputError(f"expected a JSON object in {path}, found {type(values).__name__}; run its stage again")
+    return values
+
+
+def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
+    """Read a CSV file with a header; a file that is not there has no rows.
+
+    Raises
+    ------
+    InputError
+        When one of the columns is missing.
+    """
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        lost = [column for column in columns if column not in (reader.fieldnames or ())]
+        if lost:
+            raise InputError(f"expected a column {lost[0]!r} in {path}, found {reader.fieldnames}; run its stage again")
+        return list(reader)
+
+
+def read_class_scores(path: Path) -> dict[str, ClassScore]:
+    """Read `per_class.csv`, in its order; empty when it is not there."""
+    rows = read_rows(path, "class", "support", "f1")
+    return {row["class"]: ClassScore(row["class"], int(row["support"]), float(row["f1"])) for row in rows}
+
+
+def read_predictions(path: Path, width: int) -> Predictions | None:
+    """Read the test scores of the smallest seed; None when the file is not there.
+
+    Parameters
+    ----------
+    path : Path
+        What `train` wrote.
+    width : int
+        How many scores each item has: the number of classes, or 1.
+
+    Raises
+    ------
+    InputError
+        When the file has another form, another number of scores, or scores that are not finite.
+    """
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path, columns=["seed", "id", "scores"], filters=[("part", "==", "test")])
+        seeds = table.column("seed").to_numpy()
+        first = int(seeds.min()) if len(seeds) else 0
+        table = table.filter(pa.array(seeds == first))
+        rows = table.column("scores").to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise InputError(
+            f"expected predictions in {path}, found another file ({error}); run `diptych train`"
+        ) from error
+    if any(len(row) != width for row in rows):
+        raise InputError(f"expected {width} scores for each item in {path}, found another number; run `diptych train`")
+    scores = np.array(rows, np.float32).reshape(len(rows), width)
+    if not np.isfinite(scores).all():
+        raise InputError(f"expected finite scores in {path}, found NaN or infinity; run `diptych train` again")
+    return Predictions(first, table.column("id").to_pylist(), scores)

@@ -1,0 +1,109 @@
+"""`report` from end to end: read what the run left, order, draw, choose, and write the page and the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.contract import Progress
+from stages.errors import RunError
+from stages.items import Manifest
+from stages.outputs import write_lines
+from stages.parts import read_split
+from stages.report.comparison import draw_plots
+from stages.report.examples import Cards, choose_examples
+from stages.report.leaderboard import rank_experiments, write_leaderboard
+from stages.report.page import MAX_BYTES, Page, render
+from stages.report.params import ReportParams
+from stages.report.readings import read_experiments, read_predictions
+from stages.report.strips import read_systems
+from stages.report.summaries import read_encoders, summarise_data
+from stages.report.thumbnails import Thumbnails
+from stages.report.verdict import verdict
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What the report reads.
+
+    Attributes
+    ----------
+    manifest, split : Path
+        The files of `prepare` and `split`.
+    metrics : Path
+        The folder with `evaluate/`, `retrieve/` and `embed/`; only the first must hold something.
+    data : Path
+        The folder with `train/`, `evaluate/`, `retrieve/`, `prepare/` and `split/`; what is missing is left out.
+    """
+
+    manifest: Path
+    split: Path
+    metrics: Path
+    data: Path
+
+
+@dataclass(frozen=True)
+class ReportOutputs:
+    """What the report writes: the page and the table."""
+
+    page: Path
+    leaderboard: Path
+
+
+def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, progress: Progress) -> dict[str, Any]:
+    """Write the page and the table.
+
+    Returns
+    -------
+    dict
+        ``experiments``, ``best``, ``primary``, ``verdict`` and ``bytes``, the size of the page.
+
+    Raises
+    ------
+    InputError
+        When no experiment was evaluated, or the files do not belong together. Nothing is written then.
+    RunError
+        When the page would not stay under 10 MB.
+    """
+    manifest = Manifest.open(inputs.manifest)
+    with progress.track("report", None) as tracker:
+        tracker.advance(note="reading")
+        page = _gather(params, inputs, manifest)
+        tracker.advance(note="writing")
+        text = render(page)
+        size = len(text.encode())
+        if size > MAX_BYTES:
+            raise RunError(f"expected a page of at most {MAX_BYTES:,} bytes, found {size:,}; lower report.examples")
+        write_leaderboard(outputs.leaderboard, page.board)
+        with write_lines(outputs.page) as stream:
+            stream.write(text)
+    best = page.board.experiments[0].name
+    known = {"experiments": len(page.board.experiments), "best": best, "primary": page.board.primary}
+    return {**known, "verdict": page.verdict, "bytes": size}
+
+
+def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> Page:
+    """Read and compute all that the page shows."""
+    info, encoders = manifest.info, read_encoders(inputs.metrics / "embed")
+    fields = {encoder.name: encoder.field for encoder in encoders}
+    board = rank_experiments(read_experiments(inputs.metrics / "evaluate"), params.primary, fields, info.fields)
+    scores = inputs.data / "train" / f"{board.experiments[0].name}.parquet"
+    predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes))
+    cards = Cards(manifest, Thumbnails(Path(info.root)))
+    gallery = None
+    if predictions is not None and params.examples:
+        gallery = choose_examples(predictions, str(scores), cards, params.examples, params.seed)
+    systems = read_systems(inputs.metrics / "retrieve", inputs.data / "retrieve", cards, params.seed)
+    return Page(
+        title=params.title,
+        verdict=verdict(board),
+        info=info,
+        board=board,
+        plots=draw_plots(board, manifest, predictions, inputs.data),
+        gallery=gallery,
+        systems=systems,
+        data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
+        encoders=encoders,
+        unreadable=len(cards.thumbnails.unreadable),
+    )

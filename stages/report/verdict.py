@@ -1,0 +1,90 @@
+"""The sentence at the top of the page, computed from the `leaderboard`: who won, by how much, and is that much."""
+
+from __future__ import annotations
+
+import math
+
+from stages.report.leaderboard import Leaderboard
+from stages.report.readings import Experiment
+
+_NAMES = {
+    "f1_macro": "macro F1", "f1_micro": "micro F1", "f1_samples": "F1 per item", "f1_weighted": "weighted F1",
+    "subset_accuracy": "subset accuracy", "balanced_accuracy": "balanced accuracy", "mse": "mean squared error",
+    "f1_macro_all": "macro F1 (all classes)", "label_accuracy": "label accuracy", "hamming": "Hamming loss",
+    "r2": "R²", "top_5": "top-5 accuracy", "f1": "F1",
+}  # fmt: skip
+
+
+def metric_name(metric: str) -> str:
+    """Return what people call a metric."""
+    return _NAMES.get(metric, metric.replace("_", " "))
+
+
+def number(value: float | None) -> str:
+    """Write a figure with three decimals, or with three digits where it is small or large."""
+    if value is None or math.isnan(value):
+        return "–"
+    if value != 0 and (abs(value) < 0.001 or abs(value) >= 1000):
+        return f"{value:.3g}"
+    return f"{value:.3f}"
+
+
+def score(experiment: Experiment, metric: str) -> str:
+    """Write a mean and its deviation, "0.412 ± 0.004"."""
+    mean, deviation = experiment.means.get(metric), experiment.deviations.get(metric)
+    return number(mean) if deviation is None or experiment.seeds < 2 else f"{number(mean)} ± {number(deviation)}"
+
+
+def verdict(board: Leaderboard) -> str:
+    """Say in one or two sentences what the leaderboard shows, also when it is not what one hoped for."""
+    best = board.experiments[0]
+    name = metric_name(board.primary)
+    if len(board.experiments) == 1:
+        return f"{best.name} is the only experiment: {name} {_of(best, board)}."
+    if board.kinds[best.name] == "floor":
+        return f"No experiment beats the floor: {best.name}, which looks at nothing, has {name} {_of(best, board)}."
+    return f"{_comparison(board, best, name)}{_floor(board)}"
+
+
+def _of(experiment: Experiment, board: Leaderboard) -> str:
+    runs = "1 seed" if experiment.seeds == 1 else f"{experiment.seeds} seeds"
+    return f"{score(experiment, board.primary)} ({runs})"
+
+
+def _comparison(board: Leaderboard, best: Experiment, name: str) -> str:
+    single, fusion = board.best("text", "image"), board.best("both")
+    lead = f"{best.name} is best with {name} {_of(best, board)}"
+    if single is None or fusion is None:
+        lacking = "experiment on a single modality" if single is None else "fusion of both modalities"
+        return f"{lead}; there is no {lacking} to compare it with."
+    kind = board.kinds[single.name]
+    if best.name == single.name:
+        return (
+            f"Fusion does not win here: {best.name}, on the {kind} alone, is best with {name} {_of(best, board)}; "
+            f"the best fusion, {fusion.name}, has {_of(fusion, board)}, {_gap(board, best, fusion)} behind."
+        )
+    return (
+        f"{lead}, {_gap(board, best, single)} {'above' if board.descending else 'below'} the best single modality, "
+        f"{single.name} ({kind} only) with {_of(single, board)}{_doubt(board, best, single)}."
+    )
+
+
+def _gap(board: Leaderboard, one: Experiment, other: Experiment) -> str:
+    gap = abs(one.means[board.primary] - other.means[board.primary])
+    if board.primary in {"mse", "r2"}:
+        return number(gap)
+    return f"{100 * gap:.1f} points"
+
+
+def _doubt(board: Leaderboard, one: Experiment, other: Experiment) -> str:
+    """Warn when the gap is no larger than the two deviations together, or when nobody can know."""
+    if min(one.seeds, other.seeds) < 2:
+        return "; with a single seed nobody can tell how much of it is chance"
+    spread = one.deviations.get(board.primary, 0.0) + other.deviations.get(board.primary, 0.0)
+    gap = abs(one.means[board.primary] - other.means[board.primary])
+    return "; that is within the two deviations, so it may be chance" if gap <= spread else ""
+
+
+def _floor(board: Leaderboard) -> str:
+    floor = board.best("floor")
+    return "" if floor is None else f" The floor, {floor.name}, which looks at nothing, has {_of(floor, board)}."
