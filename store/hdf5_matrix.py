@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import math
 import mmap
 import os
 from pathlib import Path
@@ -123,6 +124,8 @@ class Hdf5MatrixWriter:
 
 def _lay_out(path: Path, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], attributes: str) -> dict[str, int]:
     """Create the file with room for everything and give where each dataset begins."""
+    # A limit on the size of files must show here, as an ordinary error, and not within h5py.
+    os.truncate(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values()))
     offsets = {}
     with h5py.File(
         path, "w", libver=_LIBRARY_VERSION, locking=False, alignment_threshold=1, alignment_interval=_ALIGNMENT

@@ -1,4 +1,4 @@
-"""JSON as the store needs it: one text for one value when writing, nothing surprising when reading what others wrote."""
+"""JSON as the store needs it: one text for one value when writing, no surprises when reading what others wrote."""
 
 from __future__ import annotations
 

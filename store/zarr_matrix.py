@@ -129,7 +129,7 @@ def read(path: Path) -> Content:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # an empty file is a ValueError
             with zipfile.ZipFile(file) as archive:
                 return _Reader(archive, mapped).content()
-        except (zipfile.BadZipFile, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
+        except (zipfile.BadZipFile, OSError, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"expected a whole zip, found one that cannot be read ({error})") from error
 
 

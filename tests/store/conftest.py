@@ -1,0 +1,58 @@
+"""Fixtures of the store's tests: both segment formats, both matrix formats, and rows that look like real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import EncoderLog, FeatureStore, Fingerprint, content_key, key_array
+
+DIM = 6
+
+
+@pytest.fixture(params=["zarr.zip", "h5"])
+def segment_format(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=[".zarr.zip", ".h5"])
+def matrix_path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"matrix{request.param}"
+
+
+@pytest.fixture
+def fingerprint() -> Fingerprint:
+    return Fingerprint.of("tiny", {"weights": "sha256:00", "pooling": {"kind": "mean"}})
+
+
+@pytest.fixture
+def store(tmp_path: Path, segment_format: str) -> FeatureStore:
+    return FeatureStore(tmp_path / "store", segment_format=segment_format, durability="none")
+
+
+@pytest.fixture
+def log(store: FeatureStore, fingerprint: Fingerprint) -> EncoderLog:
+    return store.open(fingerprint, DIM, "float32")
+
+
+@pytest.fixture
+def make_keys() -> Callable[..., np.ndarray]:
+    def make(start: int, stop: int) -> np.ndarray:
+        return key_array([content_key("test", str(number).encode()) for number in range(start, stop)])
+
+    return make
+
+
+@pytest.fixture
+def make_rows(make_keys: Callable[..., np.ndarray]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Rows whose vectors follow from their number, so that any process can tell a wrong one."""
+
+    def make(start: int, stop: int, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.arange(start, stop)[:, None]
+        vectors = (np.sin(numbers * 1.7 + np.arange(DIM)) + 2).astype(dtype)
+        return make_keys(start, stop), vectors
+
+    return make

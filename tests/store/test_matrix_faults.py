@@ -1,0 +1,318 @@
+"""A damaged, torn or foreign matrix is refused, and a failed write leaves nothing behind."""
+
+from __future__ import annotations
+
+import errno
+import io
+import multiprocessing
+import os
+import shutil
+import signal
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+
+from store import (
+    CorruptMatrix,
+    MatrixBlock,
+    MatrixHeader,
+    StoreFull,
+    UnsupportedFormat,
+    open_matrix,
+    write_matrix,
+)
+from store import matrix as matrix_module
+from store.plain_json import parse_document
+from store.zarr_documents import document_bytes, zip_entry
+
+HEADER = MatrixHeader([f"id{i}" for i in range(40)], 3, "float32", np.zeros(3), {"note": "x"})
+VECTORS = np.random.default_rng(0).standard_normal((40, 3)).astype("f4")
+BLOCK = MatrixBlock(VECTORS, np.ones(40, bool), np.arange(40) % 7 > 0)
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@pytest.fixture
+def written(matrix_path):
+    write_matrix(matrix_path, HEADER, [BLOCK], chunk_rows=10)
+    return matrix_path
+
+
+def test_no_flipped_byte_changes_what_is_read(written):
+    """Padding and dates may change unseen; values, masks, ids and attributes may not."""
+    data, good = written.read_bytes(), open_matrix(written)
+    generator = np.random.default_rng(0)
+    refused = 0
+    for position in generator.choice(len(data), 300, replace=False):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << generator.integers(8)
+        written.unlink()  # a new file each time: the old one is still mapped
+        written.write_bytes(damaged)
+        try:
+            found = open_matrix(written)
+        except (CorruptMatrix, UnsupportedFormat):
+            refused += 1
+            continue
+        np.testing.assert_array_equal(found.block(0, 40), good.block(0, 40))
+        np.testing.assert_array_equal(found.usable, good.usable)
+        assert (found.ids, found.attributes) == (good.ids, good.attributes)
+    assert refused > 60
+
+
+def test_every_flipped_vector_is_found(written):
+    data = written.read_bytes()
+    start = data.index(VECTORS[1:7].tobytes())
+    for position in range(start, start + 6 * 12, 3):
+        damaged = bytearray(data)
+        damaged[position] ^= 4
+        written.unlink()
+        written.write_bytes(damaged)
+        with pytest.raises(CorruptMatrix, match="dvc repro"):
+            open_matrix(written)
+        open_matrix(written, verify=False)  # what the caller asked for
+
+
+def test_zarr_itself_finds_a_flipped_byte(tmp_path):
+    path = tmp_path / "m.zarr.zip"
+    write_matrix(path, HEADER, [BLOCK], chunk_rows=10)
+    data = bytearray(path.read_bytes())
+    data[data.index(VECTORS[15:20].tobytes())] ^= 1
+    path.write_bytes(data)
+    with zarr.storage.ZipStore(path, mode="r") as archive:
+        group = zarr.open_group(archive, mode="r")
+        np.testing.assert_array_equal(group["vectors"][20:], VECTORS[20:] * BLOCK.ok[20:, None])
+        with pytest.raises((ValueError, zipfile.BadZipFile)):
+            group["vectors"][:]
+
+
+def test_the_damaged_block_is_named(matrix_path):
+    n = 20_000
+    header = MatrixHeader([str(i) for i in range(n)], 1, "float32", np.zeros(1))
+    vectors = np.arange(n, dtype="f4")[:, None]
+    write_matrix(matrix_path, header, [MatrixBlock(vectors, np.ones(n, bool), np.ones(n, bool))])
+    data = bytearray(matrix_path.read_bytes())
+    data[data.index(vectors[9000:9010].tobytes())] ^= 1
+    matrix_path.write_bytes(data)
+    with pytest.raises(CorruptMatrix, match="rows 8192 and following"):
+        open_matrix(matrix_path)
+
+
+def test_every_truncation_is_found(written):
+    data = written.read_bytes()
+    for length in np.linspace(0, len(data) - 1, 60).astype(int):
+        written.unlink()
+        written.write_bytes(data[:length])
+        with pytest.raises(CorruptMatrix):
+            open_matrix(written, verify=False)
+
+
+def test_a_missing_matrix_is_not_a_damaged_one(matrix_path):
+    with pytest.raises(FileNotFoundError):
+        open_matrix(matrix_path)
+
+
+def test_a_newer_matrix_asks_for_an_upgrade(matrix_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_module, "FORMAT_VERSION", 2)
+        write_matrix(matrix_path, HEADER, [BLOCK])
+    with pytest.raises(UnsupportedFormat, match=r"matrix .*upgrade diptych"):
+        open_matrix(matrix_path)
+
+
+def rezip(path: Path, change) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zip_entry(name), content)
+    path.unlink()
+    path.write_bytes(file.getvalue())
+
+
+def edit_attributes(**fields):
+    def change(members):
+        root = parse_document(members["zarr.json"])
+        root["attributes"] = {k: v for k, v in (root["attributes"] | fields).items() if v is not None}
+        members["zarr.json"] = document_bytes(root)
+
+    return change
+
+
+def edit_vectors(**fields):
+    def change(members):
+        members["vectors/zarr.json"] = document_bytes(parse_document(members["vectors/zarr.json"]) | fields)
+
+    return change
+
+
+ZARR_ABUSES = {
+    "not complete": edit_attributes(complete=None),
+    "wrong rows": edit_attributes(rows=39),
+    "no digest": edit_attributes(digest=None),
+    "no version": edit_attributes(min_reader=None),
+    "another member": lambda members: members.update({"x": b""}),
+    "a lost chunk": lambda members: members.pop("vectors/c/0/0"),
+    "a lost mask": lambda members: members.pop("ok/c/0"),
+    "a lost array": lambda members: members.pop("ok/zarr.json"),
+    "a short chunk": lambda members: members.update({"vectors/c/0/0": b"x"}),
+    "a huge shape": edit_vectors(shape=[10**13, 3]),
+    "a negative shape": edit_vectors(shape=[-1, 3]),
+    "one dimension": edit_vectors(shape=[40]),
+    "another codec": edit_vectors(codecs=[{"name": "pickle"}]),
+    "another type": edit_vectors(data_type="float64"),
+    "unordered chunks": lambda members: members.update({"vectors/c/1/0": members.pop("vectors/c/1/0")}),
+}
+
+
+@pytest.mark.parametrize("abuse", ZARR_ABUSES)
+def test_a_zarr_file_of_another_make_is_refused(tmp_path, abuse):
+    path = tmp_path / "m.zarr.zip"
+    write_matrix(path, HEADER, [BLOCK], chunk_rows=10)
+    rezip(path, ZARR_ABUSES[abuse])
+    with pytest.raises(CorruptMatrix):
+        open_matrix(path, verify=False)
+
+
+def moved_to_external(file):
+    shape = file.pop("vectors").shape
+    file.create_dataset("vectors", shape=shape, dtype="f4", external=[("secret", 0, 10_000)])
+
+
+def soft_link(file):
+    file.move("vectors", "hidden")
+    file["vectors"] = h5py.SoftLink("/hidden")
+
+
+H5_ABUSES = {
+    "not complete": lambda file: file.attrs.modify("complete", np.bool_(False)),
+    "wrong rows": lambda file: file.attrs.modify("rows", np.int64(39)),
+    "no digest": lambda file: file.attrs.pop("digest"),
+    "another attribute": lambda file: file.attrs.create("x", 1),
+    "changed notes": lambda file: file["attributes_json"].write_direct(np.array([123] * 12, "u1")),
+    "another member": lambda file: file.create_group("x"),
+    "a lost mask": lambda file: file.pop("ok"),
+    "external storage": moved_to_external,
+    "a soft link": soft_link,
+    "chunked": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:], chunks=(10, 3)),
+    "another type": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:].astype("f8")),
+    "never written": lambda file: file.create_dataset("vectors", shape=file.pop("vectors").shape, dtype="f4"),
+}
+
+
+@pytest.mark.parametrize("abuse", H5_ABUSES)
+def test_an_hdf5_file_of_another_make_is_refused(tmp_path, abuse, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("secret").write_bytes(b"s" * 10_000)
+    path = tmp_path / "m.h5"
+    write_matrix(path, HEADER, [BLOCK])
+    with h5py.File(path, "r+") as file:
+        H5_ABUSES[abuse](file)
+    with pytest.raises(CorruptMatrix):
+        open_matrix(path, verify=False)
+
+
+def test_other_files_are_refused(matrix_path):
+    for content in (b"", b"x", b"PK\x05\x06" + bytes(18), b"\x89HDF\r\n\x1a\n" + bytes(1000), os.urandom(5000)):
+        matrix_path.write_bytes(content)
+        with pytest.raises(CorruptMatrix):
+            open_matrix(matrix_path)
+
+
+# Failing writes
+
+
+def failing_blocks(error: BaseException):
+    yield MatrixBlock(VECTORS[:20], BLOCK.present[:20], BLOCK.ok[:20])
+    raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("encoder"), KeyboardInterrupt()])
+def test_an_interrupted_stream_leaves_the_earlier_matrix(written, error):
+    before = written.read_bytes()
+    with pytest.raises(type(error)):
+        write_matrix(written, HEADER, failing_blocks(error), chunk_rows=10)
+    assert written.read_bytes() == before
+    assert [path.name for path in written.parent.iterdir()] == [written.name]
+
+
+def test_too_little_room_is_seen_before_writing(matrix_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 100))
+    with pytest.raises(StoreFull, match="found 100 free"):
+        write_matrix(matrix_path, HEADER, failing_blocks(AssertionError("must not be asked for rows")))
+    assert list(matrix_path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_disk_that_fills_up_while_writing_hdf5(tmp_path, monkeypatch, at):
+    calls = []
+
+    def write(*args):
+        calls.append(args)
+        if len(calls) == at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return pwrite(*args)
+
+    pwrite = os.pwrite
+    monkeypatch.setattr("store.hdf5_matrix.os.pwrite", write)
+    with pytest.raises(StoreFull, match="free some space"):
+        write_matrix(tmp_path / "m.h5", HEADER, [BLOCK])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_to_reserve(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("store.hdf5_matrix.os.posix_fallocate", refuse)
+    with pytest.raises(StoreFull):
+        write_matrix(tmp_path / "m.h5", HEADER, [BLOCK])
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_large(path: Path, limit: int, queue) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    n = 2000
+    header = MatrixHeader([str(i) for i in range(n)], 100, "float32", np.zeros(100))
+    block = MatrixBlock(np.ones((n, 100), "f4"), np.ones(n, bool), np.ones(n, bool))
+    try:
+        write_matrix(path, header, [block], chunk_rows=100)
+    except Exception as error:  # noqa: BLE001 (whatever it is, the parent waits for it)
+        queue.put(repr(error))
+
+
+def test_a_real_limit_ends_in_a_clean_error(matrix_path):
+    queue = CONTEXT.Queue()
+    writer = CONTEXT.Process(target=write_large, args=(matrix_path, 300_000, queue))
+    writer.start()
+    assert "StoreFull" in queue.get(timeout=60)
+    writer.join(60)
+    assert writer.exitcode == 0
+    assert list(matrix_path.parent.iterdir()) == []
+
+
+def write_slowly(path: Path, started) -> None:
+    def blocks():
+        yield MatrixBlock(VECTORS[:20], BLOCK.present[:20], BLOCK.ok[:20])
+        started.set()
+        signal.pause()
+
+    write_matrix(path, HEADER, blocks(), chunk_rows=10)
+
+
+def test_a_killed_writer_leaves_the_earlier_matrix(written):
+    before, started = written.read_bytes(), CONTEXT.Event()
+    writer = CONTEXT.Process(target=write_slowly, args=(written, started))
+    writer.start()
+    assert started.wait(60)
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join(60)
+    assert written.read_bytes() == before
+    write_matrix(written, HEADER, [BLOCK], chunk_rows=10)
+    assert written.read_bytes() == before
