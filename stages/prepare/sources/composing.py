@@ -42,7 +42,7 @@ def compose(glyphs: list[Glyph], params: ScenesParams, random: Random) -> tuple[
     for glyph in glyphs:
         side = round(params.size * random.uniform(params.smallest, params.largest))
         turned = _drawing(glyph.svg).resize((side, side), Image.Resampling.BILINEAR)
-        turned = turned.rotate(random.uniform(-_TURN, _TURN), Image.Resampling.BILINEAR, expand=True)
+        turned = turned.rotate(random.uniform(-_TURN, _TURN), Image.Resampling.BILINEAR, expand=True).convert("RGBA")
         centre = _choose_centre(centres, params.size, side, random)
         centres.append(centre)
         image.paste(turned, (round(centre[0] - turned.width / 2), round(centre[1] - turned.height / 2)), turned)
@@ -61,7 +61,10 @@ def _choose_centre(taken: list[tuple[float, float]], size: int, side: int, rando
 
 @lru_cache(maxsize=4096)
 def _drawing(svg: Path) -> Image.Image:
-    """Rasterise a glyph once: RGBA, `_DRAWN_AT` pixels a side. Shared by threads, so nobody may change it."""
+    """Rasterise a glyph once, `_DRAWN_AT` pixels a side. Shared by threads, so nobody may change it.
+
+    Colours are multiplied by their opacity (mode "RGBa"): scaling and turning then need no conversion each.
+    """
     png = resvg_py.svg_to_bytes(svg_path=str(svg), width=_DRAWN_AT, height=_DRAWN_AT, skip_system_fonts=True)
     with Image.open(io.BytesIO(bytes(png)), formats=("PNG",)) as image:
-        return image.convert("RGBA")
+        return image.convert("RGBA").convert("RGBa")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 _GRAIN = 6.0
 """Standard deviation of the noise on every background, in grey levels."""
+_ROOM = 64
 
 
 def paint_background(size: int, random: Random) -> tuple[Image.Image, str]:
@@ -34,8 +36,16 @@ def paint_background(size: int, random: Random) -> tuple[Image.Image, str]:
     light, dark = _pale_colour(random), _pale_colour(random)
     share = _PATTERNS[word](size, random, grains)[..., None]  # [H,W,1] in [0, 1]
     pixels = light + (dark - light) * share
-    pixels += grains.normal(0, _GRAIN, pixels.shape).astype(np.float32)
+    down, across = random.randrange(_ROOM), random.randrange(_ROOM)
+    pixels += _grain(size)[down : down + size, across : across + size]
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), word
+
+
+@lru_cache(maxsize=4)
+def _grain(size: int) -> np.ndarray:
+    """Draw the noise once, wide enough to lie differently on each picture: float32 [H,W,1], not to be changed."""
+    side = size + _ROOM
+    return np.random.default_rng(0).normal(0, _GRAIN, (side, side, 1)).astype(np.float32)
 
 
 def _pale_colour(random: Random) -> np.ndarray:
