@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from stages.report.figures import WIDTH, shorten
-from stages.report.svg import BEST, INK, MUTED, Plot, Words, draw
+from stages.report.svg import BEST, CARD, INK, MUTED, Plot, Words, draw
 
 SHOWN = 20
 NOTHING = "(nothing)"
+_DENSE = 0.55  # from this share on a cell is so dense that the colour of the paper reads better on it than ink
 Pairs = Counter[tuple[str, str]]
 
 
@@ -65,7 +66,8 @@ def confusion_plot(name: str, pairs: Pairs, *, several: bool) -> Plot | None:
                     # One hue that grows denser: it reads on white and on black, and when printed without colour.
                     cell = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=BEST, alpha=0.08 + 0.77 * share, lw=0)
                     axes.add_patch(cell)
-                    axes.text(x, y, str(count), ha="center", va="center", fontsize=7.5, color=INK)
+                    ink = CARD if share > _DENSE else INK
+                    axes.text(x, y, str(count), ha="center", va="center", fontsize=7.5, color=ink)
         axes.set_xticks(range(len(columns)), [shorten(label, 20) for label in columns], rotation=55, ha="right")
         axes.set_yticks(range(len(rows)), [shorten(label, 20) for label in rows])
         axes.tick_params(length=0, labelsize=8.5, labelcolor=INK)

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 # matplotlib knows no CSS variables. Each colour is drawn as a number that nothing else uses and renamed afterwards, so
 # that one drawing is readable on a light and on a dark page.
 INK, MUTED, GRID = "#010101", "#010102", "#010103"
-BEST, TEXT, IMAGE, FLOOR = "#010104", "#010105", "#010106", "#010107"
+BEST, TEXT, IMAGE, FLOOR, CARD = "#010104", "#010105", "#010106", "#010107", "#010108"
 _VARIABLES = {
     INK: "--ink", MUTED: "--muted", GRID: "--line", BEST: "--both", TEXT: "--text", IMAGE: "--image", FLOOR: "--floor",
+    CARD: "--card",
 }  # fmt: skip
 
 _PHONE = 5.6  # inches of 72 units
