@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
-import stat
 from pathlib import Path
 
 from stages.errors import InputError
+from store.regular_file import read_regular
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _SCHEME_OR_DRIVE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[/\\]")
@@ -81,36 +80,13 @@ def read_regular_file(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     InputError
         When it is a folder, pipe, device, socket or symbolic link, or larger than `max_bytes`.
     """
-    descriptor = _open_at_once(path)
     try:
-        _refuse_irregular(descriptor, path, max_bytes)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(max_bytes)
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_irregular(descriptor: int, path: Path, max_bytes: int) -> None:
-    """Check what has been opened: the path itself may have been swapped since somebody looked at it."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(_not_regular(path))
-    if status.st_size > max_bytes:
-        raise InputError(f"expected at most {max_bytes:,} bytes, found {status.st_size:,} in {path}; shrink the file")
-
-
-def _open_at_once(path: Path) -> int:
-    """Open for reading without following a last symbolic link and without waiting for the writer of a pipe."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        return os.open(path, flags)
+        return read_regular(path, max_bytes)
+    except ValueError as error:
+        raise InputError(f"{error}; name a regular file of at most {max_bytes:,} bytes") from error
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO, errno.ENODEV}:  # a link; a socket; a device nobody drives
-            raise InputError(_not_regular(path)) from error
+            raise InputError(
+                f"expected a regular file at {path}, found a symbolic link, socket or device; name the file itself"
+            ) from error
         raise
-
-
-def _not_regular(path: Path) -> str:
-    return (
-        f"expected a regular file, found a folder, pipe, device, socket or symbolic link: {path}; name the file itself"
-    )

@@ -224,7 +224,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 def test_a_file_beyond_the_cap_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(11))
     assert len(read_regular_file(tmp_path / "big", max_bytes=11)) == 11
-    with pytest.raises(InputError, match="at most 10 bytes, found 11"):
+    with pytest.raises(InputError, match=r"at most 10 bytes in .*, found 11"):
         read_regular_file(tmp_path / "big", max_bytes=10)
 
 
