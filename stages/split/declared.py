@@ -35,13 +35,7 @@ def honour(
     InputError
         When a row has no part, a part that must exist has no row, or a group stands in two parts.
     """
-    parts = [part for part in declared if part is not None]
-    if len(parts) < len(declared):
-        blank = [identity for identity, part in zip(ids, declared, strict=True) if part is None]
-        raise InputError(
-            f"expected a declared part for every row or for none, found none for {len(blank)} of {len(declared)} rows, "
-            f"such as {blank[0]!r}; fill the column of the split in, or leave it out of prepare.table.split"
-        )
+    parts = _complete(ids, declared)
     for part in ("train", "test"):
         if part not in parts:
             raise InputError(
@@ -50,6 +44,17 @@ def honour(
             )
     _refuse_straddlers(groups, parts)
     return parts if "dev" in parts else cut_dev(groups, parts, dev, seed)
+
+
+def _complete(ids: Sequence[str], declared: Sequence[str | None]) -> list[str]:
+    """Return the declared parts, of which none may be missing."""
+    blank = [identity for identity, part in zip(ids, declared, strict=True) if part is None]
+    if blank:
+        raise InputError(
+            f"expected a declared part for every row or for none, found none for {len(blank)} of {len(declared)} rows, "
+            f"such as {blank[0]!r}; fill the column of the split in, or leave it out of prepare.table.split"
+        )
+    return [part for part in declared if part is not None]
 
 
 def _refuse_straddlers(groups: Sequence[str], parts: Sequence[str]) -> None:
