@@ -41,7 +41,8 @@ class ZarrMatrixWriter:
     """Writes one matrix to `path`, group of rows after group of rows; `close` gives it its attributes."""
 
     def __init__(self, path: Path, header: MatrixHeader, ids: Ids, chunk_rows: int) -> None:
-        self._rows, self._dim, self._chunk_rows = len(header.ids), header.dim, chunk_rows
+        self._dim, self._chunk_rows = header.dim, chunk_rows
+        self._document = _vectors_document(len(header.ids), header.dim, chunk_rows, header.dtype)
         self._dtype = little_endian(header.dtype)
         self._small: dict[str, NDArray[Any]] = {
             "ids_utf8": ids.utf8,
@@ -56,9 +57,6 @@ class ZarrMatrixWriter:
         self._stride = _round_up(_LOCAL_HEADER.size + _LONGEST_CHUNK_NAME + _EXTRA_HEADER.size + chunk)
         self._file = path.open("wb")
         self._archive = zipfile.ZipFile(self._file, "w")
-        self._put(
-            "vectors/zarr.json", document_bytes(_vectors_document(self._rows, self._dim, chunk_rows, header.dtype))
-        )
 
     def write(self, group: MatrixBlock) -> None:
         """Write the next chunk; only the last may have fewer rows, and is padded."""
@@ -76,6 +74,7 @@ class ZarrMatrixWriter:
         none = [np.zeros(0, dtype=bool)]
         self._small["present"] = np.concatenate(self._present or none)
         self._small["ok"] = np.concatenate(self._ok or none)
+        self._put("vectors/zarr.json", document_bytes(self._document))
         for name, values in sorted(self._small.items()):
             document = array_document(values.shape, whole_chunks(values.shape), values.dtype)
             self._put(f"{name}/zarr.json", document_bytes(document))

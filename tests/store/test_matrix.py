@@ -148,6 +148,17 @@ def test_chunks_of_a_zarr_matrix_are_one_aligned_view(tmp_path):
     assert not view.flags.owndata
 
 
+def test_chunks_beyond_four_gigabytes_are_found(tmp_path, monkeypatch):
+    # From this offset on, the zip's directory needs its 64-bit form; the chunks themselves stay where they belong.
+    monkeypatch.setattr("zipfile.ZIP64_LIMIT", 3000)
+    header, block, expected = make(100)
+    write(tmp_path / "m.zarr.zip", header, [block], chunk_rows=3)
+    assert b"PK\x06\x06" in (tmp_path / "m.zarr.zip").read_bytes()
+    np.testing.assert_array_equal(open_matrix(tmp_path / "m.zarr.zip").block(0, 100), expected)
+    with zarr.storage.ZipStore(tmp_path / "m.zarr.zip", mode="r") as archive:
+        np.testing.assert_array_equal(zarr.open_group(archive, mode="r")["vectors"][:], expected)
+
+
 def test_one_row_more_than_a_chunk_does_not_double_the_file(tmp_path):
     header, block, _ = make(101, 500)
     write(tmp_path / "m.zarr.zip", header, [block], chunk_rows=100)
@@ -185,6 +196,15 @@ def test_gathered_rows_are_a_copy(matrix_path):
     matrix.rows(np.arange(3))[:] = 7
     matrix.block(0, 3)[:] = 7
     np.testing.assert_array_equal(matrix.block(0, 10), expected)
+
+
+def test_a_link_to_a_matrix_is_followed(matrix_path):
+    # DVC can be set to link its cache into the work tree.
+    header, block, expected = make(10)
+    write(matrix_path, header, [block])
+    link = matrix_path.with_name(f"link-{matrix_path.name}")
+    link.symlink_to(matrix_path)
+    np.testing.assert_array_equal(open_matrix(link).block(0, 10), expected)
 
 
 # What may be written
