@@ -8,24 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from stages.errors import InputError
-from stages.items import Manifest
 from stages.report.confusion import confusion_plot, count_pairs
-from stages.report.examples import rows_of
+from stages.report.examples import Cards
 from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
 from stages.report.leaderboard import Leaderboard
 from stages.report.readings import Predictions, read_class_scores, read_rows
 from stages.report.svg import Plot
 
 
-def draw_plots(board: Leaderboard, manifest: Manifest, predictions: Predictions | None, data: Path) -> list[Plot]:
+def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None, data: Path) -> list[Plot]:
     """Draw every plot for which the run left something.
 
     Parameters
     ----------
     board : Leaderboard
         The experiments; the first one is looked at closely.
-    manifest : Manifest
-        The items.
+    cards : Cards
+        Knows the items.
     predictions : Predictions or None
         Of the first experiment.
     data : Path
@@ -37,7 +36,7 @@ def draw_plots(board: Leaderboard, manifest: Manifest, predictions: Predictions 
         leaderboard_plot(board),
         per_class_plot(list(_compared(board, data / "evaluate"))),
         confusion_plot(best.name, pairs, several=best.task == "multilabel"),
-        _regression(best.name, manifest, predictions) if best.task == "regression" else None,
+        _regression(best.name, cards, predictions) if best.task == "regression" else None,
         learning_plot(
             [(one.name, read_curves(data / "train" / f"{one.name}.history.csv")) for one in board.experiments]
         ),
@@ -73,9 +72,9 @@ def read_curves(path: Path) -> Curves:
     return {seed: np.array(values) for seed, values in sorted(curves.items())}
 
 
-def _regression(name: str, manifest: Manifest, predictions: Predictions | None) -> Plot | None:
+def _regression(name: str, cards: Cards, predictions: Predictions | None) -> Plot | None:
     if predictions is None:
         return None
-    truth = manifest.targets()[rows_of(manifest, predictions.ids, f"the predictions of {name}")]
+    truth = cards.manifest.targets()[cards.rows(predictions.ids, f"the predictions of {name}")]
     known = np.isfinite(truth)
     return scatter_plot(name, truth[known], predictions.scores[known, 0].astype(np.float64)) if known.any() else None

@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from stages.contract import Task
 
-THRESHOLD = 0.5
 
-
-def decide(scores: NDArray[np.float32], task: Task) -> NDArray[np.bool_]:
+def decide(scores: NDArray[np.float32], task: Task, threshold: float = 0.5) -> NDArray[np.bool_]:
     """Tell the predicted classes.
 
     Parameters
@@ -19,6 +17,8 @@ def decide(scores: NDArray[np.float32], task: Task) -> NDArray[np.bool_]:
         Probabilities for multilabel; any scores for multiclass, the highest wins and the first of equal ones.
     task : {"multilabel", "multiclass"}
         How many classes an item has.
+    threshold : float
+        From which score a label is predicted, for multilabel.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def decide(scores: NDArray[np.float32], task: Task) -> NDArray[np.bool_]:
     Source: systems.md 6.1.
     """
     if task == "multilabel":
-        return scores >= THRESHOLD
+        return scores >= threshold
     chosen = np.zeros(scores.shape, bool)
     chosen[np.arange(len(scores)), scores.argmax(axis=1)] = True
     return chosen

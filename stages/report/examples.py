@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from stages.errors import InputError
 from stages.items import Manifest
 from stages.report.decisions import decide, label_quality, pick
+from stages.report.params import ReportParams
 from stages.report.readings import Predictions
 from stages.report.thumbnails import Picture, Thumbnails
 from stages.report.verdict import number
@@ -99,30 +101,56 @@ class Cards:
     manifest: Manifest
     thumbnails: Thumbnails
 
+    @cached_property
+    def ids(self) -> list[str]:
+        """The ids of all items, in the order of the manifest."""
+        return self.manifest.ids()
+
+    @cached_property
+    def truth(self) -> NDArray[np.bool_]:
+        """The labels of all items, bool [N, K]."""
+        return self.manifest.label_matrix()
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.ids)}
+
+    def rows(self, ids: Sequence[str], origin: str) -> NDArray[np.int64]:
+        """Find items in the manifest.
+
+        Raises
+        ------
+        InputError
+            When the manifest lacks one: the file at `origin` was made from another manifest.
+        """
+        lost = [item for item in ids if item not in self._places]
+        if lost:
+            raise InputError(
+                f"expected items of {self.manifest.path} in {origin}, found {lost[0]!r} and {len(lost) - 1} more that "
+                "are not; run `dvc repro` so that both come from one manifest"
+            )
+        return np.array([self._places[item] for item in ids], np.int64)
+
     def of(self, rows: Sequence[int] | NDArray[np.int64]) -> list[Card]:
         """Make the cards of some rows of the manifest."""
         chosen = np.asarray(rows, np.int64)
-        ids, truth = self.manifest.ids(), true_labels(self.manifest, chosen)
         images = self.manifest.images(chosen)
         texts = {name: self.manifest.texts(name, chosen) for name in self.manifest.info.fields}
         return [
             Card(
-                item=ids[row],
+                item=self.ids[row],
                 picture=self.thumbnails.get(images[place]),
                 has_image=images[place] is not None,
                 captions=tuple(Caption(name, _cut(values[place])) for name, values in texts.items()),
-                labels=truth[place],
+                labels=self._labels(int(row)),
             )
             for place, row in enumerate(chosen)
         ]
 
-
-def true_labels(manifest: Manifest, rows: NDArray[np.int64]) -> list[tuple[str, ...]]:
-    """Write out what is true of each row."""
-    if manifest.info.task == "regression":
-        return [(number(value),) for value in manifest.targets()[rows]]
-    classes = manifest.info.classes
-    return [tuple(classes[column] for column in np.flatnonzero(row)) for row in manifest.label_matrix()[rows]]
+    def _labels(self, row: int) -> tuple[str, ...]:
+        if self.manifest.info.task == "regression":
+            return (number(float(self.manifest.targets()[row])),)
+        return tuple(self.manifest.info.classes[int(column)] for column in np.flatnonzero(self.truth[row]))
 
 
 def _cut(text: str | None) -> str | None:
@@ -131,25 +159,9 @@ def _cut(text: str | None) -> str | None:
     return text if len(text) <= _TEXT_LENGTH else text[: _TEXT_LENGTH - 1] + "…"
 
 
-def rows_of(manifest: Manifest, ids: Sequence[str], origin: str) -> NDArray[np.int64]:
-    """Find items in the manifest.
-
-    Raises
-    ------
-    InputError
-        When the manifest lacks one: the file at `origin` was made from another manifest.
-    """
-    place = {item: row for row, item in enumerate(manifest.ids())}
-    lost = [item for item in ids if item not in place]
-    if lost:
-        raise InputError(
-            f"expected items of {manifest.path} in {origin}, found {lost[0]!r} and {len(lost) - 1} more that are not; "
-            "run `dvc repro` so that both come from one manifest"
-        )
-    return np.array([place[item] for item in ids], np.int64)
-
-
-def choose_examples(predictions: Predictions, origin: str, cards: Cards, count: int, seed: int) -> Gallery:
+def choose_examples(
+    predictions: Predictions, origin: str, cards: Cards, params: ReportParams, threshold: float
+) -> Gallery:
     """Choose labelled test items and mark what the experiment says of them.
 
     Parameters
@@ -160,8 +172,10 @@ def choose_examples(predictions: Predictions, origin: str, cards: Cards, count: 
         The file they come from, for messages.
     cards : Cards
         Makes what the page shows.
-    count, seed : int
-        See `ReportParams`.
+    params : ReportParams
+        How many to show, and the seed that chooses among equals.
+    threshold : float
+        From which score a label is predicted.
 
     Raises
     ------
@@ -169,18 +183,18 @@ def choose_examples(predictions: Predictions, origin: str, cards: Cards, count: 
         When the predictions belong to another manifest.
     """
     manifest = cards.manifest
-    rows = rows_of(manifest, predictions.ids, origin)
+    rows = cards.rows(predictions.ids, origin)
     kept = np.flatnonzero(manifest.labelled()[rows])
     rows, scores = rows[kept], predictions.scores[kept]
     if manifest.info.task == "regression":
         quality = -np.abs(scores[:, 0].astype(np.float64) - manifest.targets()[rows])
         said: list[tuple[tuple[Mark, ...], str]] = [((), number(float(value))) for value in scores[:, 0]]
     else:
-        truth = manifest.label_matrix()[rows]
-        chosen = decide(scores, manifest.info.task)
+        truth = cards.truth[rows]
+        chosen = decide(scores, manifest.info.task, threshold)
         quality = label_quality(scores, chosen, truth)
         said = [(_marks(one, other, manifest.info.classes), "") for one, other in zip(chosen, truth, strict=True)]
-    best, worst = pick(quality, count, seed)
+    best, worst = pick(quality, params.examples, params.seed)
     shown = np.concatenate([best, worst])
     made = [Example(card, *said[place]) for card, place in zip(cards.of(rows[shown]), shown, strict=True)]
     return Gallery(tuple(made[: len(best)]), tuple(made[len(best) :]))

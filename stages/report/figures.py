@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ def leaderboard_plot(board: Leaderboard) -> Plot:
                 axes.errorbar(means, places, xerr=spread, fmt="none", ecolor=colour, capsize=3)
                 axes.plot(means, places, marker, color=colour, ms=7, label=label)
         for place, one in enumerate(shown):
+            if math.isnan(one.means[board.primary]):
+                continue  # nothing to place a number beside
             at = (one.means[board.primary] + one.deviations.get(board.primary, 0.0), place)
             mean = number(one.means[board.primary])
             axes.annotate(mean, at, (8, 0), textcoords="offset points", va="center", color=INK, annotation_clip=False)

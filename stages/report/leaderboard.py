@@ -11,7 +11,7 @@ from typing import Literal
 
 from stages.errors import InputError
 from stages.outputs import write_lines
-from stages.records import IMAGE
+from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 
 Kind = Literal["text", "image", "both", "floor", "other"]
@@ -54,9 +54,7 @@ class Leaderboard:
         return next((one for one in self.experiments if not kinds or self.kinds[one.name] in kinds), None)
 
 
-def rank_experiments(
-    experiments: Sequence[Experiment], primary: str | None, fields: Mapping[str, str], text_fields: Sequence[str]
-) -> Leaderboard:
+def rank_experiments(experiments: Sequence[Experiment], primary: str | None, lineage: Lineage) -> Leaderboard:
     """Order experiments by a metric.
 
     Parameters
@@ -65,10 +63,8 @@ def rank_experiments(
         At least one, all of one task.
     primary : str or None
         The metric; None takes the one of the task.
-    fields : mapping of str to str
-        The field ("image" or a text field) that each encoder's matrix is made from.
-    text_fields : sequence of str
-        The text fields of the manifest.
+    lineage : Lineage
+        Tells what their matrices show.
 
     Raises
     ------
@@ -84,7 +80,7 @@ def rank_experiments(
             )
     sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
     ordered = sorted(experiments, key=lambda one: (*_place(sign * one.means[metric]), one.name))
-    kinds = {one.name: _kind(one, fields, text_fields) for one in experiments}
+    kinds = {one.name: _kind(one, lineage) for one in experiments}
     return Leaderboard(tuple(ordered), kinds, metric, _columns(experiments, metric))
 
 
@@ -99,26 +95,13 @@ def _columns(experiments: Sequence[Experiment], primary: str) -> tuple[str, ...]
     return (primary, *sorted(found, key=lambda name: (known.get(name, len(known)), name)))
 
 
-def _kind(experiment: Experiment, fields: Mapping[str, str], text_fields: Sequence[str]) -> Kind:
+def _kind(experiment: Experiment, lineage: Lineage) -> Kind:
     if experiment.head == "dummy":
         return "floor"
-    seen = [_modalities(feature, fields, text_fields) for feature in experiment.features]
-    if not seen or not all(seen):
-        return "other"
-    merged = frozenset().union(*seen)
-    if len(merged) > 1:
+    seen = lineage.modalities(experiment.features)
+    if len(seen) > 1:
         return "both"
-    return "image" if "image" in merged else "text"
-
-
-def _modalities(feature: str, fields: Mapping[str, str], text_fields: Sequence[str]) -> frozenset[str]:
-    """Tell what a matrix shows: by its encoder, or, for a reduced or fused one, by the names within its name."""
-    within = f"-{feature}-"
-    named = [field for name, field in fields.items() if f"-{name}-" in within]
-    if not named:
-        named = [field for field in (IMAGE, *text_fields) if f"-{field}-" in within]
-    exact = [fields[feature]] if feature in fields else named
-    return frozenset("image" if field == IMAGE else "text" for field in exact)
+    return "image" if "image" in seen else "text" if seen else "other"
 
 
 def write_leaderboard(path: Path, board: Leaderboard) -> None:

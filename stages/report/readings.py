@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from stages.errors import InputError
 _STD = "_std"
 _TEXTS = ("task", "features", "fusion", "head")
 _COUNTS = ("rows", "seeds")
+_SETTINGS = ("threshold",)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Experiment:
         How many test rows and how many repetitions the means are over.
     means, deviations : mapping of str to float
         Each metric's mean and sample standard deviation over the seeds; a deviation may be missing.
+    threshold, part : float, str
+        From which score a label counts as predicted, and which part was scored, where the file tells it.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Experiment:
     seeds: int
     means: Mapping[str, float]
     deviations: Mapping[str, float]
+    threshold: float = 0.5
+    part: str = "test"
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The scores of one experiment's first seed on the test part.
+    """The scores of one experiment's first seed on the scored part.
 
     Attributes
     ----------
@@ -121,13 +127,15 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
         seeds=values["seeds"],
         means=means,
         deviations={key: float(value) for key, value in spread.items() if value is not None},
+        threshold=float(values.get("threshold", 0.5)),
+        part=str(values.get("part", "test")),
     )
 
 
 def _is_metric(key: str, values: Mapping[str, Any]) -> bool:
     """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number."""
     value = values[key]
-    if key.endswith(_STD) or isinstance(value, bool) or not isinstance(value, int | float):
+    if key in _SETTINGS or key.endswith(_STD) or isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return key + _STD in values or isinstance(value, float)
 
@@ -168,13 +176,22 @@ def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
 
 
 def read_class_scores(path: Path) -> dict[str, ClassScore]:
-    """Read `per_class.csv`, in its order; empty when it is not there."""
-    rows = read_rows(path, "class", "support", "f1")
-    return {row["class"]: ClassScore(row["class"], int(row["support"]), float(row["f1"])) for row in rows}
+    """Read `per_class.csv`, in its order, without classes whose F1 is blank; empty when it is not there.
+
+    Raises
+    ------
+    InputError
+        When a support or an F1 is no number.
+    """
+    rows = [row for row in read_rows(path, "class", "support", "f1") if row["f1"]]
+    try:
+        return {row["class"]: ClassScore(row["class"], int(row["support"]), float(row["f1"])) for row in rows}
+    except ValueError as error:
+        raise InputError(f"expected numbers in {path}, found others ({error}); run `diptych evaluate` again") from error
 
 
-def read_predictions(path: Path, width: int) -> Predictions | None:
-    """Read the test scores of the smallest seed; None when the file is not there.
+def read_predictions(path: Path, width: int, part: str = "test") -> Predictions | None:
+    """Read the scores of the smallest seed; None when the file is not there.
 
     Parameters
     ----------
@@ -182,6 +199,8 @@ def read_predictions(path: Path, width: int) -> Predictions | None:
         What `train` wrote.
     width : int
         How many scores each item has: the number of classes, or 1.
+    part : str
+        The part whose scores are read.
 
     Raises
     ------
@@ -191,18 +210,18 @@ def read_predictions(path: Path, width: int) -> Predictions | None:
     if not path.is_file():
         return None
     try:
-        table = pq.read_table(path, columns=["seed", "id", "scores"], filters=[("part", "==", "test")])
+        table = pq.read_table(path, columns=["seed", "id", "scores"], filters=[("part", "==", part)])
         seeds = table.column("seed").to_numpy()
         first = int(seeds.min()) if len(seeds) else 0
         table = table.filter(pa.array(seeds == first))
-        rows = table.column("scores").to_pylist()
+        scores = table.column("scores")
+        lengths, values = pc.list_value_length(scores).to_numpy(), pc.list_flatten(scores).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
         raise InputError(
             f"expected predictions in {path}, found another file ({error}); run `diptych train`"
         ) from error
-    if any(len(row) != width for row in rows):
+    if (lengths != width).any():
         raise InputError(f"expected {width} scores for each item in {path}, found another number; run `diptych train`")
-    scores = np.array(rows, np.float32).reshape(len(rows), width)
-    if not np.isfinite(scores).all():
+    if not np.isfinite(values).all():
         raise InputError(f"expected finite scores in {path}, found NaN or infinity; run `diptych train` again")
-    return Predictions(first, table.column("id").to_pylist(), scores)
+    return Predictions(first, table.column("id").to_pylist(), values.astype(np.float32).reshape(-1, width))

@@ -14,6 +14,7 @@ from stages.parts import read_split
 from stages.report.comparison import draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.leaderboard import rank_experiments, write_leaderboard
+from stages.report.lineage import read_lineage
 from stages.report.page import MAX_BYTES, Page, render
 from stages.report.params import ReportParams
 from stages.report.readings import read_experiments, read_predictions
@@ -32,7 +33,7 @@ class ReportInputs:
     manifest, split : Path
         The files of `prepare` and `split`.
     metrics : Path
-        The folder with `evaluate/`, `retrieve/` and `embed/`; only the first must hold something.
+        The folder with `evaluate/`, `retrieve/`, `embed/`, `reduce/` and `fuse/`; only the first must hold something.
     data : Path
         The folder with `train/`, `evaluate/`, `retrieve/`, `prepare/` and `split/`; what is missing is left out.
     """
@@ -86,21 +87,22 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
 def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> Page:
     """Read and compute all that the page shows."""
     info, encoders = manifest.info, read_encoders(inputs.metrics / "embed")
-    fields = {encoder.name: encoder.field for encoder in encoders}
-    board = rank_experiments(read_experiments(inputs.metrics / "evaluate"), params.primary, fields, info.fields)
-    scores = inputs.data / "train" / f"{board.experiments[0].name}.parquet"
-    predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes))
+    lineage = read_lineage(inputs.metrics, {encoder.name: encoder.field for encoder in encoders})
+    board = rank_experiments(read_experiments(inputs.metrics / "evaluate"), params.primary, lineage)
+    best = board.experiments[0]
+    scores = inputs.data / "train" / f"{best.name}.parquet"
+    predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes), best.part)
     cards = Cards(manifest, Thumbnails(Path(info.root)))
     gallery = None
     if predictions is not None and params.examples:
-        gallery = choose_examples(predictions, str(scores), cards, params.examples, params.seed)
+        gallery = choose_examples(predictions, str(scores), cards, params, best.threshold)
     systems = read_systems(inputs.metrics / "retrieve", inputs.data / "retrieve", cards, params.seed)
     return Page(
         title=params.title,
         verdict=verdict(board),
         info=info,
         board=board,
-        plots=draw_plots(board, manifest, predictions, inputs.data),
+        plots=draw_plots(board, cards, predictions, inputs.data),
         gallery=gallery,
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
-from stages.report.examples import Card, Cards, rows_of
+from stages.report.examples import Card, Cards
 from stages.report.readings import read_json
 
 LENGTH = 5
@@ -84,6 +84,6 @@ def _strips(path: Path, cards: Cards, seed: int) -> tuple[Strip, ...]:
 
 def _strip(query: str, rows: list[dict[str, Any]], cards: Cards, origin: str) -> Strip:
     found = sorted((row for row in rows if row["query"] == query), key=lambda row: row["rank"])
-    made = cards.of(rows_of(cards.manifest, [query, *(row["id"] for row in found)], origin))
+    made = cards.of(cards.rows([query, *(row["id"] for row in found)], origin))
     finds = [Find(card, row["distance"], row["relevant"]) for card, row in zip(made[1:], found, strict=True)]
     return Strip(made[0], tuple(finds))

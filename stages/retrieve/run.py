@@ -88,6 +88,9 @@ def _open(params: RetrieveParams, inputs: RetrieveInputs, ids: list[str]) -> lis
         raise InputError(
             f"expected one matrix for each of {params.features}, found {len(inputs.matrices)}; pass them in that order"
         )
+    for path in inputs.matrices:
+        if not path.is_file():
+            raise InputError(f"expected a matrix at {path}, found no file; run the stage that writes it")
     matrices = [open_matrix(path) for path in inputs.matrices]
     for path, matrix in zip(inputs.matrices, matrices, strict=True):
         if list(matrix.ids) != ids:

@@ -9,10 +9,14 @@ import pytest
 
 from stages.errors import InputError
 from stages.report.leaderboard import Leaderboard, rank_experiments, safe_cell, write_leaderboard
+from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 from stages.report.verdict import number, verdict
 
-FIELDS = {"caption-use": "caption", "image-lite0": "image", "title-use": "title"}
+LINEAGE = Lineage(
+    {"caption-use": "caption", "image-lite0": "image", "title-use": "title"},
+    {"image-pca": ("image-lite0",), "both": ("image-pca", "caption-use"), "odd": ("both", "lost")},
+)
 
 
 def experiment(name: str, features: str, value: float, deviation: float = 0.002, **changes: object) -> Experiment:
@@ -24,7 +28,7 @@ def experiment(name: str, features: str, value: float, deviation: float = 0.002,
 
 
 def board(*experiments: Experiment) -> Leaderboard:
-    return rank_experiments(experiments, None, FIELDS, ("caption", "title"))
+    return rank_experiments(experiments, None, LINEAGE)
 
 
 TEXT = experiment("words", "caption-use", 0.40)
@@ -44,11 +48,11 @@ def test_best_first_equal_ones_by_name_and_nan_last() -> None:
     [
         ("caption-use", "text"),
         ("caption-use + title-use", "text"),
-        ("image-lite0-pca", "image"),
-        ("pca-caption-use + pca-image-lite0", "both"),
         ("image-pca", "image"),
-        ("caption-bow", "text"),
-        ("imagery", "other"),
+        ("caption-use + image-pca", "both"),
+        ("both", "both"),
+        ("odd", "other"),
+        ("mystery", "other"),
         ("caption-use + mystery", "other"),
     ],
 )
@@ -106,3 +110,9 @@ def test_numbers_are_short_and_never_lost() -> None:
     assert [number(value) for value in (0.5, 0.00012, 12345.6, 0, None, float("nan"))] == [
         "0.500", "0.00012", "1.23e+04", "0.000", "–", "–",
     ]  # fmt: skip
+
+
+def test_a_matrix_made_from_itself_is_refused() -> None:
+    lineage = Lineage({}, {"a": ("b",), "b": ("a",)})
+    with pytest.raises(InputError, match="found 'a' made from itself"):
+        lineage.modalities(["a"])

@@ -230,6 +230,25 @@ def test_an_unknown_primary_names_those_that_exist(folder: RunFolder) -> None:
         report(folder, primary="map")
 
 
+def test_settings_and_sources_are_taken_from_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_data()
+    folder.write_encoders()
+    folder.write_experiment(SYSTEMS[2])
+    folder.write_experiment(System("joined", "both", "none", "mlp", 0.6))
+    for name, made in (("reduce/small", "image-colorhist"), ("fuse/both", ["small", "caption-hash"])):
+        path = tmp_path / "metrics" / f"{name}.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps({"features": made}))
+    path = tmp_path / "metrics/evaluate/joined.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "threshold": 0.001, "part": "dev"}))
+    _, page = report(folder)
+    assert "19.9 points above the best single modality, text-hash (text only)" in page.text
+    assert "Items of the dev part" in page.text
+    assert "(missed)" not in page.text
+    assert "threshold" not in table(folder)[0]
+
+
 def test_many_classes_and_experiments_keep_the_page_small(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_data()

@@ -181,6 +181,12 @@ def test_a_matrix_of_other_items_is_refused(case: Case) -> None:
         case.run()
 
 
+def test_a_matrix_that_is_not_there_is_named(case: Case) -> None:
+    case.inputs.matrices[0].unlink()
+    with pytest.raises(InputError, match=r"expected a matrix at .*circle.zarr.zip, found no file"):
+        case.run()
+
+
 def test_a_regression_has_nothing_relevant(case: Case) -> None:
     case.write("regression")
     with pytest.raises(InputError, match="expected a task with labels"):
