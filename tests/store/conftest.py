@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from store import EncoderLog, FeatureStore, Fingerprint, content_key, key_array
+from store import EncoderLog, FeatureStore, Fingerprint, Segment, content_key, key_array
+from store.key import sortable
+from store.segment import SegmentName, row_digests
 
 DIM = 6
 
@@ -56,3 +59,30 @@ def make_rows(make_keys: Callable[..., np.ndarray]) -> Callable[..., tuple[np.nd
         return make_keys(start, stop), vectors
 
     return make
+
+
+@pytest.fixture
+def make_segment() -> Callable[[np.ndarray, np.ndarray], Segment]:
+    def make(keys: np.ndarray, vectors: np.ndarray) -> Segment:
+        order = np.argsort(sortable(keys), kind="stable")
+        vectors = vectors[order]
+        return Segment(keys[order], vectors, row_digests(vectors), {"device": "cpu"}, "ab" * 32)
+
+    return make
+
+
+@pytest.fixture
+def segment(make_segment: Callable[..., Segment], make_rows: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Segment:
+    return make_segment(*make_rows(0, 20))
+
+
+@pytest.fixture
+def put_renamed(tmp_path: Path) -> Callable[[str, bytes], str]:
+    """Give altered bytes a name that fits them, as a tool or an attacker would."""
+
+    def put(format_: str, data: bytes) -> str:
+        name = str(SegmentName(format_, 20, len(data), hashlib.sha256(data).hexdigest()))
+        (tmp_path / name).write_bytes(data)
+        return name
+
+    return put
