@@ -17,7 +17,7 @@ from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
 from stages.report.svg import Plot
-from stages.report.verdict import metric_name, number, score
+from stages.report.verdict import metric_name, number, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent
@@ -74,7 +74,7 @@ def render(page: Page) -> str:
         page=page,
         board=page.board,
         kinds=_KINDS,
-        score=score,
+        spread=spread,
         lower=LOWER_IS_BETTER,
         pictures=page.data.has_pictures,
         bars=_bars(page.board),

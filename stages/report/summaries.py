@@ -139,8 +139,14 @@ def flatten(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]
         elif isinstance(value, list):
             pairs.append((name, ", ".join(map(str, value)) if len(value) <= 8 else f"{len(value)} entries"))
         else:
-            pairs.append((name, f"{value:.4g}" if isinstance(value, float) else str(value)))
+            pairs.append((name, _plain(value)))
     return pairs
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

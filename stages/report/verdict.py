@@ -29,10 +29,18 @@ def number(value: float | None) -> str:
     return f"{value:.3f}"
 
 
+def spread(experiment: Experiment, metric: str) -> str:
+    """Write a deviation as finely as its mean; "" where there is none."""
+    mean, deviation = experiment.means.get(metric), experiment.deviations.get(metric)
+    if mean is None or deviation is None or experiment.seeds < 2:
+        return ""
+    return f"{deviation:.3f}" if mean == 0 or 0.001 <= abs(mean) < 1000 else number(deviation)
+
+
 def score(experiment: Experiment, metric: str) -> str:
     """Write a mean and its deviation, "0.412 ± 0.004"."""
-    mean, deviation = experiment.means.get(metric), experiment.deviations.get(metric)
-    return number(mean) if deviation is None or experiment.seeds < 2 else f"{number(mean)} ± {number(deviation)}"
+    mean, deviation = number(experiment.means.get(metric)), spread(experiment, metric)
+    return f"{mean} ± {deviation}" if deviation else mean
 
 
 def verdict(board: Leaderboard) -> str:
@@ -80,9 +88,9 @@ def _doubt(board: Leaderboard, one: Experiment, other: Experiment) -> str:
     """Warn when the gap is no larger than the two deviations together, or when nobody can know."""
     if min(one.seeds, other.seeds) < 2:
         return "; with a single seed nobody can tell how much of it is chance"
-    spread = one.deviations.get(board.primary, 0.0) + other.deviations.get(board.primary, 0.0)
+    both = one.deviations.get(board.primary, 0.0) + other.deviations.get(board.primary, 0.0)
     gap = abs(one.means[board.primary] - other.means[board.primary])
-    return "; that is within the two deviations, so it may be chance" if gap <= spread else ""
+    return "; that is within the two deviations, so it may be chance" if gap <= both else ""
 
 
 def _floor(board: Leaderboard) -> str:

@@ -103,6 +103,6 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 def test_nested_counts_are_written_flat() -> None:
-    assert flatten({"seed": 0, "rows": {"train": 6, "share_kept": 0.25}, "ids": list(range(9))}) == [
-        ("seed", "0"), ("rows: train", "6"), ("rows: share kept", "0.25"), ("ids", "9 entries"),
+    assert flatten({"seed": 0, "rows": {"train": 6, "share_kept": 0.25}, "declared": False, "ids": list(range(9))}) == [
+        ("seed", "0"), ("rows: train", "6"), ("rows: share kept", "0.25"), ("declared", "no"), ("ids", "9 entries"),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from stages.errors import InputError
 from stages.report.leaderboard import Leaderboard, rank_experiments, safe_cell, write_leaderboard
 from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
-from stages.report.verdict import number, verdict
+from stages.report.verdict import number, score, verdict
 
 LINEAGE = Lineage(
     {"caption-use": "caption", "image-lite0": "image", "title-use": "title"},
@@ -116,3 +116,9 @@ def test_a_matrix_made_from_itself_is_refused() -> None:
     lineage = Lineage({}, {"a": ("b",), "b": ("a",)})
     with pytest.raises(InputError, match="found 'a' made from itself"):
         lineage.modalities(["a"])
+
+
+def test_a_deviation_is_written_as_finely_as_its_mean() -> None:
+    assert score(experiment("a", "caption-use", 0.5, 0.000594), "f1_macro") == "0.500 ± 0.001"
+    assert score(experiment("a", "caption-use", 0.00051, 0.00002), "f1_macro") == "0.00051 ± 2e-05"
+    assert score(experiment("a", "caption-use", 0.5, seeds=1), "f1_macro") == "0.500"
