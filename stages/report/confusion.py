@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -58,16 +59,7 @@ def confusion_plot(name: str, pairs: Pairs, *, several: bool) -> Plot | None:
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for y, actual in enumerate(rows):
-            total = sum(count for (one, _), count in pairs.items() if one == actual)
-            for x, predicted in enumerate(columns):
-                if count := pairs[actual, predicted]:
-                    share = count / total
-                    # One hue that grows denser: it reads on white and on black, and when printed without colour.
-                    cell = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=BEST, alpha=0.08 + 0.77 * share, lw=0)
-                    axes.add_patch(cell)
-                    ink = CARD if share > _DENSE else INK
-                    axes.text(x, y, str(count), ha="center", va="center", fontsize=7.5, color=ink)
+        _paint_cells(axes, pairs, rows, columns)
         axes.set_xticks(range(len(columns)), [shorten(label, 20) for label in columns], rotation=55, ha="right")
         axes.set_yticks(range(len(rows)), [shorten(label, 20) for label in rows])
         axes.tick_params(length=0, labelsize=8.5, labelcolor=INK)
@@ -81,6 +73,19 @@ def confusion_plot(name: str, pairs: Pairs, *, several: bool) -> Plot | None:
     words = Words("What is taken for what", _caption(name, pairs, len(labels), several), _alt(name, pairs, labels))
     size = (max(WIDTH, 1.7 + 0.27 * len(columns)), 1.6 + 0.27 * max(len(rows), 6))
     return draw("plot-confusion", words, size, paint)
+
+
+def _paint_cells(axes: Axes, pairs: Pairs, rows: Sequence[str], columns: Sequence[str]) -> None:
+    for y, actual in enumerate(rows):
+        total = sum(count for (one, _), count in pairs.items() if one == actual)
+        for x, predicted in enumerate(columns):
+            if count := pairs[actual, predicted]:
+                share = count / total
+                # One hue that grows denser: it reads on white and on black, and when printed without colour.
+                cell = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, color=BEST, alpha=0.08 + 0.77 * share, lw=0)
+                axes.add_patch(cell)
+                ink = CARD if share > _DENSE else INK
+                axes.text(x, y, str(count), ha="center", va="center", fontsize=7.5, color=ink)
 
 
 def _caption(name: str, pairs: Pairs, shown: int, several: bool) -> str:
