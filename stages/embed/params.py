@@ -37,10 +37,10 @@ class EmbedParams(BaseModel):
     field: str
     model: str | None = None
     pool: Pool | None = None
-    max_len: int | None = Field(None, ge=3)
+    max_len: int | None = Field(default=None, ge=3)
     dtype: Dtype = "float16"
     missing: Missing | None = None
-    max_failed_share: float = Field(0.05, ge=0, le=1)
+    max_failed_share: float = Field(default=0.05, ge=0, le=1)
 
     @field_validator("encoder")
     @classmethod

@@ -55,11 +55,12 @@ class EmbedSettings:
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """Distinct contents found in the store, computed now, and failed; seconds by part."""
+    """Distinct contents found in the store, computed now, and failed; contents per second, seconds by part."""
 
     cached: int
     new: int
     failed: int
+    rate: float
     seconds: dict[str, float]
 
 
@@ -98,6 +99,7 @@ def run(
         cached=len(request.keys) - len(missing),
         new=len(missing) - len(failures),
         failed=len(failures),
+        rate=round((len(missing) - len(failures)) / max(seconds.prepare + seconds.infer, 1e-9), 2),
         seconds={name: round(value, 3) for name, value in asdict(seconds).items()},
     )
 

@@ -20,7 +20,7 @@ class AttentionOptions(MlpOptions):
     """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
 
     hidden: tuple[int, ...] = (512, 256, 128)
-    width: int = Field(256, ge=1)
+    width: int = Field(default=256, ge=1)
     qk: bool = False
 
 

@@ -96,7 +96,7 @@ class ClassicalModel:
         return self
 
     def _keep_learnable(self, y: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Drop the labels that all train rows have, or lack: no estimator can fit them, their score is that constant."""
+        """Drop labels that all train rows have, or lack: no estimator can fit them, their score is constant."""
         self.base_ = y.mean(axis=0).astype(np.float32)
         self.learned_ = np.flatnonzero((self.base_ > 0) & (self.base_ < 1))
         kept = y[:, self.learned_]

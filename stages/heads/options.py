@@ -16,39 +16,39 @@ class Options(BaseModel):
 class NetworkOptions(Options):
     """How a network is trained: AdamW, early stopping on the dev loss, gradients clipped to a norm."""
 
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-4, ge=0)
-    batch: int = Field(128, ge=1)
-    epochs: int = Field(50, ge=1)
-    patience: int = Field(5, ge=1)
-    clip: float = Field(1.0, gt=0)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    batch: int = Field(default=128, ge=1)
+    epochs: int = Field(default=50, ge=1)
+    patience: int = Field(default=5, ge=1)
+    clip: float = Field(default=1.0, gt=0)
 
 
 class LinearOptions(NetworkOptions):
     """One linear layer; `dropout` acts on its input."""
 
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class MlpOptions(NetworkOptions):
     """Hidden layers with ReLU and dropout, then a linear layer; sizes of systems.md 4.2."""
 
     hidden: tuple[int, ...] = (512, 256)
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class ForestOptions(Options):
     """Random forest; `max_depth` 2 is the published value, null lets trees grow."""
 
-    trees: int = Field(100, ge=1)
-    max_depth: int | None = Field(2, ge=1)
+    trees: int = Field(default=100, ge=1)
+    max_depth: int | None = Field(default=2, ge=1)
     class_weight: Literal["balanced"] | None = None
 
 
 class SvmOptions(Options):
     """RBF support vector machine on features standardised on train."""
 
-    c: float = Field(1.0, gt=0)
+    c: float = Field(default=1.0, gt=0)
     gamma: Literal["scale", "auto"] | float = "scale"
     class_weight: Literal["balanced"] | None = None
 
@@ -56,7 +56,7 @@ class SvmOptions(Options):
 class KnnOptions(Options):
     """Exact Euclidean nearest neighbours."""
 
-    neighbours: int = Field(5, ge=1)
+    neighbours: int = Field(default=5, ge=1)
 
 
 class DummyOptions(Options):

@@ -1,0 +1,89 @@
+"""`diptych catalog`: every list of names that params.yaml may use, as data rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pipeline import paths
+from pipeline.console import out
+from pipeline.recipes import recipe_rows
+from stages.encoders.catalog import ENCODERS
+from stages.errors import InputError
+from stages.fusions.catalog import FUSIONS
+from stages.heads.catalog import HEADS
+from stages.nearest import did_you_mean
+from stages.prepare.sources import SOURCES
+
+Row = dict[str, Any]
+
+
+def rows(kind: str) -> list[Row]:
+    """Return the rows of one catalogue, each with at least `name`.
+
+    Raises
+    ------
+    InputError
+        When there is no such catalogue.
+    """
+    if kind not in _CATALOGS:
+        near = did_you_mean(kind, _CATALOGS)
+        raise InputError(f"catalog: expected one of {list(_CATALOGS)}; found {kind!r}{near}.")
+    return _CATALOGS[kind]()
+
+
+def print_rows(kind: str, found: list[Row]) -> None:
+    """Print a catalogue as a table."""
+    columns = list(found[0]) if found else ["name"]
+    table = Table(*columns, title=kind)
+    for row in found:
+        cells = [row[column] for column in columns]
+        table.add_row(*(", ".join(map(str, cell)) if isinstance(cell, list) else str(cell) for cell in cells))
+    out.print(table)
+
+
+def _encoders() -> list[Row]:
+    names = ("name", "kind", "dim", "model", "licence", "source")
+    return [{**{name: getattr(row, name) for name in names}, "options": list(row.options)} for row in ENCODERS.values()]
+
+
+def _fusions() -> list[Row]:
+    return [
+        {
+            "name": row.name,
+            "section": "fuse or train" if row.vectors else "train",
+            "head": "native" if row.native else "any",
+            "options": list(row.options.model_fields),
+            "source": row.source,
+        }
+        for row in FUSIONS.values()
+    ]
+
+
+def _heads() -> list[Row]:
+    return [
+        {"name": row.name, "tasks": list(row.tasks), "options": list(row.options.model_fields), "source": row.source}
+        for row in HEADS.values()
+    ]
+
+
+def _sources() -> list[Row]:
+    return [{"name": row.name, "description": row.description, "path": row.path_help} for row in SOURCES]
+
+
+def _recipes() -> list[Row]:
+    os.chdir(paths.find_root(Path.cwd()))
+    return recipe_rows()
+
+
+_CATALOGS: dict[str, Callable[[], list[Row]]] = {
+    "encoders": _encoders,
+    "fusions": _fusions,
+    "heads": _heads,
+    "sources": _sources,
+    "recipes": _recipes,
+}

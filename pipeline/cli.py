@@ -1,0 +1,175 @@
+"""The command `diptych`: ten verbs as in dvc.yaml, and the questions one asks before and after a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from pipeline import catalog as catalogs
+from pipeline import doctor as machine
+from pipeline import paths
+from pipeline import recipes as overlays
+from pipeline import wire as plumbing
+from pipeline.console import err, out
+from pipeline.params import load_params
+from pipeline.plan import make_plan, print_plan
+from pipeline.store_cli import store_app
+from pipeline.verbs import Session, run_verb
+from stages.errors import DiptychError
+from store import StoreError
+
+app = typer.Typer(
+    name="diptych",
+    help="Embed images and texts once into a feature store; train, evaluate and retrieve from the cache.\n\n"
+    "`dvc repro` runs these verbs in order and reruns only what changed. By hand: `diptych plan` says what a run "
+    "would do, `diptych embed caption-use` runs one entry of params.yaml.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(store_app, name="store")
+
+Entry = Annotated[str | None, typer.Argument(help="Entry of the section in params.yaml; all entries when left out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_STAGES = "Stages, in the order of a run"
+
+
+@app.command(rich_help_panel=_STAGES)
+def prepare() -> None:
+    """Read the source, write one manifest row per item, list what was rejected and why."""
+    run_verb("prepare", None)
+
+
+@app.command(rich_help_panel=_STAGES)
+def split() -> None:
+    """Assign every item to train, dev or test; a group never straddles."""
+    run_verb("split", None)
+
+
+@app.command(rich_help_panel=_STAGES)
+def fit(name: Entry = None) -> None:
+    """Train an encoder on the train rows (no fitted encoder in this version)."""
+    run_verb("fit", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def embed(name: Entry = None) -> None:
+    """Encode what the feature store lacks, then write the matrix aligned to the data set.
+
+    Example: diptych embed caption-minilm
+    """
+    run_verb("embed", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def reduce(name: Entry = None) -> None:
+    """Project a matrix onto fewer dimensions, fitted on train."""
+    run_verb("reduce", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def fuse(name: Entry = None) -> None:
+    """Join several matrices into one, without labels."""
+    run_verb("fuse", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def train(name: Entry = None) -> None:
+    """Train an experiment's fusion and head on cached features, once per seed."""
+    run_verb("train", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def evaluate(name: Entry = None) -> None:
+    """Turn an experiment's predictions into metrics and tables."""
+    run_verb("evaluate", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def retrieve(name: Entry = None) -> None:
+    """Rank nearest neighbours and score the ranking."""
+    run_verb("retrieve", name)
+
+
+@app.command(rich_help_panel=_STAGES)
+def report() -> None:
+    """Write report/index.html and report/leaderboard.csv from all metrics."""
+    run_verb("report", None)
+
+
+@app.command(hidden=True)
+def wire(verb: str) -> None:
+    """Write the digests that the entries of a section depend on (called by dvc.yaml)."""
+    wired = plumbing.wire(verb, Session.open().params)
+    out.print(f"wire {verb}: {len(wired)} entries", markup=False)
+
+
+@app.command()
+def plan(as_json: AsJson = False) -> None:
+    """Before a run: vectors cached, missing and failed per encoder, time to expect, and the stages that will follow."""
+    session = Session.open()
+    made = make_plan(session.params, session.settings)
+    _print_json(made.as_dict()) if as_json else print_plan(made)
+
+
+@app.command()
+def catalog(
+    kind: Annotated[str, typer.Argument(help="encoders, fusions, heads, sources or recipes.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what params.yaml may name."""
+    rows = catalogs.rows(kind)
+    _print_json(rows) if as_json else catalogs.print_rows(kind, rows)
+
+
+@app.command()
+def recipe(
+    name: Annotated[str, typer.Argument(help="A file of recipes/, without .yaml.")],
+    check: Annotated[bool, typer.Option("--check", help="Validate and show the change; write nothing.")] = False,
+) -> None:
+    """Lay a recipe over params.yaml: show the change, validate it, write it."""
+    os.chdir(paths.find_root(Path.cwd()))
+    overlays.apply(name, write=not check)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine has: versions, processor, device, memory, disk, weights, store; exit 1 if a part is bad."""
+    found = machine.examine()
+    _print_json([each.as_dict() for each in found]) if as_json else machine.print_findings(found)
+    if not all(each.good for each in found):
+        raise typer.Exit(1)
+
+
+@app.command(hidden=True)
+def params() -> None:
+    """Validate params.yaml and print it as JSON with every default filled in."""
+    os.chdir(paths.find_root(Path.cwd()))
+    _print_json(load_params(paths.PARAMS_FILE).model_dump(mode="json"))
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 (the signature of a handler)
+    # As an exception, so that `finally` blocks commit finished rows and remove temporary files.
+    raise SystemExit(128 + signum)
+
+
+def main() -> None:
+    """Run the command line; wrong input exits 2, a failed run 1, an interrupt 130 or 143."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app(standalone_mode=True)
+    except (DiptychError, StoreError) as error:
+        err.print(f"error: {error}", markup=False, style="red")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,94 @@
+"""What a person sees while a stage runs: a live bar in a terminal, a line every few seconds in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from stages.contract import Tracker
+
+_LINE_SECONDS = 5.0
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    """Items per second since the bar was opened."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate as text."""
+        return Text(f"{task.completed / max(task.elapsed or 0.0, 1e-9):.1f}/s")
+
+
+class _Bar:
+    """A tracker on a rich bar."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Move the bar by `n` items."""
+        self._progress.update(self._task, advance=n, note=note)
+
+
+class _Lines:
+    """A tracker for logs: says how far it is, how fast, and how long it will take."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description, self._total = description, total
+        self._start = self._last = time.monotonic()
+        self._done = 0
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Count `n` more items and print a line when the last one is some seconds old."""
+        self._done += n
+        now = time.monotonic()
+        if now - self._last >= _LINE_SECONDS:
+            self._last = now
+            rate = self._done / (now - self._start)
+            left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
+            err.print(
+                f"{self._description}: {self._done}/{self._total or '?'}, {rate:.1f}/s{left} {note}", markup=False
+            )
+
+
+class ConsoleProgress:
+    """The `Progress` of the command line."""
+
+    def track(self, description: str, total: int | None) -> AbstractContextManager[Tracker]:
+        """Open a bar, or a series of lines when standard error is not a terminal."""
+        return _live(description, total) if sys.stderr.isatty() else _lines(description, total)
+
+
+@contextmanager
+def _live(description: str, total: int | None) -> Iterator[Tracker]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err) as progress:
+        yield _Bar(progress, progress.add_task(description, total=total, note=""))
+
+
+@contextmanager
+def _lines(description: str, total: int | None) -> Iterator[Tracker]:
+    yield _Lines(description, total)

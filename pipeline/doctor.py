@@ -1,0 +1,108 @@
+"""`diptych doctor`: what this machine has, part by part, with what to do about each part that is bad."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.console import out
+from pipeline.settings import load_settings
+from stages.encoders.catalog import ENCODERS, EncoderChoice
+from stages.encoders.device import resolve_device
+from stages.errors import DiptychError
+from store import StoreError, probe_writable
+
+_PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
+_LOW_DISK = 5e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of the machine: whether it is good, what was found, and the remedy when it is not."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def examine() -> list[Finding]:
+    """Look at every part; one that fails is a finding, never an exception."""
+    return [
+        finding for look in (_python, _packages, _processor, _disk, _project, _store, _weights) for finding in look()
+    ]
+
+
+def print_findings(found: list[Finding]) -> None:
+    """Print one line per finding."""
+    for each in found:
+        mark, style = ("ok ", "green") if each.good else ("BAD", "red")
+        out.print(f"[{style}]{mark}[/{style}] {each.name}: ", end="")
+        out.print(each.found + (f" -> {each.remedy}" if each.remedy else ""), markup=False)
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("python", True, f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in _PACKAGES:
+        try:
+            yield Finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, False, "not installed", "run `make repro`, or pip install -e . -c constraints.txt")
+
+
+def _processor() -> Iterator[Finding]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    yield Finding("processor", True, f"{os.cpu_count()} cores, {memory:.0f} GB of memory")
+    yield _try("device", lambda: resolve_device(load_settings(paths.LOCAL_FILE, os.environ).device))
+
+
+def _disk() -> Iterator[Finding]:
+    free = shutil.disk_usage(Path.cwd()).free
+    yield Finding("disk", free > _LOW_DISK, f"{free / 1e9:.0f} GB free here", "" if free > _LOW_DISK else "make room")
+
+
+def _project() -> Iterator[Finding]:
+    yield _try("project", lambda: str(paths.find_root(Path.cwd())))
+    found = shutil.which("diptych")
+    remedy = "" if found else "activate the environment: `source .venv/bin/activate`"
+    yield Finding("command", found is not None, found or "DVC would not find `diptych`", remedy)
+
+
+def _store() -> Iterator[Finding]:
+    def probe() -> str:
+        root = Path(load_settings(paths.LOCAL_FILE, os.environ).store)
+        existing = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
+        probe_writable(existing)
+        return f"{root} (writable)"
+
+    yield _try("store", probe)
+
+
+def _weights() -> Iterator[Finding]:
+    for row in ENCODERS.values():
+
+        def locate(name: str = row.name) -> str:
+            return f"{ENCODERS[name].build(EncoderChoice()).dim}-d"
+
+        yield _try(f"encoder {row.name}", locate)
+
+
+def _try(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except (DiptychError, StoreError, OSError) as error:
+        return Finding(name, False, str(error))

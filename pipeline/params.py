@@ -1,0 +1,146 @@
+"""Read params.yaml once, into frozen typed values; every mistake is found before any is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from pipeline.paths import MatrixPaths
+from pipeline.references import reference_mistakes
+from pipeline.yaml_file import line_of, parse_yaml, read_text
+from stages.embed.params import EmbedParams
+from stages.errors import InputError
+from stages.evaluate.params import EvaluateParams
+from stages.fit.params import FitParams
+from stages.fuse.params import FuseParams
+from stages.nearest import did_you_mean
+from stages.prepare.params import PrepareParams
+from stages.reduce.params import ReduceParams
+from stages.report.params import ReportParams
+from stages.retrieve.params import RetrieveParams
+from stages.split.params import SplitParams
+from stages.train.params import TrainParams
+
+# A dot would end the key in DVC's `train.<name>`, a slash would leave the folder.
+EntryName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+class StoreParams(BaseModel):
+    """The format of matrices and segments."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["zarr.zip", "h5"] = "zarr.zip"
+
+
+class Params(BaseModel):
+    """The whole of params.yaml: one section per verb, and `store`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prepare: PrepareParams
+    split: SplitParams
+    fit: dict[EntryName, FitParams] = {}
+    embed: dict[EntryName, EmbedParams]
+    reduce: dict[EntryName, ReduceParams] = {}
+    fuse: dict[EntryName, FuseParams] = {}
+    train: dict[EntryName, TrainParams]
+    evaluate: EvaluateParams = EvaluateParams()
+    retrieve: dict[EntryName, RetrieveParams] = {}
+    report: ReportParams = ReportParams()
+    store: StoreParams = StoreParams()
+
+    @property
+    def matrices(self) -> MatrixPaths:
+        """Where the matrices of this run lie."""
+        producers: dict[str, Mapping[str, object]] = {"embed": self.embed, "reduce": self.reduce, "fuse": self.fuse}
+        return MatrixPaths(self.store.format, {name: verb for verb, part in producers.items() for name in part})
+
+
+SECTIONS = tuple(Params.model_fields)
+VERBS = tuple(name for name in SECTIONS if name != "store")
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake: where it is in the file, and what to do about it."""
+
+    location: tuple[str | int, ...]
+    message: str
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate a params file.
+
+    Raises
+    ------
+    InputError
+        With every mistake of the file, each with its line, its key and the nearest known word.
+    """
+    text = read_text(path)
+    return validate_params(parse_yaml(text, path), text, path)
+
+
+def validate_params(content: Mapping[str, Any], text: str, path: Path) -> Params:
+    """Validate the content of a params file; `text` is only used to find lines."""
+    mistakes = [Mistake(location, message) for location, message in reference_mistakes(content)]
+    params = None
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        mistakes += _from_pydantic(error)
+    if params is None or mistakes:
+        raise InputError(_report(mistakes, text, path))
+    return params
+
+
+def _from_pydantic(error: ValidationError) -> Iterator[Mistake]:
+    for each in error.errors():
+        location = tuple(step for step in each["loc"] if step != "[key]")
+        kind, found = each["type"], each["input"]
+        if kind == "extra_forbidden":
+            known = _known_keys(location[:-1])
+            message = f"unknown key{did_you_mean(str(location[-1]), known)}; expected one of {sorted(known)}"
+        elif kind == "missing":
+            message = "expected a value; found none; add the key"
+        elif kind == "string_pattern_mismatch":
+            message = f"expected a name of a-z, 0-9, - and _; found {found!r}; rename it"
+        elif kind == "value_error":
+            message = str(each["ctx"]["error"])
+        else:
+            message = f"{each['msg'][0].lower()}{each['msg'][1:]}; found {_short(found)}"
+        yield Mistake(location, message)
+
+
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that the model at `location` has."""
+    model: type[BaseModel] | None = Params
+    for step in location:
+        field = model.model_fields.get(str(step)) if model else None
+        if field is not None:
+            model = next(_models_in(field.annotation), None)
+        # Otherwise the step is an entry's name: its model is the one found at the section.
+    return list(model.model_fields) if model else []
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _report(mistakes: list[Mistake], text: str, path: Path) -> str:
+    unique = {(each.location, each.message): each for each in mistakes}.values()
+    lines = sorted((line_of(text, each.location), ".".join(map(str, each.location)), each.message) for each in unique)
+    count = f"{len(lines)} mistake{'s' if len(lines) > 1 else ''}"
+    return "\n".join([f"{path}: {count}; nothing was run.", *(f"  {path}:{n} {key}: {what}" for n, key, what in lines)])

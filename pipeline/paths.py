@@ -1,0 +1,68 @@
+"""Where every file of a project lies: the one place that knows the tree below the project's root."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.errors import InputError
+
+PARAMS_FILE, DVC_FILE, LOCAL_FILE = Path("params.yaml"), Path("dvc.yaml"), Path("local.toml")
+RECIPES = Path("recipes")
+PREPARE, SPLIT = Path("data/prepare"), Path("data/split")
+MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
+DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
+REPORT = Path("report")
+RUNS = Path(".diptych/runs")
+
+PRODUCERS = ("embed", "reduce", "fuse")
+"""The verbs that write matrices, in the order in which they may read each other."""
+
+
+def find_root(start: Path) -> Path:
+    """Return the project's root: the nearest folder upwards with params.yaml and dvc.yaml.
+
+    Raises
+    ------
+    InputError
+        When `start` is in no project.
+    """
+    for folder in (start, *start.parents):
+        if (folder / PARAMS_FILE).is_file() and (folder / DVC_FILE).is_file():
+            return folder
+    raise InputError(
+        f"expected params.yaml and dvc.yaml in {start} or above; found neither; run diptych inside a clone of the "
+        "project."
+    )
+
+
+@dataclass(frozen=True)
+class MatrixPaths:
+    """Where the matrices of each producing verb lie; `suffix` is `store.format` of params.yaml."""
+
+    suffix: str
+    producer_of: Mapping[str, str]
+
+    def matrix(self, verb: str, name: str) -> Path:
+        """Return the matrix that `verb` writes for its entry `name`."""
+        return DATA / verb / f"{name}.{self.suffix}"
+
+    def features(self, names: list[str]) -> tuple[Path, ...]:
+        """Return the matrices of some feature names, whichever verb writes them."""
+        return tuple(self.matrix(self.producer_of[name], name) for name in names)
+
+
+def card(verb: str, name: str) -> Path:
+    """Return the git-tracked JSON that `verb` writes for its entry `name`."""
+    return METRICS / verb / f"{name}.json"
+
+
+def model(verb: str, name: str) -> Path:
+    """Return the folder of what `verb` fitted for its entry `name`."""
+    return MODELS / verb / name
+
+
+def wired(verb: str) -> Path:
+    """Return the file of input digests of the verb's entries."""
+    return DATA / "wire" / f"{verb}.json"

@@ -1,0 +1,146 @@
+"""`diptych plan`: what a run would do, before it does it: hits and misses per encoder, time, stages that follow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from pipeline import paths
+from pipeline.console import out
+from pipeline.params import Params
+from pipeline.settings import Settings
+from pipeline.wire import features_of
+from stages.errors import RunError
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """One `embed` entry; `seconds` is None when no earlier run tells the rate."""
+
+    name: str
+    encoder: str
+    contents: int
+    cached: int
+    missing: int
+    failed: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; `prepared` is False when the manifest is not there or will be made again."""
+
+    prepared: bool
+    encoders: list[EncoderPlan]
+    changed: list[str]
+    stages: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+def make_plan(params: Params, settings: Settings) -> Plan:
+    """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
+    changed = _changed_stages()
+    prepared = paths.MANIFEST.is_file()
+    encoders = [_encoder_plan(name, params, settings) for name in params.embed] if prepared else []
+    return Plan(prepared and "prepare" not in changed, encoders, changed, _affected(params, changed))
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the plan for a person."""
+    if not plan.prepared:
+        out.print("The manifest is not there or will be made again: the counts below are those of the present one.")
+    table = Table("embed", "encoder", "contents", "cached", "missing", "failed last time", "time")
+    for each in plan.encoders:
+        time = "unknown: no run yet" if each.seconds is None else f"{each.seconds:.0f} s"
+        counts = (each.contents, each.cached, each.missing, each.failed)
+        table.add_row(each.name, each.encoder, *map(str, counts), time)
+    out.print(table)
+    if not plan.changed:
+        out.print("Nothing changed: `dvc repro` would run no stage.")
+        return
+    out.print(f"Changed: {', '.join(plan.changed)}", markup=False)
+    out.print(f"`dvc repro` may run {len(plan.stages)} stages: {', '.join(plan.stages)}", markup=False)
+
+
+def _encoder_plan(name: str, params: Params, settings: Settings) -> EncoderPlan:
+    from stages.embed.request import make_request
+    from stages.embed.run import encoder_and_fingerprint
+    from stages.items import Manifest
+
+    entry = params.embed[name]
+    encoder, fingerprint = encoder_and_fingerprint(entry)
+    request = make_request(Manifest.open(paths.MANIFEST), entry.field, with_empty=entry.missing_rule == "encode_empty")
+    log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, entry.dtype)
+    cached = int(np.count_nonzero(log.locate(request.keys).found))
+    missing = len(request.keys) - cached
+    rate, failed = _last_run(name)
+    seconds = 0.0 if not missing else missing / rate if rate else None
+    return EncoderPlan(name, entry.encoder, len(request.keys), cached, missing, failed, seconds)
+
+
+def _last_run(name: str) -> tuple[float, int]:
+    """Return rows per second and failures of the last run of an entry on this machine; zeros when there is none."""
+    path = paths.RUNS / f"embed-{name}.json"
+    if not path.is_file():
+        return 0.0, 0
+    content = json.loads(path.read_text("utf-8"))
+    return float(content.get("rate", 0.0)), int(content.get("failed", 0))
+
+
+def _changed_stages() -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RunError(f"plan: expected `dvc status` to work here; found: {done.stderr.strip()}")
+    return sorted(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def _affected(params: Params, changed: Iterable[str]) -> list[str]:
+    """Return every stage that may run: the changed ones and those that read, directly or not, what they write."""
+    graph = _readers(params)
+    order = list(graph)
+    reached: set[str] = set()
+    stack = list(changed)
+    while stack:
+        stage = stack.pop()
+        if stage not in reached:
+            reached.add(stage)
+            stack += graph.get(stage, [])
+    return sorted(reached, key=lambda stage: order.index(stage) if stage in order else len(order))
+
+
+def _readers(params: Params) -> dict[str, list[str]]:
+    """Return, for each stage in the order of a run, the stages that read what it writes.
+
+    Finer than DVC's own graph: through the `wire` files an experiment depends on its own features only.
+    """
+    graph: dict[str, list[str]] = {"prepare": ["split"], "split": []}
+    for verb in (*paths.PRODUCERS, "train", "retrieve"):
+        for name, entry in getattr(params, verb).items():
+            stage = f"{verb}@{name}"
+            graph[stage] = []
+            if verb == "embed":
+                graph["prepare"].append(stage)
+            else:
+                graph["split"].append(stage)
+            for feature in features_of(entry):
+                graph[f"{params.matrices.producer_of[feature]}@{feature}"].append(stage)
+    for name in params.train:
+        graph[f"evaluate@{name}"] = ["report"]
+        graph[f"train@{name}"].append(f"evaluate@{name}")
+    for name in params.retrieve:
+        graph[f"retrieve@{name}"].append("report")
+    for name in params.embed:
+        graph[f"embed@{name}"].append("report")
+    return {**graph, "report": []}

@@ -1,0 +1,78 @@
+"""Check the names by which the sections of params.yaml speak of each other; `params` reports what is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from stages.nearest import did_you_mean
+
+Found = tuple[tuple[str | int, ...], str]
+
+# Which verbs' entries may be named as features: what is upstream of each.
+_READS = {
+    "reduce": ("embed",),
+    "fuse": ("embed", "reduce"),
+    "train": ("embed", "reduce", "fuse"),
+    "retrieve": ("embed", "reduce", "fuse"),
+}
+
+
+def reference_mistakes(content: Mapping[str, Any]) -> Iterator[Found]:
+    """Yield every name that points nowhere, in the raw content: it may have other mistakes as well."""
+    yield from _repeated_names(content)
+    for verb, upstream in _READS.items():
+        known = [name for each in upstream for name in _entries(content, each)]
+        for name, entry in _entries(content, verb).items():
+            for step, wanted in _features(entry):
+                if wanted not in known:
+                    near = did_you_mean(wanted, known)
+                    yield (verb, name, *step), f"no features {wanted!r}{near} in {' or '.join(upstream)}"
+    yield from _unknown_fields(content)
+    if not _entries(content, "train"):
+        yield ("train",), "expected at least one experiment; found none; add one (`dummy` is the smallest)"
+
+
+def _entries(content: Mapping[str, Any], verb: str) -> dict[str, Any]:
+    section = content.get(verb)
+    return {str(name): entry for name, entry in section.items()} if isinstance(section, dict) else {}
+
+
+def _features(entry: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    features = entry.get("features") if isinstance(entry, dict) else None
+    if isinstance(features, str):
+        yield ("features",), features
+    elif isinstance(features, list):
+        yield from ((("features", at), each) for at, each in enumerate(features) if isinstance(each, str))
+
+
+def _repeated_names(content: Mapping[str, Any]) -> Iterator[Found]:
+    seen: dict[str, str] = {}
+    for verb in ("embed", "reduce", "fuse"):
+        for name in _entries(content, verb):
+            if name in seen:
+                yield (verb, name), f"the name {name!r} is taken in {seen[name]}; features are named once, rename one"
+            seen.setdefault(name, verb)
+
+
+def _unknown_fields(content: Mapping[str, Any]) -> Iterator[Found]:
+    known = _declared_fields(content.get("prepare"))
+    for name, entry in _entries(content, "embed").items():
+        field = entry.get("field") if isinstance(entry, dict) else None
+        if known and isinstance(field, str) and field not in known:
+            near = did_you_mean(field, known)
+            yield ("embed", name, "field"), f"no field {field!r}{near}; `prepare` gives {sorted(known)}"
+
+
+def _declared_fields(prepare: Any) -> set[str]:
+    """Return the fields that the source will give, or nothing when that cannot be told."""
+    if not isinstance(prepare, dict):
+        return set()
+    if prepare.get("source") == "scenes":
+        return {"caption", "image"}
+    table = prepare.get("table")
+    if not isinstance(table, dict):
+        return set()
+    texts = table.get("texts")
+    fields = {str(each) for each in texts} if isinstance(texts, dict) else set()
+    return fields | ({"caption"} if table.get("text") else set()) | ({"image"} if table.get("image") else set())

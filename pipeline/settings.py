@@ -1,0 +1,86 @@
+"""What a machine decides and no result depends on: read from `DIPTYCH_*` and local.toml, never from params.yaml."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stages.embed import EmbedSettings
+from stages.errors import InputError
+from stages.nearest import did_you_mean
+from store import FeatureStore, SegmentFormat
+
+_PREFIX = "DIPTYCH_"
+
+
+class Settings(BaseModel):
+    """One machine's settings; an environment variable `DIPTYCH_<NAME>` wins over local.toml.
+
+    Attributes
+    ----------
+    store : str
+        Root of the feature store: a local or shared folder.
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    workers : int
+        Threads that read, decode and tokenise ahead of the model.
+    commit_seconds : float
+        Finished rows are published at least this often.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = ".diptych/store"
+    device: str = "auto"
+    workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
+    commit_seconds: float = Field(default=5.0, gt=0)
+
+    def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
+        """Return the store that this machine uses."""
+        return FeatureStore(self.store, segment_format=segment_format)
+
+    def for_embed(self, segment_format: SegmentFormat) -> EmbedSettings:
+        """Return what the stage `embed` needs of the machine."""
+        store = self.feature_store(segment_format)
+        return EmbedSettings(store, self.device, self.workers, self.commit_seconds)
+
+
+def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:
+    """Merge local.toml and the environment.
+
+    Raises
+    ------
+    InputError
+        When a name is unknown or a value is wrong; nothing is ignored.
+    """
+    from_file = _read_toml(local)
+    from_environment = {
+        name.removeprefix(_PREFIX).lower(): value for name, value in environment.items() if name.startswith(_PREFIX)
+    }
+    try:
+        return Settings(**{**from_file, **from_environment})
+    except ValidationError as error:
+        lines = [_line(each["loc"], each["msg"], from_environment, local) for each in error.errors()]
+        raise InputError("settings:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+def _line(location: tuple[int | str, ...], message: str, from_environment: Mapping[str, str], local: Path) -> str:
+    name = str(location[0])
+    where = f"{_PREFIX}{name.upper()}" if name in from_environment else f"{local}: {name}"
+    if name not in Settings.model_fields:
+        return f"{where}: unknown{did_you_mean(name, Settings.model_fields)}; expected {list(Settings.model_fields)}"
+    return f"{where}: {message}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected TOML; found: {error}; mend it or delete it.") from None

@@ -1,0 +1,192 @@
+"""The ten verbs: give each stage its typed parameters and its paths, and say in one line what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline import paths
+from pipeline.console import ConsoleProgress, out
+from pipeline.params import Params, load_params
+from pipeline.settings import Settings, load_settings
+from stages.errors import InputError
+from stages.nearest import did_you_mean
+from stages.outputs import write_json
+
+# Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of the command line: what is asked for, and the machine's settings."""
+
+    params: Params
+    settings: Settings
+    progress: ConsoleProgress
+
+    @classmethod
+    def open(cls) -> Session:
+        """Go to the project's root and read its params and settings.
+
+        Raises
+        ------
+        InputError
+            When there is no project here, or its params or settings are wrong.
+        """
+        os.chdir(paths.find_root(Path.cwd()))
+        settings = load_settings(paths.LOCAL_FILE, os.environ)
+        return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress())
+
+
+def run_verb(verb: str, name: str | None) -> None:
+    """Run one entry of a verb, or all of them when no name is given.
+
+    Raises
+    ------
+    InputError
+        When the section has no such entry.
+    """
+    session = Session.open()
+    if verb in _SINGLE:
+        _SINGLE[verb](session)
+        return
+    entries = _entries(session.params, verb)
+    if name is not None and name not in entries:
+        near = did_you_mean(name, entries)
+        raise InputError(f"{verb}: expected an entry of params.yaml; found {name!r}{near}; there are {list(entries)}.")
+    if not entries:
+        out.print(f"{verb}: params.yaml asks for nothing here")
+    for each in [name] if name is not None else entries:
+        start = time.perf_counter()
+        said = _NAMED[verb](session, each)
+        out.print(f"{verb} {each}: {said}, {time.perf_counter() - start:.1f} s", markup=False)
+
+
+def _entries(params: Params, verb: str) -> Mapping[str, Any]:
+    entries: Mapping[str, Any] = params.train if verb == "evaluate" else getattr(params, verb)
+    return entries
+
+
+def _prepare(session: Session) -> None:
+    from stages import prepare
+
+    summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
+    out.print(f"prepare: {summary.kept} items kept, {summary.rejected} rejected of {summary.read}", markup=False)
+
+
+def _split(session: Session) -> None:
+    from stages import split
+
+    paths.SPLIT.mkdir(parents=True, exist_ok=True)
+    summary = split.run(session.params.split, paths.MANIFEST, paths.PARTS, session.progress)
+    out.print(f"split: {summary}", markup=False)
+
+
+def _report(session: Session) -> None:
+    from stages import report
+
+    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA)
+    outputs = report.ReportOutputs(paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv")
+    result = report.run(session.params.report, inputs, outputs, session.progress)
+    out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
+
+
+def _fit(session: Session, name: str) -> str:
+    from stages import fit
+
+    fit.run(session.params.fit[name])
+    return "fitted"
+
+
+def _embed(session: Session, name: str) -> str:
+    from stages import embed
+
+    params = session.params.embed[name]
+    outputs = embed.EmbedOutputs(
+        session.params.matrices.matrix("embed", name),
+        paths.card("embed", name),
+        paths.DATA / "embed" / f"{name}.failed.csv",
+    )
+    settings = session.settings.for_embed(session.params.store.format)
+    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
+    write_json(paths.RUNS / f"embed-{name}.json", asdict(result))
+    if result.failed:
+        out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
+    spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in result.seconds.items())
+    rate = f" ({result.rate:.0f}/s)" if result.new else ""
+    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed; {spent}"
+
+
+def _reduce(session: Session, name: str) -> str:
+    from stages import reduce
+
+    params, matrices = session.params.reduce[name], session.params.matrices
+    inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, matrices.features([params.features])[0])
+    outputs = reduce.ReduceOutputs(
+        matrices.matrix("reduce", name), paths.card("reduce", name), paths.model("reduce", name)
+    )
+    card = reduce.run(params, inputs, outputs, session.progress)
+    return f"{card['rows']} rows of {card['dim']} dimensions"
+
+
+def _fuse(session: Session, name: str) -> str:
+    from stages import fuse
+
+    params, matrices = session.params.fuse[name], session.params.matrices
+    inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features))
+    outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
+    card = fuse.run(params, inputs, outputs, session.progress)
+    return f"{card['rows']} rows of {card['dim']} dimensions"
+
+
+def _train(session: Session, name: str) -> str:
+    from stages import train
+
+    params = session.params.train[name]
+    inputs = train.TrainInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))
+    folder = paths.DATA / "train"
+    outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = train.TrainSettings(session.settings.device)
+    counts = train.run(params, inputs, outputs, settings, session.progress)
+    return f"{counts['seeds']} seeds on {counts['train']} train rows, {counts['dev']} dev rows"
+
+
+def _evaluate(session: Session, name: str) -> str:
+    from stages import evaluate
+
+    inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, paths.DATA / "train" / f"{name}.parquet")
+    outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
+    content = evaluate.run(session.params.evaluate, inputs, outputs)
+    return ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+
+
+def _retrieve(session: Session, name: str) -> str:
+    from stages import retrieve
+
+    params = session.params.retrieve[name]
+    inputs = retrieve.RetrieveInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))
+    ranked = paths.DATA / "retrieve" / f"{name}.parquet"
+    ranked.parent.mkdir(parents=True, exist_ok=True)
+    outputs = retrieve.RetrieveOutputs(paths.card("retrieve", name), ranked)
+    content = retrieve.run(params, inputs, outputs, session.progress)
+    return json.dumps({key: content[key] for key in content if key.startswith("top_")})
+
+
+_SINGLE: dict[str, Callable[[Session], None]] = {"prepare": _prepare, "split": _split, "report": _report}
+_NAMED: dict[str, Callable[[Session, str], str]] = {
+    "fit": _fit,
+    "embed": _embed,
+    "reduce": _reduce,
+    "fuse": _fuse,
+    "train": _train,
+    "evaluate": _evaluate,
+    "retrieve": _retrieve,
+}
+RUNNERS: dict[str, Callable[..., None]] = {verb: partial(run_verb, verb) for verb in (*_SINGLE, *_NAMED)}

@@ -1,0 +1,31 @@
+"""Open the matrices that an entry names and make sure that row i is item i; `reduce`, `fuse` and `train` read so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages.errors import InputError
+from store import Matrix, open_matrix
+
+
+def open_aligned(paths: Sequence[Path], ids: list[str]) -> list[Matrix]:
+    """Open and verify matrices [N, D_m].
+
+    Raises
+    ------
+    InputError
+        When a file is not there, or its rows are not the items `ids` in that order.
+    """
+    matrices = []
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"expected the matrix {path}; found no file; run `dvc repro` (or `dvc pull`) first.")
+        matrix = open_matrix(path)
+        if matrix.ids != ids:
+            raise InputError(
+                f"{path}: expected the {len(ids)} items of the manifest in its order; found {len(matrix.ids)} items "
+                "that differ in name or order; run `dvc repro` so that the matrix is written again."
+            )
+        matrices.append(matrix)
+    return matrices

@@ -1,0 +1,75 @@
+"""Run `reduce`: fit a projection on the usable train rows of one matrix, project every row, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.contract import Progress, Tracker
+from stages.errors import InputError
+from stages.features import open_aligned
+from stages.items import Manifest
+from stages.outputs import fresh_folder, write_json
+from stages.parts import read_split
+from stages.reduce.params import ReduceParams
+from stages.reduce.pca import Projection, fit_projection
+from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
+
+_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class ReduceInputs:
+    """What `reduce` reads."""
+
+    manifest: Path
+    split: Path
+    matrix: Path
+
+
+@dataclass(frozen=True)
+class ReduceOutputs:
+    """What `reduce` writes: the projected matrix, its card, the fitted projection."""
+
+    matrix: Path
+    card: Path
+    model: Path
+
+
+def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress) -> dict[str, object]:
+    """Project the matrix `params.features`.
+
+    Raises
+    ------
+    InputError
+        When there are too few usable train rows, or the matrix is not aligned with the manifest.
+    """
+    ids = Manifest.open(inputs.manifest).ids()
+    (source,) = open_aligned([inputs.matrix], ids)
+    train = np.flatnonzero((read_split(inputs.split, ids) == "train") & source.usable)
+    if not len(train):
+        raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")
+    rows = np.asarray(source.rows(train), dtype=np.float32)
+    projection = fit_projection(rows, params.components, whiten=params.whiten)
+    with fresh_folder(outputs.model) as folder:
+        projection.save(folder)
+    attributes = {"features": params.features, "method": params.method, "source_digest": source.digest}
+    missing = projection(source.missing_vector[None, :])[0]
+    header = MatrixHeader(ids, params.components, "float32", missing, attributes)
+    with progress.track(f"reduce {params.features}", len(ids)) as bar:
+        info = write_matrix(outputs.matrix, header, _blocks(source, projection, bar))
+    explained = [round(float(share), 6) for share in projection.explained]
+    card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest, "explained": explained}
+    write_json(outputs.card, {**card, **attributes})
+    return card
+
+
+def _blocks(source: Matrix, projection: Projection, bar: Tracker) -> Iterator[MatrixBlock]:
+    for start in range(0, len(source), _ROWS):
+        stop = min(start + _ROWS, len(source))
+        vectors = projection(np.asarray(source.block(start, stop), dtype=np.float32))
+        bar.advance(stop - start)
+        yield MatrixBlock(vectors, source.present[start:stop], source.ok[start:stop])

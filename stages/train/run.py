@@ -1,0 +1,128 @@
+"""Run `train`: for each seed fit fusion and head on train rows, save the model, score dev and test rows."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stages.contract import PARTS, Progress
+from stages.encoders.device import resolve_device
+from stages.errors import InputError
+from stages.fusions.blocks import gather
+from stages.fusions.catalog import FusedModel
+from stages.heads.model import Problem, Rows
+from stages.outputs import fresh_folder, write_json, write_lines
+from stages.train.data import Data, read_data
+from stages.train.params import TrainParams
+from stages.train.predictions import PredictionWriter
+from store.publish import atomic_output
+
+_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class TrainInputs:
+    """What `train` reads: the matrices in the order of `TrainParams.features`."""
+
+    manifest: Path
+    split: Path
+    matrices: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class TrainOutputs:
+    """What `train` writes: one folder per seed, predictions for dev and test, the learning curves."""
+
+    model: Path
+    predictions: Path
+    history: Path
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What does not change results beyond rounding: the device."""
+
+    device: str = "auto"
+
+
+def run(
+    params: TrainParams, inputs: TrainInputs, outputs: TrainOutputs, settings: TrainSettings, progress: Progress
+) -> dict[str, int]:
+    """Train one experiment.
+
+    Raises
+    ------
+    InputError
+        When the data cannot serve this experiment, with the reason.
+    """
+    data = read_data(inputs.manifest, inputs.split, inputs.matrices)
+    _refuse_other_task(params, data)
+    device = resolve_device(settings.device)
+    train, dev = data.rows("train"), data.rows("dev")
+    name = outputs.predictions.stem
+    with (
+        fresh_folder(outputs.model) as folder,
+        atomic_output(outputs.predictions) as file,
+        write_lines(outputs.history) as history,
+        progress.track(f"train {name}", len(params.seeds)) as bar,
+    ):
+        write_json(folder / "recipe.json", {**params.model_dump(), "classes": list(data.classes), "task": data.task})
+        writer = PredictionWriter(file, _about(name, params, data))
+        curve = csv.writer(history, lineterminator="\n")
+        curve.writerow(["seed", "epoch", "train_loss", "valid_loss"])
+        for seed in params.seeds:
+            model = FusedModel(data.widths, params.recipe, Problem(data.task, data.outputs, seed, device))
+            model.fit(train, dev)
+            (folder / f"seed-{seed}").mkdir()
+            model.save(folder / f"seed-{seed}")
+            for epoch in model.history:
+                curve.writerow([seed, epoch.epoch, f"{epoch.train_loss:.6f}", _loss(epoch.valid_loss)])
+            _predict(model, data, seed, writer)
+            bar.advance(1, f"seed {seed}, {len(model.history)} epochs")
+        writer.close()
+    return {"train": len(train), "dev": len(dev), "seeds": len(params.seeds)}
+
+
+def _loss(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6f}"
+
+
+def _refuse_other_task(params: TrainParams, data: Data) -> None:
+    if params.task and params.task != data.task:
+        raise InputError(
+            f"train: expected task {data.task!r}, which the manifest's labels give; found `task: {params.task}`; "
+            "remove the key or prepare other labels."
+        )
+
+
+def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:
+    return {
+        "experiment": name,
+        "task": data.task,
+        "classes": list(data.classes),
+        "features": params.features,
+        "fusion": params.fusion,
+        "head": params.head,
+    }
+
+
+def _predict(model: FusedModel, data: Data, seed: int, writer: PredictionWriter) -> None:
+    """Score every dev and test row, the unlabelled ones too, a block at a time."""
+    for part in PARTS[1:]:
+        rows = np.flatnonzero(data.parts == part)
+        for start in range(0, len(rows), _ROWS):
+            block = rows[start : start + _ROWS]
+            scores = model.scores(gather(data.matrices, block))
+            writer.write(seed, [data.ids[row] for row in block], data.parts[block], scores)
+
+
+def restore(params: TrainParams, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
+    """Load a trained model of this experiment from `models/train/<name>`."""
+    problem = Problem(data.task, data.outputs, seed, device)
+    return FusedModel(data.widths, params.recipe, problem).restore(folder / f"seed-{seed}")
+
+
+__all__ = ["Rows", "TrainInputs", "TrainOutputs", "TrainSettings", "restore", "run"]
