@@ -24,7 +24,7 @@ def attention_weights(queries: Tensor, keys: Tensor, present: Tensor) -> Tensor:
     Returns
     -------
     Tensor, [n, M]
-        Rows sum to 1; an absent modality weighs 0. A row without any modality weighs all alike.
+        Rows sum to 1; an absent modality weighs 0. A row without any modality is read as if it had them all.
     """
     known = present > 0
     known = known | ~known.any(dim=1, keepdim=True)
@@ -69,7 +69,7 @@ class AttentionFusion(nn.Module):
         self.enter = nn.ModuleList(nn.Sequential(nn.Linear(each, width), nn.ReLU()) for each in widths)
         self.query = nn.Linear(width, width, bias=False) if qk else nn.Identity()
         self.key = nn.Linear(width, width, bias=False) if qk else nn.Identity()
-        self.head = Mlp(width, outputs, tuple(hidden), dropout)
+        self.head = Mlp(width, outputs, hidden, dropout)
 
     def fuse(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the fused vectors [n, d] and the weights [n, M]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,7 +36,7 @@ class Mlp(nn.Module):
         After every hidden layer; on the input when there is none.
     """
 
-    def __init__(self, inputs: int, outputs: int, hidden: tuple[int, ...], dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, hidden: Sequence[int], dropout: float) -> None:
         super().__init__()
         layers: list[nn.Module] = [] if hidden else [nn.Dropout(dropout)]
         for width in hidden:
@@ -79,15 +79,29 @@ class NetworkModel:
         self.history: list[Epoch] = []
 
     def fit(self, train: Rows, dev: Rows) -> Self:
-        """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights."""
+        """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            When somebody asked to stop.
+        """
         torch.manual_seed(self.problem.seed)
         net = self._net(dev)
         net.fit(train.x, train.y)
+        self._pass_on_interrupt(net)
         self.history = [
             Epoch(row["epoch"], float(row["train_loss"]), float(row.get("valid_loss", np.nan))) for row in net.history
         ]
         self.fitted_ = net.module_.eval()
         return self
+
+    def _pass_on_interrupt(self, net: NeuralNet) -> None:
+        """Raise the KeyboardInterrupt that skorch swallows: half a training must not pass for a whole one."""
+        whole = len(net.history) == self.options.epochs and "train_loss" in net.history[-1]
+        early = any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in net.callbacks_)
+        if not whole and not early:
+            raise KeyboardInterrupt
 
     def _net(self, dev: Rows) -> NeuralNet:
         options = self.options
