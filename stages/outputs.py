@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +14,7 @@ from typing import Any, TextIO
 @contextmanager
 def write_lines(path: Path) -> Iterator[TextIO]:
     """Open a text file that appears under its name only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
             yield stream
@@ -34,13 +33,30 @@ def write_json(path: Path, content: Any) -> None:
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `path` when the block ends without an error, and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     temporary.mkdir()
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+        _replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    """Move `new` to `path`; what stood there is put aside first and comes back when the move fails."""
+    old = _beside(path)
+    if path.exists():
+        path.replace(old)
+    try:
+        new.replace(path)
+    except OSError:
+        if old.exists():
+            old.replace(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Return a hidden name beside `path` that nobody uses, not even what a killed run of the same process id left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
