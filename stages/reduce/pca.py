@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,8 @@ from sklearn.decomposition import PCA
 from stages.errors import InputError
 
 _FILE = "pca.safetensors"
+_LEAST_SHARE = 1e-6  # of the largest deviation: below the precision of float32 features there is only noise
+_LOG = logging.getLogger("diptych.reduce")
 Array = NDArray[np.float32]
 
 
@@ -25,7 +28,7 @@ class Projection:
     ----------
     mean : ndarray of float32, [D]
     components : ndarray of float32, [C, D]
-        Orthonormal rows, the entry of largest absolute value positive in each.
+        Orthonormal rows, the entry of largest absolute value positive in each; zeros when train does not vary.
     scale : ndarray of float32, [C]
         Ones, or the deviations on train when whitening.
     explained : ndarray of float32, [C]
@@ -55,6 +58,8 @@ class Projection:
 def fit_projection(rows: Array, components: int, *, whiten: bool) -> Projection:
     """Fit on train rows [n, D] in double precision.
 
+    Rows that are all equal have no principal axes: a warning is logged and every row projects to zero.
+
     Raises
     ------
     InputError
@@ -66,11 +71,17 @@ def fit_projection(rows: Array, components: int, *, whiten: bool) -> Projection:
             f"reduce: expected at most {most} components (the smaller of {rows.shape[0]} train rows and "
             f"{rows.shape[1]} dimensions); found {components}; lower `components`."
         )
+    if np.all(rows == rows[0]):
+        _LOG.warning("reduce: the %d train rows are all equal: every coordinate is 0", len(rows))
+        nothing, ones = np.zeros((components, rows.shape[1]), np.float32), np.ones(components, np.float32)
+        return Projection(rows[0].astype(np.float32), nothing, ones, np.zeros(components, np.float32))
     pca = PCA(n_components=components, svd_solver="full").fit(rows.astype(np.float64))
     axes = pca.components_
     largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
     axes = axes * np.where(largest < 0, -1.0, 1.0)[:, None]
     deviations = np.sqrt(pca.explained_variance_)
-    scale = np.where(deviations > 1e-12, deviations, 1.0) if whiten else np.ones(components)
-    explained = np.nan_to_num(pca.explained_variance_ratio_)  # 0 / 0 when the rows are all equal
-    return Projection(*(each.astype(np.float32) for each in (pca.mean_, axes, scale, explained)))
+    # Axes along which train does not vary (n centred rows span n - 1 at most) would divide by rounding noise.
+    varies = deviations > _LEAST_SHARE * deviations[0]
+    scale = np.where(varies, deviations, 1.0) if whiten else np.ones(components)
+    fitted = (pca.mean_, axes, scale, pca.explained_variance_ratio_)
+    return Projection(*(each.astype(np.float32) for each in fitted))

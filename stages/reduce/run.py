@@ -54,12 +54,11 @@ def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, prog
         raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")
     rows = np.asarray(source.rows(train), dtype=np.float32)
     projection = fit_projection(rows, params.components, whiten=params.whiten)
-    with fresh_folder(outputs.model) as folder:
-        projection.save(folder)
     attributes = {"features": params.features, "method": params.method, "source_digest": source.digest}
     missing = projection(source.missing_vector[None, :])[0]
     header = MatrixHeader(ids, params.components, "float32", missing, attributes)
-    with progress.track(f"reduce {params.features}", len(ids)) as bar:
+    with fresh_folder(outputs.model) as folder, progress.track(f"reduce {params.features}", len(ids)) as bar:
+        projection.save(folder)
         info = write_matrix(outputs.matrix, header, _blocks(source, projection, bar))
     explained = [round(float(share), 6) for share in projection.explained]
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest, "explained": explained}
