@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stages.fusions.blocks import Scale
-from stages.fusions.catalog import FUSIONS
+from stages.fusions.catalog import FUSIONS, count_problems
 from stages.nearest import did_you_mean
 
 
@@ -37,3 +39,10 @@ class FuseParams(BaseModel):
             able = [row.name for row in FUSIONS.values() if row.vectors]
             raise ValueError(f"fusion {name!r} learns from labels, so it belongs in the section `train`; here: {able}")
         return name
+
+    @model_validator(mode="after")
+    def _enough_features(self) -> Self:
+        problems = count_problems(FUSIONS[self.fusion], len(self.features))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

@@ -12,6 +12,7 @@ from stages.contract import Progress, Tracker
 from stages.features import open_aligned
 from stages.fuse.params import FuseParams
 from stages.fusions.blocks import BlockScaler, ConcatFusion, gather
+from stages.heads.model import Array
 from stages.items import Manifest
 from stages.outputs import fresh_folder, write_json
 from stages.parts import read_split
@@ -49,16 +50,15 @@ def run(params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, progress: 
     ids = Manifest.open(inputs.manifest).ids()
     matrices = open_aligned(inputs.matrices, ids)
     widths = tuple(matrix.dim for matrix in matrices)
-    scaler = BlockScaler(widths, params.scale)
+    # Only `standard` learns something, and only from train rows.
     train = np.flatnonzero(read_split(inputs.split, ids) == "train") if params.scale == "standard" else np.zeros(0, int)
-    scaler.fit(gather(matrices, train))
-    with fresh_folder(outputs.model) as folder:
-        scaler.save(folder)
+    scaler = BlockScaler(widths, params.scale).fit(gather(matrices, train))
     attributes = {"fusion": params.fusion, "features": params.features, "sources": [each.digest for each in matrices]}
     empty = np.concatenate([*(each.missing_vector for each in matrices), np.zeros(len(matrices))]).astype(np.float32)
-    missing = _fused(scaler, empty[None, :], widths)[0]
+    missing = _fused(scaler, empty[None, :])[0]
     header = MatrixHeader(ids, sum(widths), "float32", missing, attributes)
-    with progress.track(f"fuse {' + '.join(params.features)}", len(ids)) as bar:
+    with fresh_folder(outputs.model) as folder, progress.track(f"fuse {' + '.join(params.features)}", len(ids)) as bar:
+        scaler.save(folder)
         info = write_matrix(outputs.matrix, header, _blocks(matrices, scaler, bar))
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest}
     write_json(outputs.card, {**card, **attributes})
@@ -66,14 +66,13 @@ def run(params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, progress: 
 
 
 def _blocks(matrices: Sequence[Matrix], scaler: BlockScaler, bar: Tracker) -> Iterator[MatrixBlock]:
-    widths = tuple(matrix.dim for matrix in matrices)
     for start in range(0, len(matrices[0]), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(matrices[0])))
         present = np.any([matrix.usable[rows] for matrix in matrices], axis=0)
         bar.advance(len(rows))
-        yield MatrixBlock(_fused(scaler, gather(matrices, rows), widths), present, present)
+        yield MatrixBlock(_fused(scaler, gather(matrices, rows)), present, present)
 
 
-def _fused(scaler: BlockScaler, x: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
-    joined: np.ndarray = ConcatFusion(widths).transform(scaler.transform(x)).astype(np.float32)
+def _fused(scaler: BlockScaler, x: Array) -> Array:
+    joined: Array = ConcatFusion(scaler.widths).transform(scaler.transform(x))
     return joined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from store import Matrix
 
 Scale = Literal["none", "standard", "l2"]
 _FILE = "scaler.safetensors"
+_LOG = logging.getLogger("diptych.fusions")
 
 
 def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64]) -> Array:
@@ -78,6 +80,8 @@ class BlockScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         for number, block in enumerate(blocks):
             rows = block[present[:, number] > 0]
             known = self.scale == "standard" and len(rows) > 0
+            if self.scale == "standard" and not known:
+                _LOG.warning("scale: none of %d train rows has input %d: it stays as it is", len(x), number + 1)
             means.append(rows.mean(axis=0, dtype=np.float64) if known else np.zeros(block.shape[1]))
             deviations.append(rows.std(axis=0, dtype=np.float64) if known else np.ones(block.shape[1]))
         self.mean_ = np.concatenate(means).astype(np.float32)

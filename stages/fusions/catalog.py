@@ -67,6 +67,15 @@ FUSIONS: dict[str, FusionRow] = {
 }
 
 
+def count_problems(row: FusionRow, features: int) -> list[str]:
+    """Say what is wrong with giving this many feature inputs to a fusion; nothing when they fit."""
+    if row.name == "none" and features != 1:
+        return [f"fusion 'none' takes exactly one of `features`; found {features}; use concat"]
+    if features < row.fewest:
+        return [f"fusion {row.name!r} joins at least {row.fewest} features; found {features}"]
+    return []
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What one experiment is made of, without data: names, options, scaling."""
