@@ -11,9 +11,10 @@ from pydantic import Field
 
 from stages.errors import RunError
 from stages.fusions.blocks import BlockScaler, ConcatFusion, Scale
-from stages.heads.catalog import HEADS
+from stages.heads.catalog import HEADS, build_head
 from stages.heads.model import Array, Epoch, Model, Problem, Rows, Scores
 from stages.heads.options import MlpOptions, Options
+from stages.heads.single_class import SingleClassGuard
 
 
 class AttentionOptions(MlpOptions):
@@ -135,21 +136,17 @@ class FusedModel:
 
 
 def _behind_scaling(widths: tuple[int, ...], recipe: Recipe, problem: Problem) -> Model:
-    if isinstance(recipe.fusion_options, AttentionOptions):
-        return _attention(widths, recipe.fusion_options, problem)
-    row = HEADS.get(recipe.head)
-    if row is None or recipe.head_options is None:
+    fusion, head = recipe.fusion_options, recipe.head_options
+    if isinstance(fusion, AttentionOptions):
+        return SingleClassGuard(_attention(widths, fusion, problem), problem)
+    if head is None or recipe.head not in HEADS:
         raise RunError(f"fusion {recipe.fusion!r}: expected a head of the catalogue; found {recipe.head!r}.")
-    if isinstance(recipe.fusion_options, LateOptions):
+    if isinstance(fusion, LateOptions):
         from stages.fusions.late import LateModel
 
-        return LateModel(
-            widths,
-            lambda width: row.build(width, recipe.head_options, problem),
-            problem.task,
-            recipe.fusion_options.weights,
-        )
-    return row.build(sum(widths), recipe.head_options, problem)
+        heads = [build_head(recipe.head, width, head, problem) for width in widths]
+        return LateModel(widths, heads, problem.task, fusion.weights)
+    return build_head(recipe.head, sum(widths), head, problem)
 
 
 def _attention(widths: tuple[int, ...], options: AttentionOptions, problem: Problem) -> Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Task
+from stages.errors import InputError
 from stages.fusions.blocks import split_blocks
 from stages.heads.model import Array, Epoch, Model, Rows, Scores
 
@@ -47,8 +48,8 @@ class LateModel:
     ----------
     widths : sequence of int
         Widths D_m of the blocks.
-    build : callable
-        Makes the head of one modality from its width.
+    heads : sequence of Model
+        One unfitted head per modality.
     task : Task
         Decides the loss that the weights minimise.
     weights : {"dev", "uniform"}
@@ -56,17 +57,28 @@ class LateModel:
     """
 
     def __init__(
-        self, widths: Sequence[int], build: Callable[[int], Model], task: Task, weights: Literal["dev", "uniform"]
+        self, widths: Sequence[int], heads: Sequence[Model], task: Task, weights: Literal["dev", "uniform"]
     ) -> None:
-        self.widths, self.task, self.weights = tuple(widths), task, weights
-        self.heads = [build(width) for width in widths]
+        self.widths, self.heads, self.task, self.weights = tuple(widths), list(heads), task, weights
         self.history: list[Epoch] = []
 
     def fit(self, train: Rows, dev: Rows) -> Self:
-        """Fit every modality's head, then the weights."""
+        """Fit every modality's head, then the weights.
+
+        Raises
+        ------
+        InputError
+            When no train row has one of the modalities.
+        """
         for number, head in enumerate(self.heads):
-            head.fit(self._only(train, number), self._only(dev, number))
-        self.history = [epoch for head in self.heads for epoch in head.history]
+            known = self._only(train, number)
+            if not len(known):
+                raise InputError(
+                    f"fusion late: expected train rows that have input {number + 1} of {len(self.heads)}; found none "
+                    f"among {len(train)}; leave it out of `features`."
+                )
+            head.fit(known, self._only(dev, number))
+        self.history = _mean_curve([head.history for head in self.heads if head.history])
         self.weights_ = np.full(len(self.heads), 1.0 / len(self.heads))
         if self.weights == "dev" and len(dev):
             scores, present = self._parts(dev.x)
@@ -103,6 +115,17 @@ class LateModel:
         for number, head in enumerate(self.heads):
             head.restore(folder / f"modality-{number}")
         return self
+
+
+def _mean_curve(curves: Sequence[Sequence[Epoch]]) -> list[Epoch]:
+    """Average the heads' learning curves; one that has ended counts with its last epoch."""
+    longest = max((len(curve) for curve in curves), default=0)
+    mean = []
+    for at in range(longest):
+        now = [curve[min(at, len(curve) - 1)] for curve in curves]
+        losses = np.mean([(each.train_loss, each.valid_loss) for each in now], axis=0)
+        mean.append(Epoch(at + 1, float(losses[0]), float(losses[1])))
+    return mean
 
 
 def simplex(size: int, steps: int) -> Iterator[NDArray[np.float64]]:

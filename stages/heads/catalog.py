@@ -17,6 +17,7 @@ from stages.heads.options import (
     Options,
     SvmOptions,
 )
+from stages.heads.single_class import SingleClassGuard
 
 _ALL: tuple[Task, ...] = ("multilabel", "multiclass", "regression")
 
@@ -55,6 +56,11 @@ def _classical(name: str) -> Callable[[int, Any, Problem], Model]:
         return classical.ClassicalModel(getattr(classical, name)(options, problem), options, problem)
 
     return build
+
+
+def build_head(name: str, width: int, options: Options, problem: Problem) -> Model:
+    """Return the unfitted head `name` for vectors of this width, ready for train rows of a single class."""
+    return SingleClassGuard(HEADS[name].build(width, options, problem), problem)
 
 
 HEADS: dict[str, HeadRow] = {

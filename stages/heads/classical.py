@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -21,6 +21,7 @@ from sklearn.svm import SVC, SVR
 from stages.errors import InputError
 from stages.heads.model import Array, Epoch, Problem, Rows, Scores
 from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
+from stages.heads.skops_file import load_estimator, save_estimator
 
 _FILE = "head.skops"
 _LOG = logging.getLogger("diptych.heads")
@@ -30,13 +31,15 @@ def forest(options: ForestOptions, problem: Problem) -> BaseEstimator:
     """Return a random forest; systems.md 5."""
     settings = {"n_estimators": options.trees, "max_depth": options.max_depth, "random_state": problem.seed}
     if problem.task == "regression":
-        return RandomForestRegressor(**settings)
+        _refuse_class_weight("forest", options.class_weight)
+        return RandomForestRegressor(**settings, n_jobs=-1)
     return RandomForestClassifier(**settings, class_weight=options.class_weight, n_jobs=-1)
 
 
 def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
     """Return an RBF machine on standardised features, one against the rest for several labels; systems.md 5."""
     if problem.task == "regression":
+        _refuse_class_weight("svm", options.class_weight)
         return make_pipeline(StandardScaler(), SVR(C=options.c, gamma=options.gamma))
     machine = SVC(C=options.c, gamma=options.gamma, class_weight=options.class_weight)
     rest = OneVsRestClassifier(machine) if problem.task == "multilabel" else machine
@@ -46,12 +49,17 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
     """Return exact nearest neighbours; systems.md 5."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
-    return kind(n_neighbors=options.neighbours)
+    return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
 
 
 def dummy(options: DummyOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
     """Return the constant predictor that every other system must beat; systems.md 5."""
     return DummyRegressor() if problem.task == "regression" else DummyClassifier(strategy="prior")
+
+
+def _refuse_class_weight(head: str, wanted: str | None) -> None:
+    if wanted is not None:
+        raise InputError(f"head {head}: expected no `class_weight` in a regression; found {wanted!r}; remove the key.")
 
 
 class ClassicalModel:
@@ -89,26 +97,24 @@ class ClassicalModel:
         y = train.y.ravel() if self.problem.task == "regression" else train.y.astype(np.int64)
         if self.problem.task == "multilabel":
             y = self._keep_learnable(y)
-        elif self.problem.task == "multiclass":
-            self._fall_back_when_constant(y)
         if self.learned_ is None or len(self.learned_):
             self.estimator.fit(train.x, y)
+        if isinstance(self.options, ForestOptions):
+            # Threads add up the trees' votes in the order in which they end, and sums of floats follow the order.
+            self.estimator.set_params(n_jobs=1)
         return self
 
     def _keep_learnable(self, y: NDArray[np.int64]) -> NDArray[np.int64]:
         """Drop labels that all train rows have, or lack: no estimator can fit them, their score is constant."""
         self.base_ = y.mean(axis=0).astype(np.float32)
         self.learned_ = np.flatnonzero((self.base_ > 0) & (self.base_ < 1))
+        if not len(self.learned_):
+            _LOG.warning("the train rows bear all the same labels: the head predicts these always, as dummy does")
         kept = y[:, self.learned_]
         return kept.ravel() if kept.shape[1] == 1 else kept
 
-    def _fall_back_when_constant(self, y: NDArray[np.int64]) -> None:
-        if len(np.unique(y)) == 1:
-            _LOG.warning("the train rows hold a single class: the head predicts it always, as dummy does")
-            self.estimator = DummyClassifier(strategy="prior")
-
     def scores(self, x: Array) -> Scores:
-        """Return probabilities, or the logistic of the margins (0.5 at the machine's own threshold), [n, K]."""
+        """Return probabilities [n, K], for `svm` made of its margins; values [n, 1] for regression."""
         if self.problem.task == "regression":
             return np.asarray(self.estimator.predict(x), dtype=np.float32).reshape(-1, 1)
         scores = np.zeros((len(x), self.problem.outputs), dtype=np.float32)
@@ -127,8 +133,9 @@ class ClassicalModel:
             margins = np.asarray(self.estimator.decision_function(x))
             if margins.ndim == 1:  # a single label, or two classes
                 margins = margins[:, None] if labels else np.stack([-margins, margins], axis=1)
-            logistic: NDArray[Any] = 1.0 / (1.0 + np.exp(-margins))
-            return logistic
+            # 0.5 at the machine's own threshold; over many classes only softmax keeps the first ones apart in float32.
+            squashed: NDArray[Any] = expit(margins) if labels else softmax(margins, axis=1)
+            return squashed
         given = self.estimator.predict_proba(x)
         if isinstance(given, list):  # one [n, 2] array per label
             return np.stack([each[:, 1] for each in given], axis=1)
@@ -137,10 +144,10 @@ class ClassicalModel:
     def save(self, folder: Path) -> None:
         """Write `head.skops`: the estimator without pickle."""
         saved = {"estimator": self.estimator, "learned": self.learned_, "base": self.base_}
-        skops.io.dump(saved, folder / _FILE)
+        save_estimator(folder / _FILE, saved)
 
     def restore(self, folder: Path) -> Self:
-        """Read back what `save` wrote; types that skops does not trust by itself are refused by it."""
-        saved = skops.io.load(folder / _FILE, trusted=[])
+        """Read back what `save` wrote."""
+        saved = load_estimator(folder / _FILE)
         self.estimator, self.learned_, self.base_ = saved["estimator"], saved["learned"], saved["base"]
         return self

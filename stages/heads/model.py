@@ -65,7 +65,7 @@ class Model(Protocol):
         """Fit on `train`; `dev` may be empty and serves early stopping and weights only."""
 
     def scores(self, x: Array) -> Scores:
-        """Return [n, K] probabilities (a margin's logistic for `svm`), or [n, 1] values for regression."""
+        """Return [n, K] probabilities (squashed margins for `svm`), or [n, 1] values for regression."""
 
     def save(self, folder: Path) -> None:
         """Write everything needed to give the same scores again into an existing folder."""
