@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class EvaluateParams(BaseModel):
@@ -14,8 +14,10 @@ class EvaluateParams(BaseModel):
     ----------
     part : {"test", "dev"}
         Rows that are counted.
-    threshold : float
-        A label is predicted when its score reaches this value (multi-label only).
+    threshold : float or "dev"
+        A label is predicted when its score reaches this value (multi-label only). `dev` takes, for each experiment and
+        seed, the one threshold of the best macro F1 on the dev rows: scores of forests, margins and networks are
+        spread differently, and 0.5 is not the same decision for all of them.
     fallback : {"none", "argmax"}
         What a row without any label over the threshold predicts: nothing, or its best label.
     top_k : int
@@ -25,6 +27,12 @@ class EvaluateParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     part: Literal["test", "dev"] = "test"
-    threshold: float = Field(default=0.5, gt=0, lt=1)
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["dev"] = 0.5
     fallback: Literal["none", "argmax"] = "none"
     top_k: int = Field(default=5, ge=1)
+
+    @model_validator(mode="after")
+    def _tuned_elsewhere(self) -> Self:
+        if self.threshold == "dev" and self.part == "dev":
+            raise ValueError("threshold: dev is tuned on the dev rows, so they cannot be the part that is scored")
+        return self

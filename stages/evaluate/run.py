@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.errors import InputError, RunError
 from stages.evaluate.metrics import (
     Bools,
     ClassCounts,
@@ -26,7 +23,9 @@ from stages.evaluate.metrics import (
     regression_metrics,
 )
 from stages.evaluate.params import EvaluateParams
+from stages.evaluate.readings import Truth, read_predictions
 from stages.evaluate.tables import ClassRow, confusion_pairs, per_class
+from stages.evaluate.thresholds import tune_threshold
 from stages.items import Manifest
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.parts import read_split
@@ -68,15 +67,19 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
         When the part has no labelled rows.
     """
     manifest = Manifest.open(inputs.manifest)
-    truth = _Truth.read(manifest, read_split(inputs.split, manifest.ids()), params.part)
-    about, scores = _read_predictions(inputs.predictions, truth, params.part)
-    seeds = {seed: _evaluate(params, manifest.info.task, each, truth) for seed, each in scores.items()}
+    parts = read_split(inputs.split, manifest.ids())
+    truth = Truth.read(manifest, parts, params.part)
+    about, scores = read_predictions(inputs.predictions, truth, params.part)
+    tuned = _thresholds(params, inputs.predictions, manifest, parts)
+    fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
+    thresholds = {seed: tuned.get(seed, fixed) for seed in scores}
+    seeds = {seed: _evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
     content: dict[str, Any] = {
         **_over_seeds([each.metrics for each in seeds.values()]),
         **truth.counts,
         "seeds": len(seeds),
         "part": params.part,
-        "threshold": params.threshold,
+        "threshold": thresholds[next(iter(seeds))],  # the first seed's, as in the tables
         "task": manifest.info.task,
         "features": " + ".join(about["features"]),
         "fusion": about["fusion"],
@@ -89,66 +92,25 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
     return content
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """The labelled rows of the evaluated part; `labels` is bool [n, K], or None for regression."""
-
-    ids: list[str]
-    labels: Bools | None
-    targets: Floats | None
-    counts: dict[str, int]
-
-    @classmethod
-    def read(cls, manifest: Manifest, parts: NDArray[np.str_], part: str) -> _Truth:
-        labelled = manifest.labelled()
-        rows = np.flatnonzero((parts == part) & labelled)
-        if not len(rows):
-            raise InputError(f"evaluate: expected labelled {part} rows; found none; check the split and the labels.")
-        ids = manifest.ids()
-        counts = {"rows": len(rows), "unlabelled": int(((parts == part) & ~labelled).sum())}
-        kept = [ids[row] for row in rows]
-        if manifest.info.task == "regression":
-            return cls(kept, None, manifest.targets()[rows], counts)
-        labels = manifest.label_matrix()
-        # A class that train never shows cannot be learned: its rows stay in the metrics and are counted.
-        untrained = ~labels[(parts == "train") & labelled].any(axis=0)
-        counts["untrained_classes"] = int((untrained & labels[rows].any(axis=0)).sum())
-        counts["untrained_rows"] = int(labels[rows][:, untrained].any(axis=1).sum())
-        return cls(kept, labels[rows], None, counts)
+def _thresholds(
+    params: EvaluateParams, predictions: Path, manifest: Manifest, parts: NDArray[np.str_]
+) -> dict[int, float]:
+    """Return the tuned threshold of each seed, or nothing when the params give a number or the task needs none."""
+    if params.threshold != "dev" or manifest.info.task != "multilabel":
+        return {}
+    dev = Truth.read(manifest, parts, "dev")
+    _, scores = read_predictions(predictions, dev, "dev")
+    return {seed: tune_threshold(dev.labels, each) for seed, each in scores.items()} if dev.labels is not None else {}
 
 
-def _read_predictions(path: Path, truth: _Truth, part: str) -> tuple[dict[str, Any], dict[int, Floats]]:
-    """Return the file's metadata and, per seed, scores [n, K] in the order of the truth."""
-    table = pq.read_table(path, filters=[("part", "==", part)])
-    about: dict[str, Any] = json.loads(table.schema.metadata[b"diptych"])
-    ids = np.asarray(table.column("id").to_pylist())
-    seeds = table.column("seed").to_numpy()
-    lists = table.column("scores").combine_chunks()
-    flat = np.asarray(lists.flatten(), dtype=np.float64).reshape(len(ids), -1) if len(ids) else np.zeros((0, 0))
-    found: dict[int, Floats] = {}
-    for seed in dict.fromkeys(seeds.tolist()):
-        mine = np.flatnonzero(seeds == seed)
-        place = {str(name): row for name, row in zip(ids[mine], mine, strict=True)}
-        absent = [name for name in truth.ids if name not in place]
-        if absent:
-            raise RunError(
-                f"{path}: expected a prediction for each of {len(truth.ids)} {part} rows; found none for "
-                f"{len(absent)} of them, such as {absent[0]!r}; run `dvc repro` to train the experiment again."
-            )
-        found[seed] = flat[[place[name] for name in truth.ids]]
-    if not found:
-        raise RunError(f"{path}: expected predictions for the {part} rows; found none; run `dvc repro`.")
-    return about, found
-
-
-def _evaluate(params: EvaluateParams, task: str, scores: Floats, truth: _Truth) -> _Evaluated:
+def _evaluate(params: EvaluateParams, threshold: float, scores: Floats, truth: Truth) -> _Evaluated:
     if truth.targets is not None:
         return _Evaluated(regression_metrics(scores[:, 0], truth.targets), None)
     labels = truth.labels if truth.labels is not None else np.zeros(scores.shape, dtype=bool)
-    if task == "multiclass":
+    if truth.task == "multiclass":
         metrics = multiclass_metrics(scores, labels.argmax(axis=1), params.top_k)
         return _Evaluated(metrics, one_hot(scores.argmax(axis=1), scores.shape[1]))
-    predicted = decide(scores, params.threshold, params.fallback)
+    predicted = decide(scores, threshold, params.fallback)
     return _Evaluated(multilabel_metrics(labels, predicted), predicted)
 
 
@@ -163,7 +125,7 @@ def _over_seeds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
     return merged
 
 
-def _write_tables(folder: Path, manifest: Manifest, truth: _Truth, decisions: Sequence[Bools]) -> None:
+def _write_tables(folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools]) -> None:
     """Write the per-class table over all seeds and the confusion of the first; headers only for regression."""
     classes = manifest.info.classes
     with fresh_folder(folder) as fresh:
