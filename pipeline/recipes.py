@@ -58,11 +58,16 @@ def overlaid(text: str, overlay: Mapping[str, Any]) -> str:
     """
     yaml = YAML(typ="rt")
     yaml.width, yaml.preserve_quotes = 120, True
+    yaml.representer.add_representer(type(None), _write_null)
     content = yaml.load(text)
     _merge(content, overlay)
     stream = StringIO()
     yaml.dump(content, stream)
     return stream.getvalue()
+
+
+def _write_null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _merge(target: Any, overlay: Mapping[str, Any]) -> None:

@@ -1,0 +1,46 @@
+# The whole set-up is `make repro` or `make test`: each makes the virtual environment when it is not there or stale.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+.DEFAULT_GOAL := help
+.PHONY: help repro test test-all check bench clean
+
+help:  ## Say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+repro: $(VENV)/.base  ## Install what is missing, then run the whole pipeline (only what changed)
+	dvc repro
+
+test: $(VENV)/.dev  ## Install what is missing, then run the fast tests
+	python -m pytest
+
+test-all: $(VENV)/.dev  ## The slow tests too
+	python -m pytest -m "not gpu"
+
+check: $(VENV)/.dev  ## Lint, format, types, layers
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-logo
+
+bench: $(VENV)/.dev  ## Run the benchmarks
+	python benchmarks/matrix_gather.py
+
+clean:  ## Remove the environment and caches; the feature store and the results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "expected Python 3.11 or newer; found: $$($(PYTHON) --version 2>&1); set PYTHON=python3.12 or so"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps: pip runs again only when the declared dependencies change.
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet -e . -c constraints.txt
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet -e '.[dev]' -c constraints.txt
+	@touch $@ $(VENV)/.base
