@@ -13,14 +13,14 @@ from stages.errors import RunError
 from stages.fusions.blocks import BlockScaler, ConcatFusion, Scale
 from stages.heads.catalog import HEADS, build_head
 from stages.heads.model import Array, Epoch, Model, Problem, Rows, Scores
-from stages.heads.options import MlpOptions, Options
+from stages.heads.options import MlpOptions, Options, Width
 from stages.heads.single_class import SingleClassGuard
 
 
 class AttentionOptions(MlpOptions):
     """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
 
-    hidden: tuple[int, ...] = (512, 256, 128)
+    hidden: tuple[Width, ...] = (512, 256, 128)
     width: int = Field(default=256, ge=1)
     qk: bool = False
 

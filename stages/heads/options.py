@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Width = Annotated[int, Field(ge=1)]
 
 
 class Options(BaseModel):
@@ -33,7 +35,7 @@ class LinearOptions(NetworkOptions):
 class MlpOptions(NetworkOptions):
     """Hidden layers with ReLU and dropout, then a linear layer; sizes of systems.md 4.2."""
 
-    hidden: tuple[int, ...] = (512, 256)
+    hidden: tuple[Width, ...] = (512, 256)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
@@ -49,7 +51,7 @@ class SvmOptions(Options):
     """RBF support vector machine on features standardised on train."""
 
     c: float = Field(default=1.0, gt=0)
-    gamma: Literal["scale", "auto"] | float = "scale"
+    gamma: Literal["scale", "auto"] | Annotated[float, Field(gt=0)] = "scale"
     class_weight: Literal["balanced"] | None = None
 
 

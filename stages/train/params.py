@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from stages.contract import Task
 from stages.fusions.blocks import Scale
-from stages.fusions.catalog import FUSIONS, Recipe
-from stages.heads.catalog import HEADS
+from stages.fusions.catalog import FUSIONS, FusionRow, Recipe, count_problems
+from stages.heads.catalog import HEADS, HeadRow
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
 
 NATIVE = "native"
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and scikit-learn all take
+Problem = Mapping[str, Any]
+_HEADS = (*HEADS, NATIVE)
+_ROWS: tuple[HeadRow | FusionRow, ...] = (*HEADS.values(), *FUSIONS.values())
+_SEE = "see `diptych catalog"
 
 
 class TrainParams(BaseModel):
@@ -39,72 +46,93 @@ class TrainParams(BaseModel):
     fusion: str = "none"
     head: str
     task: Task | None = None
-    seeds: list[int] = Field(default=[0], min_length=1)
+    seeds: list[Seed] = Field(default=[0], min_length=1)
     scale: Scale = "standard"
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        problems = _name_problems(self) or [*_combination_problems(self), *_option_problems(self)]
+    @model_validator(mode="wrap")
+    @classmethod
+    def _report_all(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Find the mistakes in names, combinations and options even where a field is wrong too."""
+        problems = [*_problems(values)] if isinstance(values, dict) else []
+        try:
+            params = handler(values)
+        except ValidationError as error:
+            raise _merged([*error.errors(), *problems]) from None
         if problems:
-            raise ValueError("; ".join(problems))
-        return self
+            raise _merged(problems)
+        return params
 
     @property
     def recipe(self) -> Recipe:
         """Fusion and head with their options, as the fusions build them."""
-        fusion, head = _option_types(self)
+        fusion, head = _option_types(self.fusion, self.head)
         extra = self.model_extra or {}
-        fusion_options = fusion(**{name: value for name, value in extra.items() if name in fusion.model_fields})
-        head_options = head(**{k: v for k, v in extra.items() if k in head.model_fields}) if head else None
-        return Recipe(self.fusion, self.head, self.scale, fusion_options, head_options)
+        head_options = head(**_chosen(extra, head)) if head else None
+        return Recipe(self.fusion, self.head, self.scale, fusion(**_chosen(extra, fusion)), head_options)
 
 
-def _option_types(params: TrainParams) -> tuple[type[Options], type[Options] | None]:
-    head = None if params.head == NATIVE else HEADS[params.head].options
-    return FUSIONS[params.fusion].options, head
+def _problems(values: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with the raw values of an experiment beyond the type of each field."""
+    fusion, head = values.get("fusion", "none"), values.get("head")
+    if isinstance(fusion, str) and fusion not in FUSIONS:
+        yield _problem("fusion", fusion, f"no fusion {fusion!r}{did_you_mean(fusion, FUSIONS)}; {_SEE} fusions`")
+    if isinstance(head, str) and head not in _HEADS:
+        yield _problem("head", head, f"no head {head!r}{did_you_mean(head, _HEADS)}; {_SEE} heads`")
+    if isinstance(fusion, str) and isinstance(head, str) and fusion in FUSIONS and head in _HEADS:
+        yield from _combination_problems(FUSIONS[fusion], head, values)
+        yield from _option_problems(fusion, head, values)
+    seeds = values.get("seeds")
+    if isinstance(seeds, list) and any(seeds.count(each) > 1 for each in seeds):
+        yield _problem("seeds", seeds, f"seeds repeat in {seeds}; equal seeds give equal models and no deviation")
 
 
-def _name_problems(params: TrainParams) -> list[str]:
-    problems = []
-    if params.fusion not in FUSIONS:
-        near = did_you_mean(params.fusion, FUSIONS)
-        problems.append(f"no fusion {params.fusion!r}{near}; see `diptych catalog fusions`")
-    if params.head not in {*HEADS, NATIVE}:
-        problems.append(f"no head {params.head!r}{did_you_mean(params.head, HEADS)}; see `diptych catalog heads`")
-    return problems
+def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Problem]:
+    if fusion.native != (head == NATIVE):
+        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {list(HEADS)} as head"
+        yield _problem("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
+    features, task = values.get("features"), values.get("task")
+    if isinstance(features, list) and features:
+        for message in count_problems(fusion, len(features)):
+            yield _problem("features", features, message)
+    if task in get_args(Task) and head in HEADS and task not in HEADS[head].tasks:
+        yield _problem("task", task, f"head {head!r} does {list(HEADS[head].tasks)}; found task {task!r}")
 
 
-def _combination_problems(params: TrainParams) -> list[str]:
-    row, problems = FUSIONS[params.fusion], []
-    if row.native != (params.head == NATIVE):
-        wanted = "`head: native`, it carries its own classifier" if row.native else f"one of {list(HEADS)} as head"
-        problems.append(f"fusion {row.name!r} takes {wanted}; found head {params.head!r}")
-    if row.name == "none" and len(params.features) != 1:
-        problems.append(f"fusion 'none' takes exactly one of `features`; found {len(params.features)}; use concat")
-    if len(params.features) < row.fewest:
-        problems.append(f"fusion {row.name!r} joins at least {row.fewest} features; found {len(params.features)}")
-    if params.task and params.head != NATIVE and params.task not in HEADS[params.head].tasks:
-        problems.append(f"head {params.head!r} does {list(HEADS[params.head].tasks)}; found task {params.task!r}")
-    if len(set(params.seeds)) != len(params.seeds):
-        problems.append(f"seeds repeat in {params.seeds}; equal seeds give equal models and no deviation")
-    return problems
-
-
-def _option_problems(params: TrainParams) -> list[str]:
+def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:
     """Check every further key against the options of this fusion and this head."""
-    fusion, head = _option_types(params)
-    extra: dict[str, Any] = params.model_extra or {}
-    known = {**fusion.model_fields, **(head.model_fields if head else {})}
-    fields = [*known, *TrainParams.model_fields]
-    problems = [
-        f"unknown key {name!r}{did_you_mean(name, fields)}; fusion {params.fusion!r} with head {params.head!r} "
-        f"takes {sorted(known)}"
-        for name in extra
-        if name not in known
-    ]
-    for options in filter(None, (fusion, head)):
+    types = [each for each in _option_types(fusion, head) if each]
+    known = {name for each in types for name in each.model_fields}
+    for name, value in values.items():
+        if name not in known and name not in TrainParams.model_fields:
+            owners = [row.name for row in _ROWS if name in row.options.model_fields]
+            near = (
+                f" (an option of {' and '.join(owners)})"
+                if owners
+                else did_you_mean(str(name), [*known, *TrainParams.model_fields])
+            )
+            takes = f"fusion {fusion!r} with head {head!r} takes {sorted(known)}"
+            yield _problem(name, value, f"unknown key {name!r}{near}; {takes}")
+    for options in types:
         try:
-            options(**{name: value for name, value in extra.items() if name in options.model_fields})
+            options(**_chosen(values, options))
         except ValidationError as error:
-            problems += [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-    return problems
+            yield from error.errors()
+
+
+def _option_types(fusion: str, head: str) -> tuple[type[Options], type[Options] | None]:
+    return FUSIONS[fusion].options, None if head == NATIVE else HEADS[head].options
+
+
+def _chosen(values: dict[str, Any], options: type[Options]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in options.model_fields}
+
+
+def _problem(key: str, value: Any, message: str) -> InitErrorDetails:
+    error = PydanticCustomError("value_error", "{error}", {"error": message})
+    return InitErrorDetails(type=error, loc=(key,), input=value)
+
+
+def _merged(problems: Sequence[Problem]) -> ValidationError:
+    kept = ("type", "loc", "input", "ctx")
+    lines = [cast("InitErrorDetails", {name: each[name] for name in kept if name in each}) for each in problems]
+    return ValidationError.from_exception_data("TrainParams", lines)
