@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ _METADATA = b"diptych"
 
 
 class PredictionWriter:
-    """Writes blocks of predictions to a Parquet file.
+    """Writes blocks of predictions to a Parquet file, which is finished when its `with` block ends.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class PredictionWriter:
         ]
         self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
 
-    def close(self) -> None:
-        """Finish the file."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._writer.close()

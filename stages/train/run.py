@@ -10,15 +10,15 @@ import numpy as np
 
 from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
-from stages.errors import InputError
+from stages.errors import InputError, RunError
 from stages.fusions.blocks import gather
 from stages.fusions.catalog import FusedModel
-from stages.heads.model import Problem, Rows
+from stages.heads.model import Problem
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.train.data import Data, read_data
 from stages.train.params import TrainParams
 from stages.train.predictions import PredictionWriter
-from store.publish import atomic_output
+from store import atomic_output
 
 _ROWS = 8192
 
@@ -57,6 +57,8 @@ def run(
     ------
     InputError
         When the data cannot serve this experiment, with the reason.
+    RunError
+        When the training diverged.
     """
     data = read_data(inputs.manifest, inputs.split, inputs.matrices)
     _refuse_other_task(params, data)
@@ -66,11 +68,11 @@ def run(
     with (
         fresh_folder(outputs.model) as folder,
         atomic_output(outputs.predictions) as file,
+        PredictionWriter(file, _about(name, params, data)) as writer,
         write_lines(outputs.history) as history,
         progress.track(f"train {name}", len(params.seeds)) as bar,
     ):
-        write_json(folder / "recipe.json", {**params.model_dump(), "classes": list(data.classes), "task": data.task})
-        writer = PredictionWriter(file, _about(name, params, data))
+        write_json(folder / "recipe.json", _recipe(params, data))
         curve = csv.writer(history, lineterminator="\n")
         curve.writerow(["seed", "epoch", "train_loss", "valid_loss"])
         for seed in params.seeds:
@@ -82,7 +84,6 @@ def run(
                 curve.writerow([seed, epoch.epoch, f"{epoch.train_loss:.6f}", _loss(epoch.valid_loss)])
             _predict(model, data, seed, writer)
             bar.advance(1, f"seed {seed}, {len(model.history)} epochs")
-        writer.close()
     return {"train": len(train), "dev": len(dev), "seeds": len(params.seeds)}
 
 
@@ -109,13 +110,34 @@ def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:
     }
 
 
+def _recipe(params: TrainParams, data: Data) -> dict[str, object]:
+    """Return what the models are made of, with the options that params.yaml left to their defaults."""
+    recipe, given = params.recipe, params.model_dump(include=set(TrainParams.model_fields))
+    options = {
+        **(recipe.head_options.model_dump() if recipe.head_options else {}),
+        **recipe.fusion_options.model_dump(),
+    }
+    return {**given, "options": options, "widths": data.widths, "classes": list(data.classes), "task": data.task}
+
+
 def _predict(model: FusedModel, data: Data, seed: int, writer: PredictionWriter) -> None:
-    """Score every dev and test row, the unlabelled ones too, a block at a time."""
+    """Score every dev and test row, the unlabelled ones too, a block at a time.
+
+    Raises
+    ------
+    RunError
+        When a score is not finite.
+    """
     for part in PARTS[1:]:
         rows = np.flatnonzero(data.parts == part)
         for start in range(0, len(rows), _ROWS):
             block = rows[start : start + _ROWS]
             scores = model.scores(gather(data.matrices, block))
+            if not np.isfinite(scores).all():
+                raise RunError(
+                    f"train: expected finite scores; found NaN or infinity with seed {seed}: the training diverged; "
+                    "lower `lr` or choose another `scale`."
+                )
             writer.write(seed, [data.ids[row] for row in block], data.parts[block], scores)
 
 
@@ -123,6 +145,3 @@ def restore(params: TrainParams, data: Data, seed: int, folder: Path, device: st
     """Load a trained model of this experiment from `models/train/<name>`."""
     problem = Problem(data.task, data.outputs, seed, device)
     return FusedModel(data.widths, params.recipe, problem).restore(folder / f"seed-{seed}")
-
-
-__all__ = ["Rows", "TrainInputs", "TrainOutputs", "TrainSettings", "restore", "run"]
