@@ -8,20 +8,41 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.contract import Task
 from stages.errors import InputError, RunError
-from stages.evaluate.metrics import Bools, Floats
+from stages.evaluate.metrics import Bools, Floats, Scores
 from stages.items import Manifest
+
+_REMEDY = "run `dvc repro` to train the experiment again"
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The labelled rows of the evaluated part; `labels` is bool [n, K], or None for regression."""
+    """The labelled rows of the evaluated part; `labels` is bool [n, K], or None for regression.
+
+    Attributes
+    ----------
+    part : str
+        Which part it is.
+    classes : tuple of str
+        The K names; empty for regression.
+    everybody : list of str
+        The ids of the whole part, unlabelled ones too: those that `train` gave scores.
+    ids : list of str, [n]
+        Of the labelled rows.
+    counts : dict of str to int
+        Rows, unlabelled rows, classes that no train row shows, and rows that bear one of those.
+    """
 
     task: Task
+    part: str
+    classes: tuple[str, ...]
+    everybody: list[str]
     ids: list[str]
     labels: Bools | None
     targets: Floats | None
@@ -36,48 +57,92 @@ class Truth:
         InputError
             When there are none.
         """
-        labelled = manifest.labelled()
-        rows = np.flatnonzero((parts == part) & labelled)
+        labelled, inside = manifest.labelled(), parts == part
+        rows = np.flatnonzero(inside & labelled)
         if not len(rows):
             raise InputError(f"evaluate: expected labelled {part} rows; found none; check the split and the labels.")
-        ids = manifest.ids()
-        counts = {"rows": len(rows), "unlabelled": int(((parts == part) & ~labelled).sum())}
-        kept = [ids[row] for row in rows]
-        if manifest.info.task == "regression":
-            return cls(manifest.info.task, kept, None, manifest.targets()[rows], counts)
+        info, ids = manifest.info, manifest.ids()
+        everybody, kept = [ids[row] for row in np.flatnonzero(inside)], [ids[row] for row in rows]
+        counts = {"rows": len(rows), "unlabelled": len(everybody) - len(rows)}
+        if info.task == "regression":
+            return cls(info.task, part, info.classes, everybody, kept, None, manifest.targets()[rows], counts)
         labels = manifest.label_matrix()
         # A class that train never shows cannot be learned: its rows stay in the metrics and are counted.
         untrained = ~labels[(parts == "train") & labelled].any(axis=0)
-        counts["untrained_classes"] = int((untrained & labels[rows].any(axis=0)).sum())
+        counts["untrained_classes"] = int(untrained.sum())
         counts["untrained_rows"] = int(labels[rows][:, untrained].any(axis=1).sum())
-        return cls(manifest.info.task, kept, labels[rows], None, counts)
+        return cls(info.task, part, info.classes, everybody, kept, labels[rows], None, counts)
+
+    @property
+    def outputs(self) -> int:
+        """How many scores a row has: K, or 1 for regression."""
+        return 1 if self.labels is None else len(self.classes)
 
 
-def read_predictions(path: Path, truth: Truth, part: str) -> tuple[dict[str, Any], dict[int, Floats]]:
-    """Return the file's metadata and, per seed, scores [n, K] in the order of the truth.
+def read_predictions(path: Path, truth: Truth) -> tuple[dict[str, Any], dict[int, Scores]]:
+    """Return the file's metadata and, per seed from the smallest on, scores [n, K] in the order of the truth.
 
     Raises
     ------
+    InputError
+        When there is no such file, or it holds no predictions.
     RunError
-        When a row of the truth has no prediction.
+        When the predictions are not those of this part, these classes and this task, or are not finite.
     """
-    table = pq.read_table(path, filters=[("part", "==", part)])
-    about: dict[str, Any] = json.loads(table.schema.metadata[b"diptych"])
-    ids = np.asarray(table.column("id").to_pylist())
-    seeds = table.column("seed").to_numpy()
-    lists = table.column("scores").combine_chunks()
-    flat = np.asarray(lists.flatten(), dtype=np.float64).reshape(len(ids), -1) if len(ids) else np.zeros((0, 0))
-    found: dict[int, Floats] = {}
-    for seed in dict.fromkeys(seeds.tolist()):
-        mine = np.flatnonzero(seeds == seed)
-        place = {str(name): row for name, row in zip(ids[mine], mine, strict=True)}
-        absent = [name for name in truth.ids if name not in place]
-        if absent:
-            raise RunError(
-                f"{path}: expected a prediction for each of {len(truth.ids)} {part} rows; found none for "
-                f"{len(absent)} of them, such as {absent[0]!r}; run `dvc repro` to train the experiment again."
-            )
-        found[seed] = flat[[place[name] for name in truth.ids]]
+    try:
+        table = pq.read_table(path, filters=[("part", "==", truth.part)])
+        about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"diptych"])
+        ids, seeds, lists = (table.column(name).combine_chunks() for name in ("id", "seed", "scores"))
+    except FileNotFoundError:
+        raise InputError(f"expected predictions at {path}; found no file; run `diptych train`.") from None
+    except (pa.ArrowInvalid, KeyError, ValueError, OSError) as error:
+        raise InputError(
+            f"expected predictions at {path}; found another file ({error}); run `diptych train`."
+        ) from error
+    _refuse_other_problem(path, about, truth)
+    scores = _matrix(path, lists, truth.outputs)
+    place = {name: row for row, name in enumerate(truth.everybody)}
+    wanted = [place[name] for name in truth.ids]
+    found: dict[int, Scores] = {}
+    for seed in sorted(set(seeds.to_pylist())):
+        mine = np.flatnonzero(seeds.to_numpy() == seed)
+        names = [ids[row].as_py() for row in mine.tolist()]
+        _refuse_other_rows(path, names, truth)
+        ordered = np.empty((len(names), truth.outputs), dtype=np.float32)
+        ordered[[place[name] for name in names]] = scores[mine]
+        found[seed] = ordered[wanted]
     if not found:
-        raise RunError(f"{path}: expected predictions for the {part} rows; found none; run `dvc repro`.")
+        raise RunError(f"{path}: expected predictions for the {truth.part} rows; found none; {_REMEDY}.")
     return about, found
+
+
+def _refuse_other_problem(path: Path, about: dict[str, Any], truth: Truth) -> None:
+    if about.get("task") != truth.task:
+        raise RunError(
+            f"{path}: expected predictions for the task {truth.task}; found the task {about.get('task')}; {_REMEDY}."
+        )
+    if about.get("classes") != list(truth.classes):
+        raise RunError(
+            f"{path}: expected scores of the {len(truth.classes)} classes of the manifest in its order; found "
+            f"{len(about.get('classes', []))} that differ in name or order; {_REMEDY}."
+        )
+
+
+def _refuse_other_rows(path: Path, names: list[str], truth: Truth) -> None:
+    absent, strange = set(truth.everybody) - set(names), set(names) - set(truth.everybody)
+    if absent or strange or len(names) != len(truth.everybody):
+        example = min(absent or strange or names)
+        raise RunError(
+            f"{path}: expected one prediction for each of {len(truth.everybody)} {truth.part} rows; found "
+            f"{len(names)}, {len(absent)} rows lacking and {len(strange)} of another part, such as {example!r}; {_REMEDY}."
+        )
+
+
+def _matrix(path: Path, lists: pa.ListArray, width: int) -> Scores:
+    """Return all scores as float32 [rows, width]."""
+    if not np.all(pc.list_value_length(lists).to_numpy(zero_copy_only=False) == width):
+        raise RunError(f"{path}: expected {width} scores for each row; found another number; {_REMEDY}.")
+    scores: Scores = np.asarray(lists.flatten(), dtype=np.float32).reshape(-1, width)
+    if not np.isfinite(scores).all():
+        raise RunError(f"{path}: expected finite scores; found NaN or infinity; {_REMEDY}.")
+    return scores

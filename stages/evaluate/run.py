@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from stages.evaluate.metrics import (
     Bools,
     ClassCounts,
-    Floats,
+    Scores,
     decide,
     multiclass_metrics,
     multilabel_metrics,
@@ -64,12 +64,12 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
     RunError
         When the predictions do not belong to this manifest and split.
     InputError
-        When the part has no labelled rows.
+        When the part has no labelled rows, or there are no predictions.
     """
     manifest = Manifest.open(inputs.manifest)
     parts = read_split(inputs.split, manifest.ids())
     truth = Truth.read(manifest, parts, params.part)
-    about, scores = read_predictions(inputs.predictions, truth, params.part)
+    about, scores = read_predictions(inputs.predictions, truth)
     tuned = _thresholds(params, inputs.predictions, manifest, parts)
     fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
     thresholds = {seed: tuned.get(seed, fixed) for seed in scores}
@@ -99,11 +99,11 @@ def _thresholds(
     if params.threshold != "dev" or manifest.info.task != "multilabel":
         return {}
     dev = Truth.read(manifest, parts, "dev")
-    _, scores = read_predictions(predictions, dev, "dev")
+    _, scores = read_predictions(predictions, dev)
     return {seed: tune_threshold(dev.labels, each) for seed, each in scores.items()} if dev.labels is not None else {}
 
 
-def _evaluate(params: EvaluateParams, threshold: float, scores: Floats, truth: Truth) -> _Evaluated:
+def _evaluate(params: EvaluateParams, threshold: float, scores: Scores, truth: Truth) -> _Evaluated:
     if truth.targets is not None:
         return _Evaluated(regression_metrics(scores[:, 0], truth.targets), None)
     labels = truth.labels if truth.labels is not None else np.zeros(scores.shape, dtype=bool)

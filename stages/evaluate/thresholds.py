@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics import Bools, ClassCounts, Floats, decide, f1_family
+from stages.evaluate.metrics import Bools, ClassCounts, Scores, decide, f1_family
 
 _GRID = tuple(round(float(each), 3) for each in np.arange(0.05, 0.951, 0.025))
 
 
-def tune_threshold(truth: Bools, scores: Floats) -> float:
+def tune_threshold(truth: Bools, scores: Scores) -> float:
     """Return the threshold of the best macro F1 of dev rows, in steps of 0.025.
 
     Parameters
     ----------
     truth : ndarray of bool, [n, K]
-    scores : ndarray of float64, [n, K]
+    scores : ndarray of float32, [n, K]
 
     Returns
     -------
