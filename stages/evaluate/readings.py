@@ -134,7 +134,8 @@ def _refuse_other_rows(path: Path, names: list[str], truth: Truth) -> None:
         example = min(absent or strange or names)
         raise RunError(
             f"{path}: expected one prediction for each of {len(truth.everybody)} {truth.part} rows; found "
-            f"{len(names)}, {len(absent)} rows lacking and {len(strange)} of another part, such as {example!r}; {_REMEDY}."
+            f"{len(names)}, {len(absent)} rows lacking and {len(strange)} of another part, such as {example!r}; "
+            f"{_REMEDY}."
         )
 
 
