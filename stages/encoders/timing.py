@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Seconds:
     write: float = 0.0
 
     @contextmanager
-    def of(self, part: str) -> Iterator[None]:
+    def of(self, part: Literal["load", "prepare", "infer", "write"]) -> Iterator[None]:
         """Add the time spent inside the block to `part`."""
         start = time.perf_counter()
         try:

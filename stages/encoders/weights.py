@@ -37,7 +37,10 @@ def resolve_model(model: str) -> Path:
     root = _package_folder(name, model)
     path = (root / inner).resolve()
     if not path.is_relative_to(root) or not path.exists():
-        raise InputError(f"model: expected a file or folder inside the package {name!r}; found none at {inner!r}.")
+        raise InputError(
+            f"model: expected a file or folder inside the package {name!r}; found none at {inner!r}; "
+            "look the path up in the package."
+        )
     return path
 
 

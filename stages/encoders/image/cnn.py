@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 
 from stages.encoders.decoding import load_image
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Engine, Vectors
 from stages.encoders.weights import files_digest, resolve_model
+from stages.errors import InputError
 
 _CODE_VERSION = 1
 
@@ -68,6 +70,7 @@ class TimmImage:
         What the weights were trained with.
     """
 
+    engine: Engine = "torch"
     budget = 32
     window = 128
 
@@ -81,6 +84,8 @@ class TimmImage:
     ) -> None:
         self.architecture, self.convert, self.dim, self.preprocessing = architecture, convert, dim, preprocessing
         self.weights = resolve_model(model)
+        if not self.weights.is_file():
+            raise InputError(f"model: expected a file of weights; found the folder {model!r}; name the file in it.")
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights by content, architecture, preprocessing and its golden digest."""
@@ -103,10 +108,18 @@ class TimmImage:
         import timm
         import torch
 
-        state = torch.load(self.weights, map_location="cpu", weights_only=True)
         network: Any = timm.create_model(self.architecture, pretrained=False)  # timm types it as a bare Module
-        network.load_state_dict(self.convert(state), strict=True)
+        try:
+            state = torch.load(self.weights, map_location="cpu", weights_only=True)
+            network.load_state_dict(self.convert(state), strict=True)
+        except (KeyError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise InputError(
+                f"model: expected the weights of {self.architecture} in {self.weights.name!r}; found another file "
+                f"({str(error)[:200]}); name the file that these weights came in."
+            ) from error
         network.reset_classifier(0)
+        # The contract is exact: in TF32, the default on a GPU, convolutions would keep 10 bits of mantissa.
+        torch.backends.cudnn.allow_tf32 = False
         self._device = device
         self._network = network.eval().to(device=device, memory_format=torch.channels_last)
         self._transform = self.preprocessing.transform()
@@ -126,5 +139,5 @@ class TimmImage:
         pixels = torch.stack(list(batch)).to(self._device, memory_format=torch.channels_last)
         with torch.inference_mode():
             vectors = self._network(pixels)
-        pooled: Vectors = vectors.float().cpu().numpy()
+        pooled: Vectors = vectors.cpu().numpy()
         return pooled

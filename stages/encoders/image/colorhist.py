@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import __version__ as pillow_version
 
 from stages.encoders.decoding import load_image
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Engine, Vectors
 
 _CODE_VERSION = 1
 
@@ -16,13 +17,21 @@ _CODE_VERSION = 1
 class ColorHistogram:
     """64-d L1-normalised colour histogram of the whole picture; for tests and dry runs."""
 
+    engine: Engine = "numpy"
     dim = 64
     budget = 64
     window = 256
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record."""
-        return {"family": "colorhist", "bins": [4, 4, 4], "normalise": "l1", "code_version": _CODE_VERSION}
+        return {
+            "family": "colorhist",
+            "bins": [4, 4, 4],
+            "normalise": "l1",
+            "decode": "exact",
+            "pillow": pillow_version.partition(".")[0],
+            "code_version": _CODE_VERSION,
+        }
 
     def load(self, device: str) -> None:
         """Do nothing: there are no weights."""

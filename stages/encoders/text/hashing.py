@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Engine, Vectors
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 
-_CODE_VERSION = 1
+_CODE_VERSION = 2
+_WORD = re.compile(r"\w+")
+_START, _END = "<s>", "</s>"
 
 
 class HashText:
-    """64-d L2-normalised hashed bag of words and bigrams; for tests and dry runs."""
+    """64-d L2-normalised hashed bag of words and of word pairs, the ends of the text included; for tests and dry runs.
 
+    A text of n words has n words and n + 1 pairs: an odd number of signs, which never cancel out. So every text has a
+    vector, also the empty one.
+    """
+
+    engine: Engine = "numpy"
     dim = 64
     budget = 1024
     window = 4096
@@ -25,19 +34,22 @@ class HashText:
         return {"family": "hash", "ngrams": [1, 2], "dim": 64, "text_rule": TEXT_RULE, "code_version": _CODE_VERSION}
 
     def load(self, device: str) -> None:  # noqa: ARG002 (there are no weights)
-        """Build the vectoriser."""
-        from sklearn.feature_extraction.text import HashingVectorizer
+        """Build the hasher."""
+        from sklearn.feature_extraction import FeatureHasher  # slow to import, needed on a miss only
 
-        self._vectoriser = HashingVectorizer(n_features=64, ngram_range=(1, 2), alternate_sign=True, norm="l2")
+        self._hasher = FeatureHasher(n_features=self.dim, input_type="string", alternate_sign=True)
 
-    def prepare(self, raw: str) -> str:
-        """Return the text in normal form C."""
-        return normalise_text(raw)
+    def prepare(self, raw: str) -> list[str]:
+        """Return the lower-case words of the text and its pairs of neighbours, as "a b"."""
+        words = _WORD.findall(normalise_text(raw).lower())
+        return words + [f"{first} {second}" for first, second in pairwise([_START, *words, _END])]
 
-    def cost(self, prepared: str) -> int:  # noqa: ARG002 (every text counts the same)
+    def cost(self, prepared: list[str]) -> int:  # noqa: ARG002 (every text counts the same)
         """Return 1."""
         return 1
 
-    def encode(self, batch: Sequence[str]) -> Vectors:
+    def encode(self, batch: Sequence[list[str]]) -> Vectors:
         """Return the hashed vectors [n, 64]."""
-        return np.asarray(self._vectoriser.transform(batch).toarray(), dtype=np.float32)
+        counts = self._hasher.transform(batch).toarray()
+        vectors: Vectors = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        return vectors

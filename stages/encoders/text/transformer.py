@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Engine, Vectors
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.weights import files_digest, resolve_model
 from stages.errors import InputError
 
 Pool = Literal["pooled", "cls", "mean"]
 _CODE_VERSION = 1
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+# Every file that a Hugging Face tokeniser of any family may read.
+_TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
+    "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
+)  # fmt: skip
 
 
 class TransformerText:
@@ -34,13 +38,18 @@ class TransformerText:
         Divide each vector by its Euclidean norm.
     """
 
+    engine: Engine = "torch"
     budget = 2048
     window = 2048
 
     def __init__(self, model: str, pool: Pool, max_len: int, *, normalise: bool) -> None:
         self.model, self.pool, self.max_len, self.normalise = model, pool, max_len, normalise
         self.folder = resolve_model(model)
-        self.dim = int(_read_config(self.folder)["hidden_size"])
+        config = _read_config(self.folder)
+        self.dim = int(config["hidden_size"])
+        positions = int(config["max_position_embeddings"])
+        if max_len > positions:
+            raise InputError(f"max_len: expected at most the model's {positions} positions; found {max_len}; lower it.")
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
@@ -61,12 +70,29 @@ class TransformerText:
 
     def load(self, device: str) -> None:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
-        from transformers import AutoModel, AutoTokenizer  # slow to import, needed on a miss only
+        import torch  # slow to import, like transformers; needed on a miss only
+        from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._device = device
         self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-        model = AutoModel.from_pretrained(self.folder, local_files_only=True, use_safetensors=True)
+        # The first call writes the truncation into the tokeniser itself, which two threads must not do at once.
+        self.prepare("")
+        model, found = AutoModel.from_pretrained(
+            self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+        )
+        self._refuse_missing(found["missing_keys"])
         self._model = model.eval().to(device)
+
+    def _refuse_missing(self, names: Iterable[str]) -> None:
+        """Refuse weights that the file lacks, which transformers would draw at random; an unused pooler may lack."""
+        missing = sorted(name for name in names if self.pool == "pooled" or not name.startswith("pooler."))
+        if missing:
+            raise InputError(
+                f"model: expected all weights of the network in {self.folder.name!r}; found none for {len(missing)}, "
+                f"such as {missing[0]!r}; take the whole model, or another pool when only the pooler is missing."
+            )
 
     def prepare(self, raw: str) -> list[int]:
         """Return the token ids of one text, special tokens included, at most `max_len`."""
@@ -82,18 +108,17 @@ class TransformerText:
         """Return the pooled vectors [n, D]; padding never changes them beyond rounding."""
         import torch
 
-        longest = max(len(ids) for ids in batch)
-        ids = torch.zeros(len(batch), longest, dtype=torch.long)
-        mask = torch.zeros(len(batch), longest, dtype=torch.long)
-        for row, tokens in enumerate(batch):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
+        lengths = np.array([len(tokens) for tokens in batch])
+        filled = np.arange(lengths.max()) < lengths[:, None]  # [n, T]
+        padded = np.zeros(filled.shape, dtype=np.int64)
+        padded[filled] = np.concatenate(batch)
+        ids = torch.from_numpy(padded).to(self._device)
+        mask = torch.from_numpy(filled.astype(np.int64)).to(self._device)
         with torch.inference_mode():
-            output = self._model(input_ids=ids.to(self._device), attention_mask=mask.to(self._device))
-            vectors = self._pool(output, mask.to(self._device))
+            vectors = self._pool(self._model(input_ids=ids, attention_mask=mask), mask)
             if self.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
-        pooled: Vectors = vectors.float().cpu().numpy().astype(np.float32)
+        pooled: Vectors = vectors.cpu().numpy()
         return pooled
 
     def _pool(self, output: Any, mask: Any) -> Any:
@@ -109,9 +134,10 @@ class TransformerText:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file() or not (folder / "model.safetensors").is_file():
+        found = sorted(each.name for each in folder.iterdir())[:12] if folder.is_dir() else "a file"
         raise InputError(
-            f"model: expected config.json and model.safetensors in {folder.name!r}; found "
-            f"{sorted(each.name for each in folder.iterdir())[:12]}; save the model with save_pretrained()."
+            f"model: expected a folder with config.json and model.safetensors; found {found} at {folder.name!r}; "
+            "save the model with save_pretrained()."
         )
     config: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return config

