@@ -1,75 +1,149 @@
-"""Compute what the store lacks: encode, gate every row, commit every few seconds; `run` exports what is then there."""
+"""Compute what the store lacks of a request: look up, encode, commit, look up again; `run` exports what is then there.
+
+`batching` drives the encoder, `commit` gates and stores the rows.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.contract import Tracker
-from stages.encoders.protocol import Vectors
+from stages.contract import Progress
+from stages.embed.commit import Committer
+from stages.embed.params import EmbedParams
+from stages.embed.request import Request, Rows, loader
+from stages.encoders.batching import Encoded, encode_stream
+from stages.encoders.device import resolve_device
+from stages.encoders.protocol import Encoder
 from stages.encoders.timing import Seconds
-from store import EncoderLog, row_problems
+from stages.errors import RunError
+from stages.items import Manifest
+from store import EncoderLog, FeatureStore, Locations
+
+_SLICE = 65_536  # contents read, encoded and forgotten together, so that memory does not grow with the data set
+_ROUNDS = 3
 
 
-@dataclass
-class Committer:
-    """Collects finished rows and appends them to the log by bytes and by seconds; a kill costs only what is pending.
+@dataclass(frozen=True)
+class EmbedSettings:
+    """What does not change the vectors: where the store is, which device computes, how often rows are committed."""
+
+    store: FeatureStore
+    device: str = "auto"
+    workers: int = 2
+    commit_seconds: float = 5.0
+    commit_bytes: int = 32 << 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of `embed`: what is wanted, who encodes it, and where it is kept."""
+
+    params: EmbedParams
+    manifest: Manifest
+    request: Request
+    encoder: Encoder
+    log: EncoderLog
+    settings: EmbedSettings
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What became of a request.
 
     Attributes
     ----------
+    locations : Locations
+        Where each content lies in the store; the failed ones are missing.
+    computed : ndarray of bool, [U]
+        Which contents this run tried to encode.
     failures : dict
-        Position in the request -> reason, for rows that the quality gate refused or that never came.
+        Position in the request -> reason.
+    seconds : Seconds
     """
 
-    log: EncoderLog
-    keys: NDArray[np.uint8]
-    dtype: str
-    provenance: Mapping[str, Any]
-    tracker: Tracker
-    max_seconds: float
-    max_bytes: int
+    locations: Locations
+    computed: NDArray[np.bool_]
+    failures: dict[int, str]
     seconds: Seconds
-    failures: dict[int, str] = field(default_factory=dict)
-    stored: int = 0
-    _pending: list[tuple[NDArray[np.int64], NDArray[Any]]] = field(default_factory=list)
-    _pending_bytes: int = 0
-    _last: float = field(default_factory=time.monotonic)
 
-    def add(self, items: NDArray[np.int64], vectors: Vectors) -> None:
-        """Gate the rows of one batch (`items` [n]: positions in the request; `vectors` [n, D]), keep the good ones."""
-        with np.errstate(over="ignore"):  # an overflow in the cast is caught as non-finite just below
-            stored = vectors.astype(self.dtype)
-        problems = row_problems(stored)
-        good = problems == ""
-        for item, problem in zip(items[~good], problems[~good], strict=True):
-            self.fail(int(item), f"the encoder gave a {problem} row in {self.dtype}")
-        self._pending.append((items[good], stored[good]))
-        self._pending_bytes += stored[good].nbytes
-        self.tracker.advance(int(good.sum()), self._note())
-        if self._pending_bytes >= self.max_bytes or time.monotonic() - self._last >= self.max_seconds:
-            self.commit()
 
-    def fail(self, item: int, reason: str) -> None:
-        """Count one item as failed; it is never stored."""
-        self.failures[item] = reason
-        self.tracker.advance(1, self._note())
+def fill_store(job: Job) -> Filled:
+    """Encode every content that the store lacks; the model is loaded only when there is one.
 
-    def commit(self) -> None:
-        """Append the pending rows as one immutable segment."""
-        pending, self._pending, self._pending_bytes = self._pending, [], 0
-        self._last = time.monotonic()
-        items = np.concatenate([each for each, _ in pending]) if pending else np.zeros(0, dtype=np.int64)
-        if not len(items):
-            return
-        with self.seconds.of("write"):
-            vectors = np.ascontiguousarray(np.concatenate([each for _, each in pending]))
-            self.log.append(self.keys[items], vectors, self.provenance)
-        self.stored += len(items)
+    Raises
+    ------
+    RunError
+        When rows vanish from the store as fast as they are computed.
+    """
+    locations = job.log.locate(job.request.keys)
+    filled = Filled(locations, np.zeros(len(locations), dtype=bool), {}, Seconds())
+    missing = _missing(filled)
+    if not len(missing):
+        return filled
+    device = _load(job, filled.seconds)
+    # Once is enough, unless a segment that was there is removed or damaged meanwhile: its rows are computed again.
+    for _ in range(_ROUNDS):
+        filled.computed[missing] = True
+        _compute(job, missing, device, filled)
+        filled = Filled(job.log.locate(job.request.keys), filled.computed, filled.failures, filled.seconds)
+        missing = _missing(filled)
+        if not len(missing):
+            return filled
+    raise RunError(
+        f"embed: expected the rows just computed in {job.log.folder}; found {len(missing)} of them removed or damaged; "
+        "look at it with `diptych store verify`, and run again."
+    )
 
-    def _note(self) -> str:
-        return f"{len(self.failures)} failed" if self.failures else ""
+
+def _missing(filled: Filled) -> Rows:
+    missing = ~filled.locations.found
+    missing[list(filled.failures)] = False
+    return np.flatnonzero(missing)
+
+
+def _load(job: Job, seconds: Seconds) -> str:
+    """Load the model and return the device it is on; before that, see that its work can be kept."""
+    job.log.probe_writable()  # hours of computing must not end at a read-only folder
+    device = resolve_device(job.settings.device) if job.encoder.engine == "torch" else "cpu"
+    with seconds.of("load"):
+        job.encoder.load(device)
+    return device
+
+
+def _compute(job: Job, missing: Rows, device: str, filled: Filled) -> None:
+    """Encode and store the missing contents, in the order of the manifest; add the failures to `filled`."""
+    provenance = {"engine": job.encoder.engine, "device": device.partition(":")[0], "compute_dtype": "float32"}
+    cached = int(np.count_nonzero(filled.locations.found))
+    title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
+    with job.progress.track(title, len(missing)) as bar:
+        committer = Committer(
+            job.log,
+            job.request.keys,
+            provenance,
+            bar,
+            job.settings.commit_seconds,
+            job.settings.commit_bytes,
+            filled.seconds,
+            filled.failures,
+        )
+        try:
+            for start in range(0, len(missing), _SLICE):
+                _encode_slice(job, missing[start : start + _SLICE], committer)
+        finally:
+            committer.commit()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
+
+
+def _encode_slice(job: Job, wanted: Rows, committer: Committer) -> None:
+    load = loader(job.manifest, job.params.field, job.params.row.kind, job.request, wanted)
+    stream = encode_stream(job.encoder, load, len(wanted), job.settings.workers, committer.seconds)
+    with closing(stream) as results:
+        for result in results:
+            if isinstance(result, Encoded):
+                committer.add(wanted[result.items], result.vectors)
+            else:
+                committer.fail(int(wanted[result.item]), result.reason)

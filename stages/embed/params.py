@@ -23,6 +23,12 @@ class EmbedParams(BaseModel):
         A name of the catalogue (`diptych catalog encoders`).
     field : str
         A text field of the manifest (such as `caption`), or `image`.
+    model : str, optional
+        Other weights: `package:<import name>/<path>`, or a local file or folder.
+    pool : {"pooled", "cls", "mean"}, optional
+        What of a transformer's last layer is the vector.
+    max_len : int, optional
+        Most tokens of a text, its two special ones included.
     dtype : {"float16", "float32"}
         Stored type of the vectors.
     missing : {"encode_empty", "zero"}, optional
@@ -35,7 +41,7 @@ class EmbedParams(BaseModel):
 
     encoder: str
     field: str
-    model: str | None = None
+    model: str | None = Field(default=None, min_length=1)
     pool: Pool | None = None
     max_len: int | None = Field(default=None, ge=3)
     dtype: Dtype = "float16"
@@ -53,10 +59,12 @@ class EmbedParams(BaseModel):
     def _fits_the_encoder(self) -> Self:
         row = self.row
         if (self.field == "image") != (row.kind == "image"):
-            raise ValueError(f"encoder {row.name!r} reads a {row.kind} field; found field {self.field!r}")
+            expected = "the field 'image'" if row.kind == "image" else "a text field"
+            near = did_you_mean(self.field, ["image"]) if row.kind == "image" else ""
+            raise ValueError(f"encoder {row.name!r} reads {expected}; found field {self.field!r}{near}")
         for option in ("model", "pool", "max_len"):
             if getattr(self, option) is not None and option not in row.options:
-                raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options)}")
+                raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options) or 'none'}")
         if self.missing == "encode_empty" and row.kind == "image":
             raise ValueError("missing: encode_empty is for texts; use zero for images")
         return self

