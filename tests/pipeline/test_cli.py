@@ -1,0 +1,133 @@
+"""The command line as a person meets it: help, catalogues, exit codes, and what each wrong input is answered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.project import SMALL, call, make_project, write_params
+
+COMMANDS = ("prepare", "split", "fit", "embed", "reduce", "fuse", "train", "evaluate", "retrieve", "report")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project whose data set is prepared, split and embedded, by the verbs themselves."""
+    folder = make_project(tmp_path_factory.mktemp("project"))
+    for command in (["prepare"], ["split"], ["embed"]):
+        done = call(folder, "diptych", *command)
+        assert done.returncode == 0, done.stderr
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_help_names_every_command_and_each_has_its_own(project: Path) -> None:
+    done = call(project, "diptych", "--help", COLUMNS="200")
+    assert done.returncode == 0
+    for command in (*COMMANDS, "plan", "catalog", "recipe", "doctor", "store"):
+        assert command in done.stdout
+    assert "wire" not in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["encoders", "fusions", "heads", "sources", "recipes"])
+def test_catalogues_are_lists_of_objects_with_a_name(project: Path, kind: str) -> None:
+    done = call(project, "diptych", "catalog", kind, "--json")
+    rows = json.loads(done.stdout)
+    assert rows
+    assert all(row["name"] for row in rows)
+    assert call(project, "diptych", "catalog", kind).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["embed", "caption-hsah"], "did you mean 'caption-hash'"),
+        (["train", "nothing"], "there are ['dummy', 'text', 'joined']"),
+        (["catalog", "encoder"], "did you mean 'encoders'"),
+        (["wire", "embed"], "expected one of ['fuse', 'train', 'retrieve']"),
+        (["recipe", "secens"], "did you mean 'scenes'"),
+    ],
+)
+def test_wrong_words_exit_2_with_the_nearest(project: Path, command: list[str], said: str) -> None:
+    done = call(project, "diptych", *command)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_errors_exit_2(project: Path) -> None:
+    assert call(project, "diptych", "embedd").returncode == 2
+    assert call(project, "diptych", "split", "--fast").returncode == 2
+
+
+def test_outside_a_project(tmp_path: Path) -> None:
+    done = call(tmp_path, "diptych", "plan")
+    assert done.returncode == 2
+    assert "expected params.yaml and dvc.yaml" in done.stderr
+
+
+def test_commands_work_from_a_folder_inside_the_project(project: Path) -> None:
+    assert call(project / "data", "diptych", "store", "stats").returncode == 0
+
+
+def test_embed_prints_cached_new_failed(project: Path) -> None:
+    done = call(project, "diptych", "embed", "image-colors")
+    assert "100 cached, 0 new, 0 failed" in done.stdout
+
+
+def test_wrong_params_stop_every_verb_before_it_writes(project: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("data"))
+    write_params(folder, {**SMALL, "split": {"tset": 1}})
+    done = call(folder, "diptych", "prepare")
+    assert done.returncode == 2
+    assert "did you mean 'test'" in done.stderr
+    assert not (folder / "data").exists()
+
+
+def test_a_stage_before_its_input_names_what_to_run(tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "empty")
+    done = call(folder, "diptych", "split")
+    assert done.returncode == 2
+    assert "run `diptych prepare`" in done.stderr
+
+
+def test_plan_counts_and_names_the_stages(project: Path) -> None:
+    done = call(project, "diptych", "plan", "--json")
+    plan = json.loads(done.stdout)
+    images = next(row for row in plan["encoders"] if row["name"] == "image-colors")
+    assert (images["contents"], images["cached"], images["missing"]) == (100, 100, 0)
+    assert "report" in plan["stages"]
+    assert call(project, "diptych", "plan").returncode == 0
+
+
+def test_doctor_is_content_and_names_the_weights(project: Path) -> None:
+    done = call(project, "diptych", "doctor", "--json")
+    findings = {each["name"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stdout
+    assert findings["encoder minilm"]["good"]
+    bad = call(project, "diptych", "doctor", DIPTYCH_DEVICE="cuda:99")
+    assert bad.returncode == 1
+    assert "BAD device" in bad.stdout
+
+
+def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
+    listed = json.loads(call(project, "diptych", "store", "ls", "--json").stdout)
+    assert {row["encoder"] for row in listed} == {"hash", "colorhist"}
+    assert call(project, "diptych", "store", "ls").returncode == 0
+    assert json.loads(call(project, "diptych", "store", "stats", "--json").stdout)["rows"] > 100
+    assert call(project, "diptych", "store", "verify", "--rows").returncode == 0
+    copy = tmp_path / "store"
+    shutil.copytree(project / ".diptych" / "store", copy)
+    segment = next(copy.rglob("zarr.zip-*"))
+    segment.chmod(0o644)
+    damaged = bytearray(segment.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    segment.write_bytes(damaged)
+    done = call(project, "diptych", "store", "verify", DIPTYCH_STORE=str(copy))
+    assert done.returncode == 1
+    assert segment.name in done.stderr

@@ -1,0 +1,131 @@
+"""params.yaml: every mistake at once, each with its line, its key, and the nearest known word."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.params import Params, load_params
+from stages.errors import InputError
+from tests.pipeline.project import ROOT, SMALL, write_params
+
+
+def _load(folder: Path, change: dict[str, Any] | None = None) -> Params:
+    content = copy.deepcopy(SMALL)
+    for path, value in (change or {}).items():
+        *steps, last = path.split("/")
+        target = content
+        for step in steps:
+            target = target[step]
+        target[last] = value
+    write_params(folder, content)
+    return load_params(folder / "params.yaml")
+
+
+def _message(folder: Path, change: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        _load(folder, change)
+    return str(caught.value)
+
+
+def test_the_default_params_are_valid() -> None:
+    assert load_params(ROOT / "params.yaml").train
+
+
+def test_all_mistakes_are_reported_together_with_lines_and_remedies(tmp_path: Path) -> None:
+    message = _message(
+        tmp_path,
+        {
+            "prepare/sceens": {"items": 3},
+            "split/test": "much",
+            "embed/caption-hash/encoder": "hsah",
+            "train/text/neighbors": 4,
+            "train/joined/features": ["bth"],
+            "retrieve/by-image/k": [0],
+        },
+    )
+    assert "6 mistakes" in message
+    assert "unknown key (did you mean 'scenes'?)" in message
+    assert "split.test" in message
+    assert "'much'" in message
+    assert "did you mean 'hash'" in message
+    assert "did you mean 'neighbours'" in message
+    assert "no features 'bth' (did you mean 'both'?)" in message
+    lines = (tmp_path / "params.yaml").read_text().splitlines()
+    at = {text.strip(): number for number, text in enumerate(lines, start=1)}
+    for line in ("sceens:", "test: much", "encoder: hsah", "neighbors: 4", "- bth"):
+        assert f"params.yaml:{at[line]} " in message
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"embed/caption-hash/field": "captoin"}, "no field 'captoin' (did you mean 'caption'?)"),
+        ({"embed/caption-hash/field": "image"}, "reads a text field"),
+        ({"embed/caption-hash/model": "somewhere"}, "has no option 'model'"),
+        ({"fuse/both/fusion": "attention"}, "belongs in the section `train`"),
+        ({"fuse/caption-hash": {"fusion": "none", "features": ["caption-hash"]}}, "is taken in embed"),
+        ({"train/with.dot": {"features": ["both"], "head": "dummy"}}, "expected a name of a-z"),
+        ({"train/text/head": "native"}, "native"),
+        ({"train/text/features": ["both", "caption-hash"]}, "exactly one"),
+        ({"train": {}}, "at least one experiment"),
+        ({"reduce/p": {"features": "both"}}, "no features 'both'"),
+        ({"fit/x": {"encoder": "w2v"}}, "no fitted encoder 'w2v'"),
+        ({"evaluate": {"threshold": 2}}, "evaluate.threshold"),
+        ({"store/format": "parquet"}, "store.format"),
+        ({"traim": {}}, "unknown key (did you mean 'train'?)"),
+        ({"prepare": {"source": "table", "path": "x.csv"}}, "table"),
+    ],
+)
+def test_one_mistake(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    message = _message(tmp_path, change)
+    assert said in message
+    assert "nothing was run" in message
+
+
+def test_a_missing_section_says_so(tmp_path: Path) -> None:
+    content = {name: value for name, value in SMALL.items() if name != "split"}
+    write_params(tmp_path, content)
+    with pytest.raises(InputError, match=r"split: expected a value; found none"):
+        load_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prepare: [", "expected plain YAML"),
+        ("!!python/object/apply:os.system ['true']", "expected plain YAML"),
+        ("a: 1\na: 2\n", "expected plain YAML"),
+        ("- a\n", "expected a mapping"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+            "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+            "e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e]\n",
+            "do not nest aliases",
+        ),
+        ("x: " + "y" * (1 << 20), "expected at most"),
+    ],
+)
+def test_hostile_or_broken_yaml_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said):
+        load_params(path)
+
+
+def test_bytes_that_are_no_utf8_and_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(InputError, match="found no file"):
+        load_params(path)
+    path.write_bytes(b"a: \xff\xfe")
+    with pytest.raises(InputError, match="expected UTF-8"):
+        load_params(path)
+
+
+def test_params_are_frozen(tmp_path: Path) -> None:
+    params = _load(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        params.split.test = 0.5  # type: ignore[misc]

@@ -1,0 +1,47 @@
+"""Settings of the machine: the environment wins over local.toml, and nothing unknown is ignored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import load_settings
+from stages.errors import InputError
+
+
+def test_defaults_need_no_file(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path / "local.toml", {})
+    assert settings.store == ".diptych/store"
+    assert settings.device == "auto"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    local = tmp_path / "local.toml"
+    local.write_text('store = "/shared/a"\nworkers = 3\n')
+    settings = load_settings(local, {"DIPTYCH_STORE": "/shared/b", "HOME": "/x"})
+    assert (settings.store, settings.workers) == ("/shared/b", 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "said"),
+    [
+        ('stroe = "x"', {}, "did you mean 'store'"),
+        ("", {"DIPTYCH_WORKER": "2"}, "did you mean 'workers'"),
+        ("", {"DIPTYCH_WORKERS": "none"}, "DIPTYCH_WORKERS"),
+        ("workers = 0", {}, "greater than or equal to 1"),
+        ("workers = ", {}, "expected TOML"),
+    ],
+)
+def test_wrong_settings_are_errors(tmp_path: Path, text: str, environment: dict[str, str], said: str) -> None:
+    local = tmp_path / "local.toml"
+    local.write_text(text)
+    with pytest.raises(InputError, match=said):
+        load_settings(local, environment)
+
+
+def test_a_remote_store_is_refused_by_this_version(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path / "local.toml", {"DIPTYCH_STORE": "s3://bucket/store"})
+    with pytest.raises(Exception, match="s3://") as caught:
+        settings.feature_store("zarr.zip")
+    assert getattr(caught.value, "exit_code", None) == 2
