@@ -115,14 +115,16 @@ class ClassicalModel:
 
     def scores(self, x: Array) -> Scores:
         """Return probabilities [n, K], for `svm` made of its margins; values [n, 1] for regression."""
+        scores: Scores = np.zeros((len(x), self.problem.outputs), dtype=np.float32)
+        if not len(x):  # scikit-learn refuses empty inputs
+            return scores
         if self.problem.task == "regression":
             return np.asarray(self.estimator.predict(x), dtype=np.float32).reshape(-1, 1)
-        scores = np.zeros((len(x), self.problem.outputs), dtype=np.float32)
         if self.learned_ is None:
             scores[:, self.estimator.classes_] = self._raw(x)
             return scores
         scores[:] = self.base_
-        if len(self.learned_) and len(x):
+        if len(self.learned_):
             scores[:, self.learned_] = self._raw(x)
         return scores
 

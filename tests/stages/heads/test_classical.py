@@ -1,0 +1,146 @@
+"""What only scikit-learn's heads must stand: too few rows, nothing to learn, many classes, a tampered file."""
+
+from __future__ import annotations
+
+import logging
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from stages.errors import InputError, RunError
+from stages.heads.catalog import HEADS, build_head
+from stages.heads.model import Model, Problem, Rows
+from stages.heads.skops_file import load_estimator, save_estimator
+
+
+def head(name: str, task: Any, outputs: int, **options: Any) -> Model:
+    return build_head(name, 3, HEADS[name].options(**options), Problem(task, outputs, 0))
+
+
+def rows(x: np.ndarray, y: np.ndarray) -> Rows:
+    return Rows(x.astype(np.float32), y)
+
+
+NOBODY = Rows(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+
+
+def test_more_neighbours_than_train_rows_are_refused() -> None:
+    x = np.eye(3)
+    with pytest.raises(InputError, match=r"expected at most 3 neighbours .* found 5; lower `neighbours`"):
+        head("knn", "multiclass", 3, neighbours=5).fit(rows(x, np.arange(3)), NOBODY)
+    head("knn", "multiclass", 3, neighbours=3).fit(rows(x, np.arange(3)), NOBODY)
+
+
+def test_one_neighbour_returns_each_train_row_itself() -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    model = head("knn", "multiclass", 20, neighbours=1).fit(rows(x, np.arange(20)), NOBODY)
+    np.testing.assert_array_equal(model.scores(x.astype(np.float32)), np.eye(20))
+
+
+def test_on_unit_vectors_the_nearest_is_the_one_of_largest_cosine() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(40, 3))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    model = head("knn", "multiclass", 20, neighbours=1).fit(rows(x[:20], np.arange(20)), NOBODY)
+    np.testing.assert_array_equal(model.scores(x[20:].astype(np.float32)).argmax(1), (x[20:] @ x[:20].T).argmax(1))
+
+
+@pytest.mark.parametrize("name", ["forest", "svm", "knn", "dummy"])
+def test_labels_that_are_all_constant_are_answered_with_a_warning(
+    name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    x, y = np.random.default_rng(0).normal(size=(10, 3)), np.tile(np.float32([0, 1]), (10, 1))
+    with caplog.at_level(logging.WARNING, "diptych.heads"):
+        model = head(name, "multilabel", 2).fit(rows(x, y), NOBODY)
+    assert "the train rows bear all the same labels" in caplog.text
+    np.testing.assert_array_equal(model.scores(x.astype(np.float32)), y)
+    model.save(tmp_path)
+    np.testing.assert_array_equal(head(name, "multilabel", 2).restore(tmp_path).scores(x.astype(np.float32)), y)
+
+
+def test_the_svm_ranks_many_classes_as_the_machine_itself_does() -> None:
+    # Forty classes give margins up to 39: squashed one by one they would all be 1 in float32, and the first would win.
+    rng = np.random.default_rng(2)
+    centres = rng.normal(size=(40, 3)) * 10
+    y = np.repeat(np.arange(40), 4)
+    x = centres[y] + rng.normal(size=(160, 3))
+    model = head("svm", "multiclass", 40).fit(rows(x, y), NOBODY)
+    scores = model.scores(x.astype(np.float32))
+    scaled = (x - x.mean(0)) / x.std(0)
+    margins = SVC().fit(scaled, y).decision_function(scaled)
+    np.testing.assert_array_equal(scores.argmax(1), margins.argmax(1))
+    assert (scores.argmax(1) == y).mean() > 0.9
+    assert np.unique(scores[0]).size > 20
+
+
+def test_the_svm_says_one_half_at_its_own_threshold(make_toy: Any) -> None:
+    toy = make_toy("multilabel")
+    model = head("svm", "multilabel", 3).fit(rows(toy.blocks[0], toy.y), NOBODY)
+    pipeline = model.model.estimator  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(model.scores(toy.blocks[0]) >= 0.5, pipeline.predict(toy.blocks[0]) == 1)
+
+
+@pytest.mark.parametrize("name", ["forest", "svm"])
+def test_class_weights_make_no_sense_for_a_regression(name: str) -> None:
+    with pytest.raises(InputError, match=r"expected no `class_weight` in a regression; found 'balanced'; remove"):
+        head(name, "regression", 1, class_weight="balanced")
+
+
+@pytest.mark.parametrize("name", ["forest", "svm"])
+def test_balanced_class_weights_find_more_of_a_rare_label(name: str) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 3))
+    y = (x[:, 0] + rng.normal(size=300) > 1.9).astype(np.int64)
+    plain = head(name, "multiclass", 2).fit(rows(x, y), NOBODY).scores(x.astype(np.float32)).argmax(1)
+    model = head(name, "multiclass", 2, class_weight="balanced").fit(rows(x, y), NOBODY)
+    assert model.scores(x.astype(np.float32)).argmax(1).sum() > plain.sum()
+
+
+def test_a_forest_votes_in_one_thread_so_that_sums_do_not_depend_on_who_comes_first(make_toy: Any) -> None:
+    toy = make_toy("multiclass")
+    model = head("forest", "multiclass", 3).fit(rows(toy.blocks[0], toy.y), NOBODY)
+    assert model.model.estimator.n_jobs == 1  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def forest_file(make_toy: Any, tmp_path: Path) -> Path:
+    toy = make_toy("multiclass")
+    head("forest", "multiclass", 3, trees=3).fit(rows(toy.blocks[0], toy.y), NOBODY).save(tmp_path)
+    return tmp_path / "head.skops"
+
+
+@pytest.mark.parametrize(("field", "value"), [("left_child", 10_000), ("right_child", 0), ("feature", 77)])
+def test_a_tree_that_points_outside_itself_is_refused(forest_file: Path, field: str, value: int) -> None:
+    content = load_estimator(forest_file)
+    tree = content["estimator"].estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    save_estimator(forest_file, content)
+    with pytest.raises(RunError, match=r"expected trees of our own; found one that points outside itself; train it"):
+        head("forest", "multiclass", 3).restore(forest_file.parent)
+
+
+def test_other_types_than_those_of_a_head_are_not_loaded(tmp_path: Path) -> None:
+    save_estimator(tmp_path / "head.skops", {"estimator": zipfile.Path})
+    with pytest.raises(UntrustedTypesFoundException):
+        load_estimator(tmp_path / "head.skops")
+
+
+def test_the_file_holds_neither_addresses_nor_dates_nor_padding(forest_file: Path) -> None:
+    with zipfile.ZipFile(forest_file) as archive:
+        names = [info.filename for info in archive.infolist()]
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert max(len(name.split(".")[0]) for name in names if name != "schema.json") <= 4
+        for name in names:
+            if name.endswith(".npy"):
+                with archive.open(name) as stream:
+                    array = np.load(stream, allow_pickle=False)
+                if array.dtype.names is not None:
+                    padding = array.view(np.uint8).reshape(len(array), -1)[:, 57:]
+                    assert not padding.any()
