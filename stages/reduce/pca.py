@@ -84,4 +84,4 @@ def fit_projection(rows: Array, components: int, *, whiten: bool) -> Projection:
     varies = deviations > _LEAST_SHARE * deviations[0]
     scale = np.where(varies, deviations, 1.0) if whiten else np.ones(components)
     fitted = (pca.mean_, axes, scale, pca.explained_variance_ratio_)
-    return Projection(*(each.astype(np.float32) for each in fitted))
+    return Projection(*(each.astype(np.float32, order="C") for each in fitted))  # laid out as `load` will give them

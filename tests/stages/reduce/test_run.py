@@ -1,0 +1,128 @@
+"""A whole `reduce` on files: fitted on usable train rows alone, aligned, repeatable, and whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from stages.contract import SilentProgress
+from stages.errors import InputError
+from stages.reduce import ReduceInputs, ReduceOutputs, ReduceParams, run
+from stages.reduce.pca import Projection
+from store import open_matrix
+
+PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def written(dataset: Any) -> None:
+    dataset.write("multiclass", np.arange(40) % 3, list(PARTS))
+
+
+def outputs(root: Path) -> ReduceOutputs:
+    return ReduceOutputs(root / "out" / "r.zarr.zip", root / "metrics" / "r.json", root / "models" / "r")
+
+
+def reduce(dataset: Any, matrix: Path, **params: Any) -> dict[str, object]:
+    settings = ReduceParams(**{"features": "m", "components": 2, **params})
+    inputs = ReduceInputs(dataset.manifest, dataset.split, matrix)
+    return run(settings, inputs, outputs(dataset.root), SilentProgress())
+
+
+def test_every_row_is_projected_by_what_train_says(dataset: Any, vectors: np.ndarray) -> None:
+    card = reduce(dataset, dataset.matrix("m", vectors))
+    made = outputs(dataset.root)
+    found = open_matrix(made.matrix)
+    train = vectors[PARTS == "train"].astype(np.float64)
+    axes = np.linalg.svd(train - train.mean(0), full_matrices=False)[2][:2]
+    expected = (vectors - train.mean(0)) @ axes.T
+    np.testing.assert_allclose(np.abs(found.rows(np.arange(40))), np.abs(expected), atol=1e-4)
+    assert found.ids == dataset.ids(40)
+    assert (card["rows"], card["dim"], card["digest"]) == (40, 2, found.digest)
+    assert json.loads(made.card.read_text())["source_digest"] == open_matrix(dataset.root / "m.zarr.zip").digest
+    np.testing.assert_allclose(Projection.load(made.model)(vectors), found.rows(np.arange(40)), atol=1e-6)
+
+
+@pytest.mark.parametrize("part", ["dev", "test"])
+def test_noise_in_dev_or_test_rows_leaves_the_fitted_bytes_as_they_are(
+    dataset: Any, vectors: np.ndarray, part: str
+) -> None:
+    reduce(dataset, dataset.matrix("m", vectors))
+    model = outputs(dataset.root).model / "pca.safetensors"
+    before = model.read_bytes()
+    rows = part == PARTS
+    vectors[rows] = np.random.default_rng(9).normal(size=(rows.sum(), 6)) * 50
+    dataset.write("multiclass", np.where(rows, 2, np.arange(40) % 3), list(PARTS))
+    reduce(dataset, dataset.matrix("m", vectors))
+    assert model.read_bytes() == before
+
+
+def test_train_rows_do_matter(dataset: Any, vectors: np.ndarray) -> None:
+    reduce(dataset, dataset.matrix("m", vectors))
+    model = outputs(dataset.root).model / "pca.safetensors"
+    before = model.read_bytes()
+    vectors[0] += 1
+    reduce(dataset, dataset.matrix("m", vectors))
+    assert model.read_bytes() != before
+
+
+def test_rows_without_a_vector_are_not_learnt_from_and_carry_the_projected_placeholder(
+    dataset: Any, vectors: np.ndarray
+) -> None:
+    usable = np.arange(40) % 4 != 0
+    reduce(dataset, dataset.matrix("m", vectors, usable=usable, missing=0.5))
+    made = outputs(dataset.root)
+    found, projection = open_matrix(made.matrix), Projection.load(made.model)
+    np.testing.assert_allclose(projection.mean, vectors[(PARTS == "train") & usable].mean(axis=0), atol=1e-6)
+    placeholder = projection(np.full((1, 6), 0.5, np.float32))[0]
+    np.testing.assert_allclose(found.missing_vector, placeholder, atol=1e-6)
+    np.testing.assert_array_equal(found.rows(np.flatnonzero(~usable)), np.tile(found.missing_vector, (10, 1)))
+    np.testing.assert_array_equal(found.usable, usable)
+
+
+def test_the_same_inputs_give_the_same_bytes(dataset: Any, vectors: np.ndarray) -> None:
+    path = dataset.matrix("m", vectors)
+    found = []
+    for _ in range(2):
+        reduce(dataset, path)
+        made = outputs(dataset.root)
+        found.append([each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")])
+    assert found[0] == found[1]
+
+
+def test_a_failure_leaves_model_matrix_and_card_of_before(dataset: Any, vectors: np.ndarray) -> None:
+    path = dataset.matrix("m", vectors)
+    reduce(dataset, path)
+    made = outputs(dataset.root)
+    before = [each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")]
+    with pytest.raises(InputError, match="at most 6 components"):
+        reduce(dataset, path, components=7)
+    assert [each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")] == before
+
+
+def test_without_usable_train_rows_there_is_nothing_to_fit(dataset: Any, vectors: np.ndarray) -> None:
+    with pytest.raises(InputError, match=r"expected usable train rows in .*m.zarr.zip; found none"):
+        reduce(dataset, dataset.matrix("m", vectors, usable=PARTS != "train"))
+
+
+def test_a_matrix_of_other_items_is_refused(dataset: Any, vectors: np.ndarray) -> None:
+    path = dataset.matrix("m", vectors, ids=dataset.ids(40)[::-1])
+    with pytest.raises(InputError, match="expected the 40 items of the manifest in its order"):
+        reduce(dataset, path)
+    assert not outputs(dataset.root).model.exists()
+
+
+@pytest.mark.parametrize("wrong", [{"components": 0}, {"method": "ica"}, {"feature": "m"}])
+def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ReduceParams(**{"features": "m", **wrong})
