@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stages.embed import EmbedSettings
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from store import FeatureStore, SegmentFormat
@@ -43,11 +42,6 @@ class Settings(BaseModel):
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses."""
         return FeatureStore(self.store, segment_format=segment_format)
-
-    def for_embed(self, segment_format: SegmentFormat) -> EmbedSettings:
-        """Return what the stage `embed` needs of the machine."""
-        store = self.feature_store(segment_format)
-        return EmbedSettings(store, self.device, self.workers, self.commit_seconds)
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

@@ -74,14 +74,14 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 
 
 def _prepare(session: Session) -> None:
-    from stages import prepare
+    from stages.prepare import run as prepare
 
     summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
     out.print(f"prepare: {summary.kept} items kept, {summary.rejected} rejected of {summary.read}", markup=False)
 
 
 def _split(session: Session) -> None:
-    from stages import split
+    from stages.split import run as split
 
     paths.SPLIT.mkdir(parents=True, exist_ok=True)
     summary = split.run(session.params.split, paths.MANIFEST, paths.PARTS, session.progress)
@@ -89,7 +89,7 @@ def _split(session: Session) -> None:
 
 
 def _report(session: Session) -> None:
-    from stages import report
+    from stages.report import run as report
 
     inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA)
     outputs = report.ReportOutputs(paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv")
@@ -98,14 +98,14 @@ def _report(session: Session) -> None:
 
 
 def _fit(session: Session, name: str) -> str:
-    from stages import fit
+    from stages.fit import run as fit
 
     fit.run(session.params.fit[name])
     return "fitted"
 
 
 def _embed(session: Session, name: str) -> str:
-    from stages import embed
+    from stages.embed import run as embed
 
     params = session.params.embed[name]
     outputs = embed.EmbedOutputs(
@@ -113,7 +113,9 @@ def _embed(session: Session, name: str) -> str:
         paths.card("embed", name),
         paths.DATA / "embed" / f"{name}.failed.csv",
     )
-    settings = session.settings.for_embed(session.params.store.format)
+    machine = session.settings
+    store = machine.feature_store(session.params.store.format)
+    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds)
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
     write_json(paths.RUNS / f"embed-{name}.json", asdict(result))
     if result.failed:
@@ -124,7 +126,7 @@ def _embed(session: Session, name: str) -> str:
 
 
 def _reduce(session: Session, name: str) -> str:
-    from stages import reduce
+    from stages.reduce import run as reduce
 
     params, matrices = session.params.reduce[name], session.params.matrices
     inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, matrices.features([params.features])[0])
@@ -136,7 +138,7 @@ def _reduce(session: Session, name: str) -> str:
 
 
 def _fuse(session: Session, name: str) -> str:
-    from stages import fuse
+    from stages.fuse import run as fuse
 
     params, matrices = session.params.fuse[name], session.params.matrices
     inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features))
@@ -146,7 +148,7 @@ def _fuse(session: Session, name: str) -> str:
 
 
 def _train(session: Session, name: str) -> str:
-    from stages import train
+    from stages.train import run as train
 
     params = session.params.train[name]
     inputs = train.TrainInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))
@@ -159,7 +161,7 @@ def _train(session: Session, name: str) -> str:
 
 
 def _evaluate(session: Session, name: str) -> str:
-    from stages import evaluate
+    from stages.evaluate import run as evaluate
 
     inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, paths.DATA / "train" / f"{name}.parquet")
     outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
@@ -168,7 +170,7 @@ def _evaluate(session: Session, name: str) -> str:
 
 
 def _retrieve(session: Session, name: str) -> str:
-    from stages import retrieve
+    from stages.retrieve import run as retrieve
 
     params = session.params.retrieve[name]
     inputs = retrieve.RetrieveInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))

@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args
 
 Task = Literal["multilabel", "multiclass", "regression"]
 Part = Literal["train", "dev", "test"]
+Scale = Literal["none", "standard", "l2"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 

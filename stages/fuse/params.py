@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stages.fusions.blocks import Scale
+from stages.contract import Scale
 from stages.fusions.catalog import FUSIONS, count_problems
 from stages.nearest import did_you_mean
 

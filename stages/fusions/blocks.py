@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,11 @@ from safetensors.numpy import load_file, save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from stages.contract import Scale
 from stages.errors import RunError
 from stages.heads.model import Array
 from store import Matrix
 
-Scale = Literal["none", "standard", "l2"]
 _FILE = "scaler.safetensors"
 _LOG = logging.getLogger("diptych.fusions")
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.contract import Scale
 from stages.errors import InputError
-from stages.retrieve.params import Scale
 from store import Matrix
 
 Ints = NDArray[np.int64]

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Scale = Literal["none", "standard", "l2"]
+from stages.contract import Scale
+
 RelevanceRule = Literal["any_label", "same_labels"]
 
 

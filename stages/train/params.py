@@ -8,8 +8,7 @@ from typing import Annotated, Any, Self, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from stages.contract import Task
-from stages.fusions.blocks import Scale
+from stages.contract import Scale, Task
 from stages.fusions.catalog import FUSIONS, FusionRow, Recipe, count_problems
 from stages.heads.catalog import HEADS, HeadRow
 from stages.heads.options import Options

@@ -12,7 +12,7 @@ from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
 from stages.errors import InputError, RunError
 from stages.fusions.blocks import gather
-from stages.fusions.catalog import FusedModel
+from stages.fusions.model import FusedModel
 from stages.heads.model import Problem
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.train.data import Data, read_data

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from stages.contract import SilentProgress
-from stages.embed import EmbedInputs, EmbedOutputs, EmbedParams, EmbedResult, EmbedSettings, run
+from stages.embed.params import EmbedParams
+from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, EmbedSettings, run
 from stages.items import Item, ManifestInfo, write_manifest
 from store import FeatureStore, Matrix, image_key, open_matrix
 

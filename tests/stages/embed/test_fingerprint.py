@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.embed import EmbedParams
+from stages.embed.params import EmbedParams
 from stages.embed.run import encoder_and_fingerprint
 from stages.encoders.weights import resolve_model
 from store import Fingerprint

@@ -24,7 +24,7 @@ WANTED = 81  # the empty text too
 @contextmanager
 def embedding(album: Album, delay: float, commit_seconds: float) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, str(SCRIPT), str(album.root), str(delay), str(commit_seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

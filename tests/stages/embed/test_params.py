@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from stages.embed import EmbedParams
+from stages.embed.params import EmbedParams
 from stages.encoders.catalog import EncoderChoice
 
 

@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
-from stages.fuse import FuseInputs, FuseOutputs, FuseParams, run
+from stages.fuse.params import FuseParams
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from store import open_matrix
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)

@@ -10,7 +10,8 @@ import pytest
 
 from stages.contract import Task
 from stages.errors import RunError
-from stages.fusions.catalog import FUSIONS, AttentionOptions, FusedModel, NoOptions, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, AttentionOptions, NoOptions, Recipe, count_problems
+from stages.fusions.model import FusedModel
 from stages.heads.catalog import HEADS
 from stages.heads.model import Problem, Rows
 

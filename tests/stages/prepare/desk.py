@@ -8,7 +8,9 @@ from PIL import Image
 
 from stages.contract import SilentProgress
 from stages.items import Manifest
-from stages.prepare import PrepareOutputs, PrepareParams, PrepareSummary, run
+from stages.prepare.params import PrepareParams
+from stages.prepare.run import PrepareOutputs, run
+from stages.prepare.summary import PrepareSummary
 
 Prepared = tuple[Manifest, PrepareSummary]
 COLUMNS = {"id": "id", "image": "image", "text": "caption", "label": "kind"}

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract import SilentProgress
-from stages.prepare import PrepareOutputs, PrepareParams, run
+from stages.prepare.params import PrepareParams
+from stages.prepare.run import PrepareOutputs, run
 
 from .desk import Desk
 

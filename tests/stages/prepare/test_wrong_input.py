@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stages.errors import InputError
-from stages.prepare import PrepareParams
+from stages.prepare.params import PrepareParams
 
 from .desk import COLUMNS, Desk, picture
 

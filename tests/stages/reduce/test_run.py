@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
-from stages.reduce import ReduceInputs, ReduceOutputs, ReduceParams, run
+from stages.reduce.params import ReduceParams
 from stages.reduce.pca import Projection
+from stages.reduce.run import ReduceInputs, ReduceOutputs, run
 from store import open_matrix
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)

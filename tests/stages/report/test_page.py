@@ -13,7 +13,8 @@ import pytest
 
 from stages.contract import SilentProgress, Task
 from stages.errors import InputError
-from stages.report import ReportParams, run
+from stages.report.params import ReportParams
+from stages.report.run import run
 
 from .run_folder import CAPTION, CLASSES, SYSTEMS, RunFolder, System, whole_run
 

@@ -17,7 +17,8 @@ from stages.contract import SilentProgress, Task
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, write_manifest
 from stages.parts import write_split
-from stages.retrieve import RetrieveInputs, RetrieveOutputs, RetrieveParams, run
+from stages.retrieve.params import RetrieveParams
+from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import MatrixBlock, MatrixHeader, write_matrix
 
 PARTS = ("train", "train", "train", "train", "dev", "test", "test", "test")

@@ -13,7 +13,8 @@ from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, write_manifest
 from stages.parts import read_split
-from stages.split import SplitParams, run
+from stages.split.params import SplitParams
+from stages.split.run import run
 from store.key import image_key
 
 INFO = ManifestInfo("table", "data", "multiclass", ("x", "y"), fields=("caption",))
