@@ -30,6 +30,11 @@ def write_json(path: Path, content: Any) -> None:
         stream.write("\n")
 
 
+def safe_cell(cell: str) -> str:
+    """Keep a spreadsheet from taking a CSV cell for a formula, by the apostrophe that marks text there."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `path` when the block ends without an error, and vanishes otherwise."""

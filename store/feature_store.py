@@ -33,7 +33,7 @@ class FeatureStore:
     Raises
     ------
     UnsupportedStore
-        When `root` is a URL.
+        When `root` is a URL, or something that is no folder.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class FeatureStore:
                 "this version serves folders only: mount the storage, or choose a path"
             )
         self.root = Path(root).expanduser()
+        if self.root.exists() and not self.root.is_dir():
+            raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
         self._format: SegmentFormat = segment_format
         self._durability: Durability = durability
 

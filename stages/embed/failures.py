@@ -10,7 +10,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import Request
 from stages.errors import RunError
 from stages.items import Manifest
-from stages.outputs import write_lines
+from stages.outputs import safe_cell, write_lines
 
 
 def write_failures(path: Path, manifest: Manifest, request: Request, failures: Mapping[int, str]) -> None:
@@ -26,7 +26,7 @@ def write_failures(path: Path, manifest: Manifest, request: Request, failures: M
         writer.writerow(["id", "reason"])
         if failures:
             found = zip(manifest.ids(), request.inverse.tolist(), strict=True)
-            writer.writerows((name, failures[at]) for name, at in found if at in failures)
+            writer.writerows((safe_cell(name), safe_cell(failures[at])) for name, at in found if at in failures)
 
 
 def refuse_failures(params: EmbedParams, request: Request, failures: Mapping[int, str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stages.outputs import safe_cell
 from stages.prepare.sources.protocol import Reject
 
 
@@ -27,7 +28,7 @@ class RejectsFile:
 
     def add(self, reject: Reject) -> None:
         """Write one row."""
-        self._writer.writerow([as_data(cell) for cell in reject])
+        self._writer.writerow([safe_cell(cell) for cell in reject])
 
     def __enter__(self) -> Self:
         return self
@@ -36,8 +37,3 @@ class RejectsFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-
-def as_data(cell: str) -> str:
-    """Keep a spreadsheet from taking a cell for a formula, by the apostrophe that marks text there."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from stages.errors import InputError
-from stages.outputs import write_lines
+from stages.outputs import safe_cell, write_lines
 from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 
@@ -20,7 +20,6 @@ _ORDER = (
     "f1_macro", "f1_micro", "f1_samples", "f1_weighted", "f1_macro_all", "subset_accuracy", "label_accuracy", "hamming",
     "accuracy", "balanced_accuracy", "top_1", "top_5", "balanced_top_5", "precision", "recall", "f1", "mse", "r2",
 )  # fmt: skip
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -113,11 +112,6 @@ def write_leaderboard(path: Path, board: Leaderboard) -> None:
         for one in board.experiments:
             texts = [safe_cell(text) for text in (one.name, " + ".join(one.features), one.fusion, one.head)]
             writer.writerow([*texts, one.seeds, one.rows, *_numbers(one, board.columns)])
-
-
-def safe_cell(text: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula: an apostrophe goes before the sign that would start one."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def _numbers(experiment: Experiment, columns: Sequence[str]) -> Iterator[str]:

@@ -240,7 +240,7 @@ def test_a_store_that_refuses_writing_is_found_out_before_the_model_is_loaded(al
 def test_a_file_in_place_of_the_store_is_found_out_before_the_model_is_loaded(album, counting):
     album.write(["a"])
     album.store.write_text("not a folder")
-    with pytest.raises(StoreError, match="Not a directory"):
+    with pytest.raises(StoreError, match="expected a folder as the store"):
         album.embed()
     assert counting.loads == 0
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stages.errors import InputError
-from stages.report.leaderboard import Leaderboard, rank_experiments, safe_cell, write_leaderboard
+from stages.outputs import safe_cell
+from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 from stages.report.verdict import number, score, verdict
