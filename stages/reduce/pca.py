@@ -75,13 +75,11 @@ def fit_projection(rows: Array, components: int, *, whiten: bool) -> Projection:
         _LOG.warning("reduce: the %d train rows are all equal: every coordinate is 0", len(rows))
         nothing, ones = np.zeros((components, rows.shape[1]), np.float32), np.ones(components, np.float32)
         return Projection(rows[0].astype(np.float32), nothing, ones, np.zeros(components, np.float32))
+    # scikit-learn itself turns each axis so that its entry of largest absolute value is positive.
     pca = PCA(n_components=components, svd_solver="full").fit(rows.astype(np.float64))
-    axes = pca.components_
-    largest = axes[np.arange(components), np.abs(axes).argmax(axis=1)]
-    axes = axes * np.where(largest < 0, -1.0, 1.0)[:, None]
     deviations = np.sqrt(pca.explained_variance_)
     # Axes along which train does not vary (n centred rows span n - 1 at most) would divide by rounding noise.
     varies = deviations > _LEAST_SHARE * deviations[0]
     scale = np.where(varies, deviations, 1.0) if whiten else np.ones(components)
-    fitted = (pca.mean_, axes, scale, pca.explained_variance_ratio_)
+    fitted = (pca.mean_, pca.components_, scale, pca.explained_variance_ratio_)
     return Projection(*(each.astype(np.float32, order="C") for each in fitted))  # laid out as `load` will give them
