@@ -1,98 +1,15 @@
-"""A whole `evaluate` on files: numbers over seeds, counts, tables, and predictions that belong to something else."""
+"""A whole `evaluate` on files: numbers over seeds, counts and tables."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
-from stages.contract import Task
-from stages.errors import InputError, RunError
-from stages.evaluate.params import EvaluateParams
-from stages.evaluate.run import EvaluateInputs, EvaluateOutputs, run
-
-PARTS = ["train", "train", "dev", "dev", "test", "test", "test", "test"]
-LABELS = np.array(
-    [[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 1, 1], [1, 1, 0], [np.nan] * 3], np.float64
-)
-CLASSES = ("bird", "cup", "sun")
-
-
-@dataclass
-class Case:
-    """Eight items and their predictions, which a test may spoil before it evaluates them."""
-
-    dataset: Any
-    task: Task = "multilabel"
-    targets: np.ndarray = field(default_factory=LABELS.copy)
-    classes: tuple[str, ...] = CLASSES
-    about: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.dataset.write(self.task, self.targets, PARTS, self.classes)
-
-    @property
-    def predictions(self) -> Path:
-        return self.dataset.root / "predictions.parquet"
-
-    @property
-    def outputs(self) -> EvaluateOutputs:
-        return EvaluateOutputs(self.dataset.root / "metrics" / "x.json", self.dataset.root / "tables" / "x")
-
-    def predict(self, scores: dict[int, dict[int, list[float]]], parts: list[str] | None = None) -> None:
-        """Write scores {seed: {row: scores}} as `train` does."""
-        shown = parts or PARTS
-        rows = [(seed, row, each) for seed, found in scores.items() for row, each in found.items()]
-        about = {
-            "task": self.task,
-            "classes": list(self.classes),
-            "features": ["t", "v"],
-            "fusion": "late",
-            "head": "mlp",
-        }
-        schema = pa.schema(
-            [("seed", pa.int64()), ("id", pa.string()), ("part", pa.string()), ("scores", pa.list_(pa.float32()))],
-            metadata={b"diptych": json.dumps({**about, **self.about}).encode()},
-        )
-        columns = [
-            [seed for seed, _, _ in rows], [f"i{row:03}" for _, row, _ in rows],
-            [shown[row] for _, row, _ in rows], [each for _, _, each in rows],
-        ]  # fmt: skip
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), self.predictions)
-
-    def evaluate(self, **params: Any) -> dict[str, Any]:
-        inputs = EvaluateInputs(self.dataset.manifest, self.dataset.split, self.predictions)
-        return run(EvaluateParams(**params), inputs, self.outputs)
-
-    def table(self, name: str) -> list[dict[str, str]]:
-        with (self.outputs.tables / name).open(newline="") as stream:
-            return list(csv.DictReader(stream))
-
-
-RIGHT = {
-    2: [0.9, 0.1, 0.1],
-    3: [0.1, 0.9, 0.1],
-    4: [0.9, 0.2, 0.1],
-    5: [0.1, 0.8, 0.9],
-    6: [0.7, 0.6, 0.0],
-    7: [0, 0, 0],
-}
-HALF = {**RIGHT, 4: [0.2, 0.8, 0.1], 6: [0.7, 0.1, 0.0]}
-
-
-@pytest.fixture
-def case(dataset: Any) -> Case:
-    return Case(dataset)
+from .case import CLASSES, HALF, LABELS, RIGHT, Case
 
 
 def test_perfect_predictions_score_one_and_everything_is_told(case: Case) -> None:
@@ -224,93 +141,3 @@ def test_the_same_inputs_give_the_same_bytes(case: Case) -> None:
             [case.outputs.metrics.read_bytes(), *(p.read_bytes() for p in sorted(case.outputs.tables.iterdir()))]
         )
     assert found[0] == found[1]
-
-
-def refused(case: Case, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        case.evaluate()
-    assert not case.outputs.metrics.exists()
-    assert not case.outputs.tables.exists()
-
-
-def test_a_test_row_without_a_prediction_is_refused(case: Case) -> None:
-    case.predict({0: {row: each for row, each in RIGHT.items() if row != 5}})
-    refused(
-        case, RunError, r"one prediction for each of 4 test rows; found 3, 1 rows lacking .* such as 'i005'; run `dvc"
-    )
-
-
-def test_a_seed_that_lacks_a_row_is_refused(case: Case) -> None:
-    case.predict({0: RIGHT, 1: {row: each for row, each in RIGHT.items() if row != 7}})
-    refused(case, RunError, r"found 3, 1 rows lacking and 0 of another part, such as 'i007'")
-
-
-def test_predictions_for_rows_that_the_split_calls_train_now_are_refused(case: Case) -> None:
-    case.predict({0: {**RIGHT, 0: [0.1, 0.1, 0.1]}}, parts=["test", *PARTS[1:]])
-    refused(case, RunError, r"found 5, 0 rows lacking and 1 of another part, such as 'i000'")
-
-
-def test_a_row_predicted_twice_is_refused(case: Case) -> None:
-    case.predict({0: RIGHT})
-    table = pq.read_table(case.predictions)
-    pq.write_table(pa.concat_tables([table, table.slice(5, 1)]), case.predictions)
-    refused(case, RunError, r"one prediction for each of 4 test rows; found 5, 0 rows lacking and 0 of another part")
-
-
-def test_no_predictions_for_the_part_are_refused(case: Case) -> None:
-    case.predict({0: {row: RIGHT[row] for row in (2, 3)}})
-    refused(case, RunError, "expected predictions for the test rows; found none")
-
-
-@pytest.mark.parametrize("classes", [["cup", "bird", "sun"], ["bird", "cup"]])
-def test_scores_of_other_classes_are_refused(case: Case, classes: list[str]) -> None:
-    case.about = {"classes": classes}
-    case.predict({0: RIGHT})
-    refused(
-        case, RunError, rf"scores of the 3 classes .* in its order; found {len(classes)} that differ in name or order"
-    )
-
-
-def test_predictions_for_another_task_are_refused(case: Case) -> None:
-    case.about = {"task": "multiclass"}
-    case.predict({0: RIGHT})
-    refused(case, RunError, "expected predictions for the task multilabel; found the task multiclass")
-
-
-def test_another_number_of_scores_is_refused(case: Case) -> None:
-    case.predict({0: {**RIGHT, 5: [0.1, 0.2]}})
-    refused(case, RunError, "expected 3 scores for each row; found another number")
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_scores_that_are_not_finite_are_refused(case: Case, value: float) -> None:
-    case.predict({0: {**RIGHT, 5: [0.1, 0.2, value]}})
-    refused(case, RunError, "expected finite scores; found NaN or infinity")
-
-
-def test_predictions_that_are_not_there_or_something_else_are_named(case: Case) -> None:
-    refused(case, InputError, r"expected predictions at .*predictions.parquet; found no file; run `diptych train`")
-    case.predictions.write_text("not Parquet")
-    refused(case, InputError, r"expected predictions at .*predictions.parquet; found another file")
-    pq.write_table(pa.table({"a": [1]}), case.predictions)
-    refused(case, InputError, r"expected predictions at .*predictions.parquet; found another file")
-
-
-def test_a_part_without_labels_is_refused(dataset: Any) -> None:
-    labels = LABELS.copy()
-    labels[4:] = np.nan
-    case = Case(dataset, targets=labels)
-    case.predict({0: RIGHT})
-    refused(case, InputError, "expected labelled test rows; found none; check the split and the labels")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"threshold": 0}, {"threshold": 1.0}, {"threshold": "test"}, {"threshold": "dev", "part": "dev"},
-        {"part": "train"}, {"fallback": "max"}, {"top_k": 0}, {"k": 3},
-    ],
-)  # fmt: skip
-def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        EvaluateParams(**wrong)

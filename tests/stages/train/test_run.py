@@ -1,14 +1,12 @@
-"""A whole `train` on files: what it writes, what it must not look at, and how it refuses what does not fit."""
+"""A whole `train` on files: what it writes, and how it refuses what does not fit."""
 
 from __future__ import annotations
 
 import csv
 import json
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,74 +16,9 @@ from stages.contract import SilentProgress, Task
 from stages.errors import InputError, RunError
 from stages.train.data import read_data
 from stages.train.params import TrainParams
-from stages.train.run import TrainInputs, TrainOutputs, TrainSettings, restore, run
+from stages.train.run import TrainSettings, restore, run
 
-PARTS = np.array((["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16)
-MLP = {"head": "mlp", "hidden": [8], "epochs": 3, "batch": 32}
-SYSTEMS: dict[str, dict[str, Any]] = {
-    "mlp": {"fusion": "concat", **MLP},
-    "linear": {"fusion": "concat", "head": "linear", "epochs": 3},
-    "forest": {"fusion": "concat", "head": "forest", "trees": 5},
-    "svm": {"fusion": "concat", "head": "svm"},
-    "knn": {"fusion": "concat", "head": "knn"},
-    "dummy": {"fusion": "concat", "head": "dummy"},
-    "late": {"fusion": "late", **MLP},
-    "late-forest": {"fusion": "late", "head": "forest", "trees": 5},
-    "attention": {"fusion": "attention", "head": "native", "epochs": 3, "width": 8, "hidden": [8]},
-}
-EVERY = pytest.mark.parametrize("system", SYSTEMS)
-
-
-@dataclass
-class Case:
-    """Two matrices and targets that a test may change before it trains."""
-
-    dataset: Any
-    task: Task
-    blocks: list[np.ndarray]
-    targets: np.ndarray
-    parts: np.ndarray
-    usable: tuple[Any, Any] = (None, None)
-    classes: tuple[str, ...] = ()
-
-    @property
-    def outputs(self) -> TrainOutputs:
-        root = self.dataset.root
-        return TrainOutputs(root / "models" / "x", root / "data" / "x.parquet", root / "data" / "x.history.csv")
-
-    @property
-    def inputs(self) -> TrainInputs:
-        self.dataset.write(self.task, self.targets, list(self.parts), self.classes)
-        paths = tuple(
-            self.dataset.matrix(name, block, usable=usable)
-            for name, block, usable in zip("tv", self.blocks, self.usable, strict=True)
-        )
-        return TrainInputs(self.dataset.manifest, self.dataset.split, paths)
-
-    def train(self, **params: Any) -> dict[str, int]:
-        inputs = self.inputs
-        settings = TrainParams(**{"features": ["t", "v"], "fusion": "concat", **params})
-        if settings.fusion == "none":
-            inputs = replace(inputs, matrices=inputs.matrices[:1])
-        return run(settings, inputs, self.outputs, TrainSettings("cpu"), SilentProgress())
-
-    def models(self) -> dict[str, bytes]:
-        folder = self.outputs.model
-        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-    def scores(self, seed: int = 0) -> dict[str, list[float]]:
-        table = pq.read_table(self.outputs.predictions).to_pylist()
-        return {row["id"]: row["scores"] for row in table if row["seed"] == seed}
-
-
-@pytest.fixture
-def make_case(dataset: Any, make_toy: Any) -> Callable[..., Case]:
-    def make(task: Task = "multilabel") -> Case:
-        toy = make_toy(task)
-        targets = toy.y[:, 0].astype(np.float64) if task == "regression" else toy.y.copy()
-        return Case(dataset, task, [block.copy() for block in toy.blocks], targets, PARTS.copy())
-
-    return make
+from .case import EVERY, PARTS, SYSTEMS, Case
 
 
 @EVERY
@@ -106,62 +39,6 @@ def test_every_system_scores_all_dev_and_test_rows_of_every_task(
     assert {len(row) for row in table.column("scores").to_pylist()} == {1 if task == "regression" else 3}
     suffixes = {Path(name).suffix for name in case.models()}
     assert suffixes <= {".safetensors", ".skops", ".json"}
-
-
-@EVERY
-def test_the_same_inputs_and_seeds_give_the_same_bytes(system: str, make_case: Callable[..., Case]) -> None:
-    case = make_case()
-    found = []
-    for _ in range(2):
-        case.train(**SYSTEMS[system], seeds=[2])
-        outputs = case.outputs
-        found.append((case.models(), outputs.predictions.read_bytes(), outputs.history.read_bytes()))
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("system", [name for name in SYSTEMS if name not in {"svm", "knn", "dummy"}])
-def test_different_seeds_give_different_models_and_predictions(system: str, make_case: Callable[..., Case]) -> None:
-    case = make_case()
-    case.train(**SYSTEMS[system], seeds=[0, 1])
-    models = case.models()
-    ours = {name: data for name, data in models.items() if name.startswith("seed-0")}
-    assert any(data != models[name.replace("seed-0", "seed-1")] for name, data in ours.items())
-    assert case.scores(0) != case.scores(1)
-
-
-@EVERY
-def test_noise_in_test_rows_leaves_the_models_as_they_are(system: str, make_case: Callable[..., Case]) -> None:
-    case = make_case()
-    case.train(**SYSTEMS[system])
-    before, scores = case.models(), case.scores()
-    test = case.parts == "test"
-    rng = np.random.default_rng(9)
-    for block in case.blocks:
-        block[test] = rng.normal(size=(test.sum(), block.shape[1])) * 30
-    case.targets[test] = rng.random((test.sum(), 3)) < 0.5
-    case.train(**SYSTEMS[system])
-    assert case.models() == before
-    dev = [case.dataset.ids(160)[row] for row in np.flatnonzero(case.parts == "dev")]
-    assert [case.scores()[name] for name in dev] == [scores[name] for name in dev]
-
-
-@pytest.mark.parametrize("system", ["forest", "svm", "knn", "dummy", "linear"])
-def test_noise_in_dev_rows_too_where_nothing_is_stopped_or_weighted_by_them(
-    system: str, make_case: Callable[..., Case]
-) -> None:
-    case = make_case()
-    params = {**SYSTEMS[system], **({"patience": 99} if system == "linear" else {})}
-    case.train(**params)
-    before = case.models()
-    dev = case.parts == "dev"
-    for block in case.blocks:
-        block[dev] = np.random.default_rng(9).normal(size=(dev.sum(), block.shape[1])) * 30
-    case.targets[dev] = 1 - case.targets[dev]
-    case.train(**params)
-    now = case.models()
-    if system == "linear":  # the best epoch is chosen by dev; the scaling knows of train only
-        before, now = ({name: data for name, data in each.items() if "scaler" in name} for each in (before, now))
-    assert now == before
 
 
 @EVERY
@@ -206,67 +83,6 @@ def test_without_dev_rows_validation_stays_blank_and_without_epochs_the_history_
     assert all(row.endswith(",") for row in rows[1:])
     case.train(**SYSTEMS["dummy"])
     assert case.outputs.history.read_text() == "seed,epoch,train_loss,valid_loss\n"
-
-
-@pytest.mark.parametrize("task", get_args(Task))
-def test_unlabelled_rows_are_not_learnt_from_but_get_predictions(task: Task, make_case: Callable[..., Case]) -> None:
-    case = make_case(task)
-    blank = np.arange(160) % 4 == 1
-    case.classes = () if task == "regression" else ("c0", "c1", "c2")
-    case.targets[blank] = -1 if task == "multiclass" else np.nan
-    counts = case.train(**SYSTEMS["forest"])
-    assert counts["train"] == int(((PARTS == "train") & ~blank).sum())
-    assert len(case.scores()) == 64
-    before = case.models()
-    for block in case.blocks:
-        block[blank & (PARTS == "train")] = 99.0
-    # Scaling is learnt from labelled rows as well, so nothing at all may move.
-    case.train(**SYSTEMS["forest"])
-    assert case.models() == before
-
-
-@pytest.mark.parametrize("system", ["attention", "late", "late-forest"])
-def test_what_stands_in_for_a_missing_input_leaks_nowhere(system: str, make_case: Callable[..., Case]) -> None:
-    case = make_case()
-    rows = np.arange(160)
-    case.usable = (rows % 5 != 1, rows % 5 != 2)
-    case.train(**SYSTEMS[system])
-    before, scores = case.models(), case.scores()
-    inputs = case.inputs
-    for name, block, usable in zip("tv", case.blocks, case.usable, strict=True):
-        case.dataset.matrix(name, block, usable=usable, missing=77.0)
-    run(
-        TrainParams(**{"features": ["t", "v"], **SYSTEMS[system]}),
-        inputs,
-        case.outputs,
-        TrainSettings("cpu"),
-        SilentProgress(),
-    )
-    assert case.models() == before
-    assert case.scores() == scores
-
-
-def test_a_single_class_in_train_is_predicted_always(
-    make_case: Callable[..., Case], caplog: pytest.LogCaptureFixture
-) -> None:
-    case = make_case("multiclass")
-    case.targets[case.parts == "train"] = 1
-    for system in SYSTEMS.values():
-        caplog.clear()
-        with caplog.at_level(logging.WARNING, "diptych.heads"):
-            case.train(**system)
-        assert "the train rows hold a single class" in caplog.text
-        assert {int(np.argmax(row)) for row in case.scores().values()} == {1}
-
-
-def test_classes_that_train_lacks_keep_their_column(make_case: Callable[..., Case]) -> None:
-    case = make_case("multiclass")
-    case.classes = ("c0", "c1", "c2", "never")
-    case.targets[(case.parts == "train") & (case.targets == 2)] = 0
-    case.train(**SYSTEMS["forest"])
-    scores = np.array(list(case.scores().values()))
-    assert scores.shape == (64, 4)
-    assert not scores[:, 2:].any()
 
 
 def test_a_training_that_diverges_is_a_failed_run_and_leaves_nothing(make_case: Callable[..., Case]) -> None:
