@@ -77,7 +77,11 @@ def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
     summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
-    out.print(f"prepare: {summary.kept} items kept, {summary.rejected} rejected of {summary.read}", markup=False)
+    rejected = sum(summary.rejected.values())
+    out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
+    if rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
+        out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
 
 
 def _split(session: Session) -> None:
@@ -85,7 +89,9 @@ def _split(session: Session) -> None:
 
     paths.SPLIT.mkdir(parents=True, exist_ok=True)
     summary = split.run(session.params.split, paths.MANIFEST, paths.PARTS, session.progress)
-    out.print(f"split: {summary}", markup=False)
+    parts = ", ".join(f"{count} {part}" for part, count in summary["rows"].items())
+    leaks = ", ".join(f"{count} of {field}" for field, count in summary["leaks"].items())
+    out.print(f"split: {parts}; contents of test that train or dev also hold: {leaks}", markup=False)
 
 
 def _report(session: Session) -> None:
