@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import paths
 from pipeline.console import out
@@ -59,7 +59,9 @@ def print_plan(plan: Plan) -> None:
     """Print the plan for a person."""
     if not plan.prepared:
         out.print("The manifest is not there or will be made again: the counts below are those of the present one.")
-    table = Table("embed", "encoder", "contents", "cached", "missing", "failed last time", "time")
+    table = Table(Column("embed", overflow="fold"), Column("encoder", overflow="fold"))
+    for heading in ("contents", "cached", "missing", "failed last time", "time"):
+        table.add_column(heading, justify="right")
     for each in plan.encoders:
         time = "unknown: no run yet" if each.seconds is None else f"{each.seconds:.0f} s"
         counts = (each.contents, each.cached, each.missing, each.failed)

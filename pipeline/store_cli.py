@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipeline import paths
 from pipeline.console import err, out
@@ -33,7 +33,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
-    table = Table("encoder", "fingerprint", "dim", "dtype", "segments", "rows", "MB")
+    table = Table(Column("encoder", overflow="fold"), "fingerprint", "dim", "dtype", "segments", "rows", "MB")
     for row in rows:
         size = f"{row.bytes / 1e6:.1f}"
         table.add_row(

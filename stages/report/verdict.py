@@ -74,7 +74,22 @@ def _comparison(board: Leaderboard, best: Experiment, name: str) -> str:
     return (
         f"{lead}, {_gap(board, best, single)} {'above' if board.descending else 'below'} the best single modality, "
         f"{single.name} ({kind} only) with {_of(single, board)}{_doubt(board, best, single)}."
+        f"{_steadiest(board, best, single)}"
     )
+
+
+def _steadiest(board: Leaderboard, best: Experiment, single: Experiment) -> str:
+    """Name the best fusion with several seeds when the winner has one: a deviation is worth more than a rank."""
+    if best.seeds > 1:
+        return ""
+    several = [each for each in board.experiments if board.kinds[each.name] == "both" and each.seeds > 1]
+    if not several or several[0].means[board.primary] == single.means[board.primary]:
+        return ""
+    other = several[0]
+    ahead = (other.means[board.primary] > single.means[board.primary]) == board.descending
+    side = "ahead of" if ahead else "behind"
+    gap = _gap(board, other, single)
+    return f" Over several seeds {other.name} has {_of(other, board)}, {gap} {side} {single.name}."
 
 
 def _gap(board: Leaderboard, one: Experiment, other: Experiment) -> str:

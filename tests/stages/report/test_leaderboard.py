@@ -87,6 +87,14 @@ def test_a_gain_within_the_deviations_and_a_single_seed_are_doubted() -> None:
     assert "single seed nobody can tell" in verdict(board(TEXT, once))
 
 
+def test_a_winner_of_one_seed_is_followed_by_the_best_fusion_of_several() -> None:
+    once = experiment("machine", "caption-use + image-lite0", 0.5, seeds=1)
+    text = verdict(board(TEXT, once, BOTH))
+    assert "Over several seeds fused has 0.450 ± 0.002 (3 seeds)" in text
+    assert "Over several seeds" not in verdict(board(TEXT, once))
+    assert "Over several seeds" not in verdict(board(TEXT, BOTH))
+
+
 def test_what_cannot_be_compared_is_said() -> None:
     assert verdict(board(TEXT, IMAGE)).endswith("there is no fusion of both modalities to compare it with.")
     assert "no experiment on a single modality" in verdict(board(BOTH, FLOOR))
