@@ -64,7 +64,7 @@ def write_all(folder: Path, options: argparse.Namespace) -> None:
 
 def gathers(folder: Path, slow: bool) -> dict[str, Gather]:
     """Give each way to gather rows, by name; the first is what the others are compared with."""
-    plain = np.load(folder / "m.npy", mmap_mode="r")
+    plain = np.load(folder / "m.npy", mmap_mode="r", allow_pickle=False)
     found: dict[str, Gather] = {
         "numpy.memmap": lambda rows: np.asarray(plain[rows]),
         "ours, zarr.zip": open_matrix(folder / "m.zarr.zip", verify=False).rows,

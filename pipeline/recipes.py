@@ -56,13 +56,13 @@ def overlaid(text: str, overlay: Mapping[str, Any]) -> str:
     Mappings merge key by key, everything else replaces, null removes a key. A section whose overlay has the key
     `replace: true` starts from nothing.
     """
-    yaml = YAML(typ="rt")
-    yaml.width, yaml.preserve_quotes = 120, True
-    yaml.representer.add_representer(type(None), _write_null)
-    content = yaml.load(text)
+    editor = YAML(typ="rt")
+    editor.width, editor.preserve_quotes = 120, True
+    editor.representer.add_representer(type(None), _write_null)
+    content = editor.load(text)
     _merge(content, overlay)
     stream = StringIO()
-    yaml.dump(content, stream)
+    editor.dump(content, stream)
     return stream.getvalue()
 
 

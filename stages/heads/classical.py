@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from joblib import parallel_config
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
@@ -43,7 +42,7 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
         _refuse_class_weight("svm", options.class_weight)
         return make_pipeline(StandardScaler(), SVR(C=options.c, gamma=options.gamma))
     machine = SVC(C=options.c, gamma=options.gamma, class_weight=options.class_weight)
-    rest = OneVsRestClassifier(machine, n_jobs=-1) if problem.task == "multilabel" else machine
+    rest = OneVsRestClassifier(machine) if problem.task == "multilabel" else machine
     return make_pipeline(StandardScaler(), rest)
 
 
@@ -99,9 +98,7 @@ class ClassicalModel:
         if self.problem.task == "multilabel":
             y = self._keep_learnable(y)
         if self.learned_ is None or len(self.learned_):
-            # One label after the other leaves cores idle; threads share the features, and libsvm frees the interpreter.
-            with parallel_config(backend="threading"):
-                self.estimator.fit(train.x, y)
+            self.estimator.fit(train.x, y)
         if isinstance(self.options, ForestOptions):
             # Threads add up the trees' votes in the order in which they end, and sums of floats follow the order.
             self.estimator.set_params(n_jobs=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -113,7 +112,7 @@ class TimmImage:
         try:
             state = torch.load(self.weights, map_location="cpu", weights_only=True)
             network.load_state_dict(self.convert(state), strict=True)
-        except (KeyError, AttributeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:
             raise InputError(
                 f"model: expected the weights of {self.architecture} in {self.weights.name!r}; found another file "
                 f"({str(error)[:200]}); name the file that these weights came in."
