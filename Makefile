@@ -11,6 +11,7 @@ help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 repro: $(VENV)/.base  ## Install what is missing, then run the whole pipeline (only what changed)
+	@diptych params > /dev/null
 	dvc repro
 
 test: $(VENV)/.dev  ## Install what is missing, then run the fast tests

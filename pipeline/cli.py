@@ -171,5 +171,8 @@ def main() -> None:
     except (DiptychError, StoreError) as error:
         err.print(f"error: {error}", markup=False, style="red")
         sys.exit(error.exit_code)
+    except OSError as error:  # a full disk, a folder that may not be written: no fault of the code
+        err.print(f"error: expected to read and write here; found: {error}; make room or mend it.", markup=False)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -16,7 +17,7 @@ from pipeline.console import out
 from pipeline.settings import load_settings
 from stages.encoders.catalog import ENCODERS, EncoderChoice
 from stages.encoders.device import resolve_device
-from stages.errors import DiptychError
+from stages.errors import DiptychError, InputError
 from store import StoreError, probe_writable
 
 _PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
@@ -39,6 +40,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Look at every part; one that fails is a finding, never an exception."""
+    with contextlib.suppress(InputError):  # outside a project that is a finding too, see _project
+        os.chdir(paths.find_root(Path.cwd()))
     return [
         finding for look in (_python, _packages, _processor, _disk, _project, _store, _weights) for finding in look()
     ]
@@ -84,10 +87,10 @@ def _project() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     def probe() -> str:
-        root = Path(load_settings(paths.LOCAL_FILE, os.environ).store)
-        existing = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
+        folder = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip").encoders_folder.absolute()
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
         probe_writable(existing)
-        return f"{root} (writable)"
+        return f"{folder.parent} (writable)"
 
     yield _try("store", probe)
 

@@ -34,25 +34,25 @@ class StoreParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["zarr.zip", "h5"] = "zarr.zip"
+    format: Literal["zarr.zip", "h5"]
 
 
 class Params(BaseModel):
-    """The whole of params.yaml: one section per verb, and `store`."""
+    """The whole of params.yaml: one section per verb, and `store`; none may lack, for dvc.yaml reads them all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prepare: PrepareParams
     split: SplitParams
-    fit: dict[EntryName, FitParams] = {}
+    fit: dict[EntryName, FitParams]
     embed: dict[EntryName, EmbedParams]
-    reduce: dict[EntryName, ReduceParams] = {}
-    fuse: dict[EntryName, FuseParams] = {}
+    reduce: dict[EntryName, ReduceParams]
+    fuse: dict[EntryName, FuseParams]
     train: dict[EntryName, TrainParams]
-    evaluate: EvaluateParams = EvaluateParams()
-    retrieve: dict[EntryName, RetrieveParams] = {}
-    report: ReportParams = ReportParams()
-    store: StoreParams = StoreParams()
+    evaluate: EvaluateParams
+    retrieve: dict[EntryName, RetrieveParams]
+    report: ReportParams
+    store: StoreParams
 
     @property
     def matrices(self) -> MatrixPaths:

@@ -18,19 +18,33 @@ from pipeline.params import Params
 from pipeline.settings import Settings
 from pipeline.wire import features_of
 from stages.errors import RunError
+from stages.records import IMAGE
 
 
 @dataclass(frozen=True)
 class EncoderPlan:
-    """One `embed` entry; `seconds` is None when no earlier run tells the rate."""
+    """One `embed` entry.
+
+    Attributes
+    ----------
+    contents, cached, missing : int or None
+        Distinct contents, and how many of them are in the store; None when the present manifest lacks the field.
+    failed : int
+        In the last run on this machine.
+    seconds : float or None
+        None when no earlier run tells the rate, or the counts are not known.
+    stale : bool
+        The matrix was made by another fingerprint, such as other weights under the same name: DVC cannot see that.
+    """
 
     name: str
     encoder: str
-    contents: int
-    cached: int
-    missing: int
+    contents: int | None
+    cached: int | None
+    missing: int | None
     failed: int
     seconds: float | None
+    stale: bool
 
 
 @dataclass(frozen=True)
@@ -63,10 +77,16 @@ def print_plan(plan: Plan) -> None:
     for heading in ("contents", "cached", "missing", "failed last time", "time"):
         table.add_column(heading, justify="right")
     for each in plan.encoders:
-        time = "unknown: no run yet" if each.seconds is None else f"{each.seconds:.0f} s"
-        counts = (each.contents, each.cached, each.missing, each.failed)
-        table.add_row(each.name, each.encoder, *map(str, counts), time)
+        time = "?" if each.contents is None else "no rate yet" if each.seconds is None else f"{each.seconds:.0f} s"
+        counts = ("?" if count is None else str(count) for count in (each.contents, each.cached, each.missing))
+        table.add_row(each.name, each.encoder, *counts, str(each.failed), time)
     out.print(table)
+    for each in plan.encoders:
+        if each.stale and f"embed@{each.name}" not in plan.stages:
+            out.print(
+                f"The encoder of {each.name} is no longer the one that made its matrix (other weights or another "
+                f"version under the same name), which DVC cannot see: run `dvc repro --force embed@{each.name}`."
+            )
     if not plan.changed:
         out.print("Nothing changed: `dvc repro` would run no stage.")
         return
@@ -79,15 +99,24 @@ def _encoder_plan(name: str, params: Params, settings: Settings) -> EncoderPlan:
     from stages.embed.run import encoder_and_fingerprint
     from stages.items import Manifest
 
-    entry = params.embed[name]
+    entry, (rate, failed) = params.embed[name], _last_run(name)
     encoder, fingerprint = encoder_and_fingerprint(entry)
-    request = make_request(Manifest.open(paths.MANIFEST), entry.field, with_empty=entry.missing_rule == "encode_empty")
+    stale = _made_by(name) not in {None, fingerprint.digest}
+    manifest = Manifest.open(paths.MANIFEST)
+    if entry.field not in (IMAGE, *manifest.info.fields):  # the next `prepare` will bring it
+        return EncoderPlan(name, entry.encoder, None, None, None, failed, None, stale)
+    request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
     log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, entry.dtype)
     cached = int(np.count_nonzero(log.locate(request.keys).found))
     missing = len(request.keys) - cached
-    rate, failed = _last_run(name)
     seconds = 0.0 if not missing else missing / rate if rate else None
-    return EncoderPlan(name, entry.encoder, len(request.keys), cached, missing, failed, seconds)
+    return EncoderPlan(name, entry.encoder, len(request.keys), cached, missing, failed, seconds, stale)
+
+
+def _made_by(name: str) -> str | None:
+    """Return the fingerprint that made the present matrix, None when there is no matrix."""
+    card = paths.card("embed", name)
+    return str(json.loads(card.read_text("utf-8"))["fingerprint"]) if card.is_file() else None
 
 
 def _last_run(name: str) -> tuple[float, int]:

@@ -41,7 +41,7 @@ def apply(name: str, *, write: bool) -> None:
         raise InputError(f"recipe: expected one of {known}; found {name!r}{did_you_mean(name, known)}.")
     before = read_text(paths.PARAMS_FILE)
     after = overlaid(before, parse_yaml(read_text(path), path))
-    validate_params(parse_yaml(after, path), after, path)
+    validate_params(parse_yaml(after, paths.PARAMS_FILE), after, paths.PARAMS_FILE)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", str(path), lineterm="")
     out.print("\n".join(lines) or "params.yaml has all of this recipe already", markup=False)
     if write:

@@ -97,7 +97,16 @@ def _split(session: Session) -> None:
 def _report(session: Session) -> None:
     from stages.report import run as report
 
-    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA)
+    params = session.params
+    entries: dict[str, Mapping[str, object]] = {
+        "embed": params.embed,
+        "reduce": params.reduce,
+        "fuse": params.fuse,
+        "evaluate": params.train,
+        "retrieve": params.retrieve,
+    }
+    names = {verb: tuple(section) for verb, section in entries.items()}
+    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names)
     outputs = report.ReportOutputs(paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv")
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
@@ -123,7 +132,9 @@ def _embed(session: Session, name: str) -> str:
     store = machine.feature_store(session.params.store.format)
     settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds)
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
-    write_json(paths.RUNS / f"embed-{name}.json", asdict(result))
+    record = paths.RUNS / f"embed-{name}.json"
+    if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
+        write_json(record, asdict(result))
     if result.failed:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
     spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in result.seconds.items())

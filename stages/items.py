@@ -168,8 +168,9 @@ class Manifest:
             raise InputError(
                 f"expected one class per item, found the task {self.info.task} in {self.path}; use its labels"
             )
-        matrix = self.label_matrix()
-        return np.where(matrix.any(axis=1), matrix.argmax(axis=1), -1) if matrix.size else np.full(len(self), -1)
+        position = {name: at for at, name in enumerate(self.info.classes)}
+        rows = self._column("labels").to_pylist()
+        return np.array([position[labels[0]] if labels else -1 for labels in rows], dtype=np.int64)
 
     def targets(self) -> np.ndarray:
         """Return the values to predict: float64 [N], NaN where unlabelled."""

@@ -94,5 +94,7 @@ def _read_image(root: Path, relative: str, key: NDArray[np.uint8]) -> bytes:
         # Without the absolute path of the system's own message: the list of failures is the same on every machine.
         raise ItemError(f"{relative}: {error.strerror}") from error
     if image_key(encoded) != key.tobytes():
-        raise ItemError(f"{relative}: the file changed since `diptych prepare` read it; run `dvc repro` again")
+        raise ItemError(
+            f"{relative}: the file changed since `diptych prepare` read it; run `dvc repro --force prepare`"
+        )
     return encoded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,16 +65,6 @@ def f1_family(counts: ClassCounts) -> dict[str, float]:
         "precision_macro": float(counts.precision[seen].mean()) if seen.any() else 0.0,
         "recall_macro": float(counts.recall[seen].mean()) if seen.any() else 0.0,
     }
-
-
-def decide(scores: Scores, threshold: float, fallback: Literal["none", "argmax"]) -> Bools:
-    """Return the predicted labels bool [n, K] of scores [n, K]."""
-    # In the precision of the scores: a neighbour share of 7 / 10 reaches the threshold 0.7.
-    predicted: Bools = scores >= np.float32(threshold)
-    if fallback == "argmax" and scores.shape[1]:
-        empty = ~predicted.any(axis=1)
-        predicted[empty, scores[empty].argmax(axis=1)] = True
-    return predicted
 
 
 def multilabel_metrics(truth: Bools, predicted: Bools) -> dict[str, float]:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.decisions import decide
 from stages.evaluate.metrics import (
     Bools,
     ClassCounts,
     Scores,
-    decide,
     multiclass_metrics,
     multilabel_metrics,
     one_hot,
@@ -27,7 +27,7 @@ from stages.evaluate.readings import Truth, read_predictions
 from stages.evaluate.tables import ClassRow, confusion_pairs, per_class
 from stages.evaluate.thresholds import tune_threshold
 from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json, write_lines
+from stages.outputs import fresh_folder, safe_cell, write_json, write_lines
 from stages.parts import read_split
 
 
@@ -79,6 +79,7 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
         **truth.counts,
         "seeds": len(seeds),
         "part": params.part,
+        "fallback": params.fallback,
         "threshold": thresholds[next(iter(seeds))],  # the first seed's, as in the tables
         "task": manifest.info.task,
         "features": " + ".join(about["features"]),
@@ -135,15 +136,16 @@ def _write_tables(folder: Path, manifest: Manifest, truth: Truth, decisions: Seq
             if truth.labels is not None:
                 counts = [ClassCounts.of(truth.labels, each) for each in decisions]
                 for row in per_class(classes, manifest.info.super_classes, counts):
-                    writer.writerow(_rounded(each) for each in astuple(row))
+                    writer.writerow(_cell(each) for each in astuple(row))
         with write_lines(fresh / "confusion.csv") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(["actual", "predicted"])
             if truth.labels is not None:
-                writer.writerows(confusion_pairs(truth.labels, decisions[0], classes))
+                pairs = confusion_pairs(truth.labels, decisions[0], classes)
+                writer.writerows((safe_cell(actual), safe_cell(predicted)) for actual, predicted in pairs)
 
 
-def _rounded(value: object) -> object:
-    if value is None:
-        return ""
-    return f"{value:.6f}" if isinstance(value, float) else value
+def _cell(value: object) -> str:
+    if isinstance(value, str):
+        return safe_cell(value)
+    return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics import Bools, ClassCounts, Scores, decide, f1_family
+from stages.decisions import decide
+from stages.evaluate.metrics import Bools, ClassCounts, Scores, f1_family
 
 _GRID = tuple(round(float(each), 3) for each in np.arange(0.05, 0.951, 0.025))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
+import io
 import re
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,7 @@ _SHARED_COLUMNS = ("image", "id", "labels", "target", "group", "part")
 
 def _codec(name: str) -> str:
     try:
-        codecs.lookup(name)
+        io.TextIOWrapper(io.BytesIO(), encoding=name)  # refuses what gives no text as well, such as rot13
     except LookupError:
         raise ValueError(f"expected the name of a text encoding, found {name!r}; utf-8 is the usual one") from None
     return name

@@ -1,36 +1,9 @@
-"""From scores to what an experiment says of each item, and how good that is: pure arrays, used by `examples`."""
+"""How good what an experiment says of each item is, and which items to show: pure arrays, used by `examples`."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-
-from stages.contract import Task
-
-
-def decide(scores: NDArray[np.float32], task: Task, threshold: float = 0.5) -> NDArray[np.bool_]:
-    """Tell the predicted classes.
-
-    Parameters
-    ----------
-    scores : float32 [n, K]
-        Probabilities for multilabel; any scores for multiclass, the highest wins and the first of equal ones.
-    task : {"multilabel", "multiclass"}
-        How many classes an item has.
-    threshold : float
-        From which score a label is predicted, for multilabel.
-
-    Returns
-    -------
-    bool [n, K]
-
-    Source: systems.md 6.1.
-    """
-    if task == "multilabel":
-        return scores >= threshold
-    chosen = np.zeros(scores.shape, bool)
-    chosen[np.arange(len(scores)), scores.argmax(axis=1)] = True
-    return chosen
 
 
 def label_quality(

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.decisions import Decision
 from stages.errors import InputError
 from stages.items import Manifest
-from stages.report.decisions import decide, label_quality, pick
+from stages.report.decisions import label_quality, pick
 from stages.report.params import ReportParams
 from stages.report.readings import Predictions
 from stages.report.thumbnails import Picture, Thumbnails
@@ -160,7 +161,7 @@ def _cut(text: str | None) -> str | None:
 
 
 def choose_examples(
-    predictions: Predictions, origin: str, cards: Cards, params: ReportParams, threshold: float
+    predictions: Predictions, origin: str, cards: Cards, params: ReportParams, decision: Decision
 ) -> Gallery:
     """Choose labelled test items and mark what the experiment says of them.
 
@@ -174,8 +175,8 @@ def choose_examples(
         Makes what the page shows.
     params : ReportParams
         How many to show, and the seed that chooses among equals.
-    threshold : float
-        From which score a label is predicted.
+    decision : Decision
+        How scores become labels.
 
     Raises
     ------
@@ -191,7 +192,7 @@ def choose_examples(
         said: list[tuple[tuple[Mark, ...], str]] = [((), number(float(value))) for value in scores[:, 0]]
     else:
         truth = cards.truth[rows]
-        chosen = decide(scores, manifest.info.task, threshold)
+        chosen = decision.classes(scores, manifest.info.task)
         quality = label_quality(scores, chosen, truth)
         said = [(_marks(one, other, manifest.info.classes), "") for one, other in zip(chosen, truth, strict=True)]
     best, worst = pick(quality, params.examples, params.seed)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.errors import InputError
 from stages.records import IMAGE
 from stages.report.readings import read_json
-
-_MAKERS = ("reduce", "fuse")
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,13 @@ class Lineage:
         return frozenset().union(*parts) if all(parts) else frozenset()
 
 
-def read_lineage(metrics: Path, fields: Mapping[str, str]) -> Lineage:
-    """Read `metrics/reduce/*.json` and `metrics/fuse/*.json`, each of which names its `features`.
+def read_lineage(cards: Sequence[Path], fields: Mapping[str, str]) -> Lineage:
+    """Read the cards of `reduce` and `fuse`, each of which names its `features`.
 
     Parameters
     ----------
-    metrics : Path
-        The folder of all metrics.
+    cards : sequence of Path
+        The JSON files.
     fields : mapping of str to str
         The field of each encoder's matrix.
 
@@ -63,7 +61,7 @@ def read_lineage(metrics: Path, fields: Mapping[str, str]) -> Lineage:
         When one of the files is no JSON object.
     """
     sources = {}
-    for path in sorted(one for maker in _MAKERS for one in (metrics / maker).glob("*.json")):
+    for path in cards:
         features = read_json(path).get("features", ())
         sources[path.stem] = (features,) if isinstance(features, str) else tuple(map(str, features))
     return Lineage(fields, sources)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.contract import Task
+from stages.decisions import Decision
 from stages.errors import InputError
 
 _STD = "_std"
@@ -38,8 +39,10 @@ class Experiment:
         How many test rows and how many repetitions the means are over.
     means, deviations : mapping of str to float
         Each metric's mean and sample standard deviation over the seeds; a deviation may be missing.
-    threshold, part : float, str
-        From which score a label counts as predicted, and which part was scored, where the file tells it.
+    decision : Decision
+        How scores became labels, where the file tells it.
+    part : str
+        Which part was scored, where the file tells it.
     """
 
     name: str
@@ -51,7 +54,7 @@ class Experiment:
     seeds: int
     means: Mapping[str, float]
     deviations: Mapping[str, float]
-    threshold: float = 0.5
+    decision: Decision = field(default_factory=Decision)
     part: str = "test"
 
 
@@ -83,26 +86,21 @@ class Predictions:
     scores: NDArray[np.float32]
 
 
-def read_experiments(folder: Path) -> list[Experiment]:
-    """Read every `metrics/evaluate/*.json`, ordered by name.
+def read_experiments(files: Sequence[Path]) -> list[Experiment]:
+    """Read the metrics of some experiments, in their order.
 
     Raises
     ------
     InputError
         When there is none, one lacks what the report needs, or they do not share one task.
     """
-    files = sorted(folder.glob("*.json"))
     if not files:
-        raise InputError(
-            f"expected the metrics of at least one experiment in {folder}, found none; run `diptych evaluate`"
-        )
+        raise InputError("expected the metrics of at least one experiment, found none; run `diptych evaluate`")
     experiments = [_experiment(path, read_json(path)) for path in files]
     tasks = {experiment.task: experiment.name for experiment in experiments}
     if len(tasks) > 1:
         found = " and ".join(f"{task} ({name})" for task, name in sorted(tasks.items()))
-        raise InputError(
-            f"expected experiments of one task in {folder}, found {found}; remove the files of an earlier run"
-        )
+        raise InputError(f"expected experiments of one task, found {found}; run `diptych evaluate` again")
     return experiments
 
 
@@ -127,7 +125,7 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
         seeds=values["seeds"],
         means=means,
         deviations={key: float(value) for key, value in spread.items() if value is not None},
-        threshold=float(values.get("threshold", 0.5)),
+        decision=Decision(float(values.get("threshold", 0.5)), values.get("fallback", "none")),
         part=str(values.get("part", "test")),
     )
 

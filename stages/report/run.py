@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stages.contract import Progress
-from stages.errors import RunError
+from stages.errors import InputError, RunError
 from stages.items import Manifest
 from stages.outputs import write_lines
 from stages.parts import read_split
@@ -34,6 +35,8 @@ class ReportInputs:
         The files of `prepare` and `split`.
     metrics : Path
         The folder with `evaluate/`, `retrieve/`, `embed/`, `reduce/` and `fuse/`; only the first must hold something.
+    entries : mapping of str to sequence of str
+        For each of these verbs the names in params.yaml: files of entries that were removed are left alone.
     data : Path
         The folder with `train/`, `evaluate/`, `retrieve/`, `prepare/` and `split/`; what is missing is left out.
     """
@@ -42,6 +45,21 @@ class ReportInputs:
     split: Path
     metrics: Path
     data: Path
+    entries: Mapping[str, Sequence[str]]
+
+    def cards(self, verb: str) -> list[Path]:
+        """Return the JSON files of a verb's entries, ordered by name.
+
+        Raises
+        ------
+        InputError
+            When one is not there.
+        """
+        files = [self.metrics / verb / f"{name}.json" for name in sorted(self.entries.get(verb, ()))]
+        for path in files:
+            if not path.is_file():
+                raise InputError(f"expected {path}, found no file; run `diptych {verb} {path.stem}`")
+        return files
 
 
 @dataclass(frozen=True)
@@ -86,17 +104,19 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
 
 def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> Page:
     """Read and compute all that the page shows."""
-    info, encoders = manifest.info, read_encoders(inputs.metrics / "embed")
-    lineage = read_lineage(inputs.metrics, {encoder.name: encoder.field for encoder in encoders})
-    board = rank_experiments(read_experiments(inputs.metrics / "evaluate"), params.primary, lineage)
+    info, encoders = manifest.info, read_encoders(inputs.cards("embed"))
+    lineage = read_lineage(
+        [*inputs.cards("reduce"), *inputs.cards("fuse")], {encoder.name: encoder.field for encoder in encoders}
+    )
+    board = rank_experiments(read_experiments(inputs.cards("evaluate")), params.primary, lineage)
     best = board.experiments[0]
     scores = inputs.data / "train" / f"{best.name}.parquet"
     predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes), best.part)
     cards = Cards(manifest, Thumbnails(Path(info.root)))
     gallery = None
     if predictions is not None and params.examples:
-        gallery = choose_examples(predictions, str(scores), cards, params, best.threshold)
-    systems = read_systems(inputs.metrics / "retrieve", inputs.data / "retrieve", cards, params.seed)
+        gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
+    systems = read_systems(inputs.cards("retrieve"), inputs.data / "retrieve", cards, params.seed)
     return Page(
         title=params.title,
         verdict=verdict(board),

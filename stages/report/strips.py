@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,21 +45,22 @@ class System:
     strips: tuple[Strip, ...]
 
 
-def read_systems(metrics: Path, ranked: Path, cards: Cards, seed: int) -> list[System]:
+def read_systems(metrics: Sequence[Path], ranked: Path, cards: Cards, seed: int) -> list[System]:
     """Read every retrieval system, ordered by name; none is no error.
 
     Parameters
     ----------
-    metrics, ranked : Path
-        The folders of the metrics and of the ranked results.
+    metrics : sequence of Path
+        The metrics files.
+    ranked : Path
+        The folder of the ranked results.
     cards : Cards
         Makes what the page shows.
     seed : int
         Chooses the queries.
     """
     return [
-        System(path.stem, read_json(path), _strips(ranked / f"{path.stem}.parquet", cards, seed))
-        for path in sorted(metrics.glob("*.json"))
+        System(path.stem, read_json(path), _strips(ranked / f"{path.stem}.parquet", cards, seed)) for path in metrics
     ]
 
 

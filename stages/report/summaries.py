@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,9 @@ class EncoderRow:
     fingerprint: str
 
 
-def read_encoders(folder: Path) -> list[EncoderRow]:
-    """Read every `metrics/embed/*.json`, ordered by name; what one of them lacks stays blank or 0."""
-    return [_encoder(path.stem, read_json(path)) for path in sorted(folder.glob("*.json"))]
+def read_encoders(files: Sequence[Path]) -> list[EncoderRow]:
+    """Read the cards of some matrices of `embed`, in their order; what one of them lacks stays blank or 0."""
+    return [_encoder(path.stem, read_json(path)) for path in files]
 
 
 def _encoder(name: str, values: Mapping[str, Any]) -> EncoderRow:

@@ -10,6 +10,7 @@ import numpy as np
 
 from stages.contract import Progress
 from stages.errors import InputError
+from stages.features import open_aligned
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_split
@@ -20,7 +21,6 @@ from stages.retrieve.ranking import rank
 from stages.retrieve.relevance import Labels, Relevance
 from stages.retrieve.roles import cast_roles
 from stages.retrieve.writing import file_digest, write_ranked
-from store import Matrix, open_matrix
 from store.publish import atomic_output
 
 
@@ -58,7 +58,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     """
     manifest = Manifest.open(inputs.manifest)
     ids, labels = manifest.ids(), _labels(manifest)
-    matrices = _open(params, inputs, ids)
+    matrices = open_aligned(inputs.matrices, ids)
     usable = np.any([np.asarray(matrix.usable) for matrix in matrices], axis=0)
     roles = cast_roles(params, read_split(inputs.split, ids), usable, manifest.labelled())
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
@@ -80,22 +80,3 @@ def _labels(manifest: Manifest) -> Labels:
             "another; remove the section `retrieve` or name a label column"
         )
     return manifest.class_index() if manifest.info.task == "multiclass" else manifest.label_matrix()
-
-
-def _open(params: RetrieveParams, inputs: RetrieveInputs, ids: list[str]) -> list[Matrix]:
-    """Open the matrices and make sure that row i is item i in each."""
-    if len(inputs.matrices) != len(params.features):
-        raise InputError(
-            f"expected one matrix for each of {params.features}, found {len(inputs.matrices)}; pass them in that order"
-        )
-    for path in inputs.matrices:
-        if not path.is_file():
-            raise InputError(f"expected a matrix at {path}, found no file; run the stage that writes it")
-    matrices = [open_matrix(path) for path in inputs.matrices]
-    for path, matrix in zip(inputs.matrices, matrices, strict=True):
-        if list(matrix.ids) != ids:
-            raise InputError(
-                f"expected the {len(ids)} items of {inputs.manifest} in {path}, found {len(matrix.ids)} items that "
-                "differ in name or order; run the stage that writes it again"
-            )
-    return matrices

@@ -46,7 +46,7 @@ class TrainParams(BaseModel):
     head: str
     task: Task | None = None
     seeds: list[Seed] = Field(default=[0], min_length=1)
-    scale: Scale = "standard"
+    scale: Scale = "none"
 
     @model_validator(mode="wrap")
     @classmethod

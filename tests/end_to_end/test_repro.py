@@ -85,6 +85,27 @@ def test_another_split_embeds_nothing(project: Project) -> None:
     assert not [stage for stage in ran if stage.startswith(("embed", "prepare"))]
 
 
+def test_an_experiment_removed_leaves_the_leaderboard(project: Project) -> None:
+    project.params["train"]["gone"] = {"features": ["caption-hash"], "head": "dummy"}
+    assert {"train@gone", "report"} <= project.repro()
+    assert "gone" in project.leaderboard()
+    del project.params["train"]["gone"]
+    assert project.repro() - {"wire@train"} == {"report"}
+    assert "gone" not in project.leaderboard()
+
+
+def test_plan_knows_that_a_new_field_needs_prepare(project: Project) -> None:
+    table = {"texts": {"title": "t"}, "image": "i", "label": "l"}
+    params = {**project.params, "prepare": {"source": "table", "path": "stages", "table": table}}
+    params["embed"] = {**params["embed"], "caption-hash": {"encoder": "hash", "field": "title"}}
+    params["embed"] = {name: entry for name, entry in params["embed"].items() if name != "caption-again"}
+    write_params(project.folder, params)
+    done = call(project.folder, "diptych", "plan")
+    assert done.returncode == 0, done.stderr
+    assert "will be made again" in done.stdout
+    assert "?" in done.stdout
+
+
 def test_one_percent_more_items_embeds_only_those(project: Project) -> None:
     project.params["prepare"]["scenes"]["items"] = 101
     project.repro()

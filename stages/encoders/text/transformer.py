@@ -45,9 +45,7 @@ class TransformerText:
     def __init__(self, model: str, pool: Pool, max_len: int, *, normalise: bool) -> None:
         self.model, self.pool, self.max_len, self.normalise = model, pool, max_len, normalise
         self.folder = resolve_model(model)
-        config = _read_config(self.folder)
-        self.dim = int(config["hidden_size"])
-        positions = int(config["max_position_embeddings"])
+        self.dim, positions = _read_sizes(self.folder)
         if max_len > positions:
             raise InputError(f"max_len: expected at most the model's {positions} positions; found {max_len}; lower it.")
 
@@ -76,12 +74,18 @@ class TransformerText:
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         self._device = device
-        self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            model, found = AutoModel.from_pretrained(
+                self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+        except Exception as error:  # what a broken folder raises is as varied as what broke it
+            raise InputError(
+                f"model: expected weights and tokenizer that load in {self.folder.name!r}; found "
+                f"{type(error).__name__}: {str(error)[:200]}; save the model with save_pretrained()."
+            ) from error
         # The first call writes the truncation into the tokeniser itself, which two threads must not do at once.
         self.prepare("")
-        model, found = AutoModel.from_pretrained(
-            self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-        )
         self._refuse_missing(found["missing_keys"])
         self._model = model.eval().to(device)
 
@@ -131,7 +135,7 @@ class TransformerText:
         return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_sizes(folder: Path) -> tuple[int, int]:
     path = folder / "config.json"
     if not path.is_file() or not (folder / "model.safetensors").is_file():
         found = sorted(each.name for each in folder.iterdir())[:12] if folder.is_dir() else "a file"
@@ -139,5 +143,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"model: expected a folder with config.json and model.safetensors; found {found} at {folder.name!r}; "
             "save the model with save_pretrained()."
         )
-    config: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return config
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        return int(config["hidden_size"]), int(config["max_position_embeddings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"model: expected hidden_size and max_position_embeddings in {folder.name}/config.json; found {error!r}; "
+            "name the folder of a BERT-like model."
+        ) from error

@@ -150,10 +150,18 @@ class ParquetTable:
         line = 0
         with self._open() as file:
             present = [name for name in file.schema_arrow.names if name in wanted]
-            for batch in file.iter_batches(batch_size=4096, columns=present):
+            for batch in self._batches(file, present):
                 for row in batch.select(present).to_pylist():
                     line += 1
                     yield _typed_row(line, row)
+
+    def _batches(self, file: Any, columns: list[str]) -> Iterator[Any]:
+        try:
+            yield from file.iter_batches(batch_size=4096, columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"expected a sound Parquet file at {self._path}, found {error}; export it again"
+            ) from error
 
     def _open(self) -> Any:
         try:

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from stages.decisions import decide
 from stages.evaluate.metrics import (
     ClassCounts,
-    decide,
     f1_family,
     multiclass_metrics,
     multilabel_metrics,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from stages.evaluate.metrics import ClassCounts, decide, f1_family, one_hot
+from stages.decisions import decide
+from stages.evaluate.metrics import ClassCounts, f1_family, one_hot
 from stages.evaluate.tables import NOTHING, confusion_pairs, per_class
 from stages.evaluate.thresholds import tune_threshold
 

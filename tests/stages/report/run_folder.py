@@ -61,7 +61,10 @@ class RunFolder:
     def inputs(self) -> ReportInputs:
         data = self.root / "data"
         manifest, split = data / "prepare" / "manifest.parquet", data / "split" / "split.parquet"
-        return ReportInputs(manifest, split, self.root / "metrics", data)
+        metrics = self.root / "metrics"
+        verbs = ("embed", "reduce", "fuse", "evaluate", "retrieve")
+        entries = {verb: [path.stem for path in (metrics / verb).glob("*.json")] for verb in verbs}
+        return ReportInputs(manifest, split, metrics, data, entries)
 
     @property
     def outputs(self) -> ReportOutputs:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stages.decisions import Decision
 from stages.errors import InputError
 from stages.report.confusion import count_pairs, most_confused
-from stages.report.decisions import decide, label_quality, pick
+from stages.report.decisions import label_quality, pick
 from stages.report.readings import read_json, read_predictions, read_rows
 from stages.report.summaries import flatten
 from stages.report.thumbnails import SIDE, Thumbnails
@@ -23,8 +24,8 @@ from .run_folder import RunFolder
 
 def test_half_is_enough_for_many_labels_and_the_first_highest_wins_for_one() -> None:
     scores = np.array([[0.5, 0.49, 0.9], [0.2, 0.2, 0.1]], np.float32)
-    assert decide(scores, "multilabel").tolist() == [[True, False, True], [False, False, False]]
-    assert decide(scores, "multiclass").argmax(axis=1).tolist() == [2, 0]
+    assert Decision().classes(scores, "multilabel").tolist() == [[True, False, True], [False, False, False]]
+    assert Decision().classes(scores, "multiclass").argmax(axis=1).tolist() == [2, 0]
 
 
 def test_quality_orders_by_f1_and_then_by_sureness() -> None:

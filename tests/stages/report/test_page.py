@@ -205,7 +205,7 @@ def test_a_picture_that_went_away_is_told(tmp_path: Path) -> None:
 def test_a_run_without_metrics_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_data()
-    with pytest.raises(InputError, match=r"expected the metrics of at least one experiment .* run `diptych evaluate`"):
+    with pytest.raises(InputError, match=r"expected the metrics of at least one experiment, .* run `diptych evaluate`"):
         report(folder)
     assert not folder.outputs.page.parent.exists()
 

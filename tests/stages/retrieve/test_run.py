@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +178,13 @@ def test_k_beyond_the_gallery_is_refused_and_nothing_is_written(case: Case) -> N
 
 def test_a_matrix_of_other_items_is_refused(case: Case) -> None:
     case.write_matrix("circle", np.ones((8, 2)), ids=list(reversed(case.ids)))
-    with pytest.raises(InputError, match=r"expected the 8 items of .*manifest.parquet in .*circle.zarr.zip"):
+    with pytest.raises(InputError, match=r"circle.zarr.zip: expected the 8 items of the manifest"):
         case.run()
 
 
 def test_a_matrix_that_is_not_there_is_named(case: Case) -> None:
     case.inputs.matrices[0].unlink()
-    with pytest.raises(InputError, match=r"expected a matrix at .*circle.zarr.zip, found no file"):
+    with pytest.raises(InputError, match=r"expected the matrix .*circle.zarr.zip; found no file"):
         case.run()
 
 
@@ -198,12 +198,6 @@ def test_a_part_without_queries_is_refused(case: Case) -> None:
     write_split(case.inputs.split, case.ids, ["train"] * 8, {})
     with pytest.raises(InputError, match=r"expected labelled test rows .* found none among 0"):
         case.run()
-
-
-def test_as_many_matrices_as_names(case: Case) -> None:
-    inputs = replace(case.inputs, matrices=())
-    with pytest.raises(InputError, match=r"expected one matrix for each of \['circle'\], found 0"):
-        run(RetrieveParams(features=["circle"]), inputs, case.outputs, SilentProgress())
 
 
 @pytest.mark.parametrize(

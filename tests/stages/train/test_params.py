@@ -25,7 +25,7 @@ GOOD: dict[str, Any] = {"features": ["a"], "head": "mlp"}
 
 def test_the_smallest_experiment() -> None:
     params = TrainParams(**GOOD)
-    assert (params.fusion, params.seeds, params.scale, params.task) == ("none", [0], "standard", None)
+    assert (params.fusion, params.seeds, params.scale, params.task) == ("none", [0], "none", None)
     assert params.recipe.head_options == MlpOptions()
     assert params.recipe.fusion_options == NoOptions()
 

@@ -59,7 +59,7 @@ def test_the_recipe_holds_every_option_also_those_left_to_their_defaults(make_ca
     case.train(**SYSTEMS["late"])
     recipe = json.loads((case.outputs.model / "recipe.json").read_text())
     assert recipe["options"].items() >= {"hidden": [8], "epochs": 3, "patience": 5, "weights": "dev"}.items()
-    assert (recipe["classes"], recipe["widths"], recipe["scale"]) == (["c0", "c1", "c2"], [5, 4], "standard")
+    assert (recipe["classes"], recipe["widths"], recipe["scale"]) == (["c0", "c1", "c2"], [5, 4], "none")
 
 
 def test_the_history_has_a_line_per_seed_and_epoch(make_case: Callable[..., Case]) -> None:
