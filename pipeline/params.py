@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +93,8 @@ def validate_params(content: Mapping[str, Any], text: str, path: Path) -> Params
     mistakes = [Mistake(location, message) for location, message in reference_mistakes(content)]
     params = None
     try:
-        params = Params.model_validate(content)
+        # As JSON, because its strict mode refuses "3" for 3 and true for 1, and still takes lists for tuples.
+        params = Params.model_validate_json(_as_json(content), strict=True)
     except ValidationError as error:
         mistakes += _from_pydantic(error)
     if params is None or mistakes:
@@ -98,9 +102,28 @@ def validate_params(content: Mapping[str, Any], text: str, path: Path) -> Params
     return params
 
 
+def _as_json(content: Mapping[str, Any]) -> str:
+    """Write the content as JSON; what JSON has no word for (dates, infinities) becomes text and fails as such."""
+    plain = {name: _without_infinities(section) for name, section in content.items()}
+    return json.dumps(plain, default=str)
+
+
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _without_infinities(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_infinities(inner) for inner in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_key(step: str | int) -> bool:
+    """Tell a key of the file from what pydantic adds: the branch of a union, or the word for a key itself."""
+    return isinstance(step, int) or not re.fullmatch(r"\[key\]|float|int|str|constrained-\w+|literal\[.*\]", step)
+
+
 def _from_pydantic(error: ValidationError) -> Iterator[Mistake]:
     for each in error.errors():
-        location = tuple(step for step in each["loc"] if step != "[key]")
+        location = tuple(step for step in each["loc"] if _is_key(step))
         kind, found = each["type"], each["input"]
         if kind == "extra_forbidden":
             known = _known_keys(location[:-1])

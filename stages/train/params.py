@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self, cast, get_args
 
@@ -113,7 +114,7 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
             yield _problem(name, value, f"unknown key {name!r}{near}; {takes}")
     for options in types:
         try:
-            options(**_chosen(values, options))
+            options.model_validate_json(json.dumps(_chosen(values, options), default=str), strict=True)
         except ValidationError as error:
             yield from error.errors()
 

@@ -86,6 +86,32 @@ def test_one_mistake(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     assert "nothing was run" in message
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prepare/scenes": {"items": "100"}},
+        {"prepare/scenes": {"items": True}},
+        {"split/test": "0.2"},
+        {"split/test": float("inf")},
+        {"split/seed": 0.5},
+        {"train/text/neighbours": "3"},
+        {"train/text/seeds": [True]},
+        {"evaluate/threshold": "0.5"},
+        {"retrieve/by-image/features": "image-colors"},
+    ],
+)
+def test_a_wrong_type_is_reported_and_never_converted(tmp_path: Path, change: dict[str, Any]) -> None:
+    message = _message(tmp_path, change)
+    (path,) = change
+    assert path.split("/")[0] in message
+    assert "constrained" not in message
+
+
+def test_lists_numbers_and_whole_floats_are_taken_as_written(tmp_path: Path) -> None:
+    params = _load(tmp_path, {"split/test": 0.25, "train/text/seeds": [2, 1]})
+    assert params.train["text"].seeds == [2, 1]
+
+
 def test_a_missing_section_says_so(tmp_path: Path) -> None:
     content = {name: value for name, value in SMALL.items() if name != "split"}
     write_params(tmp_path, content)
