@@ -27,12 +27,17 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def _rate(rate: float) -> str:
+    """Write a rate with the digits that mean something: 0.12, 3.4, 560."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
 class _Rate(ProgressColumn):
     """Items per second since the bar was opened."""
 
     def render(self, task: Task) -> Text:
         """Return the rate as text."""
-        return Text(f"{task.completed / max(task.elapsed or 0.0, 1e-9):.1f}/s")
+        return Text(f"{_rate(task.completed / max(task.elapsed or 0.0, 1e-9))}/s")
 
 
 class _Bar:
@@ -62,9 +67,9 @@ class _Lines:
             self._last = now
             rate = self._done / (now - self._start)
             left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
-            err.print(
-                f"{self._description}: {self._done}/{self._total or '?'}, {rate:.1f}/s{left} {note}", markup=False
-            )
+            told = f", {note}" if note else ""
+            said = f"{self._description}: {self._done}/{self._total or '?'}, {_rate(rate)}/s{left}{told}"
+            err.print(said, markup=False)
 
 
 class ConsoleProgress:

@@ -132,6 +132,8 @@ def _changed_stages() -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"], capture_output=True, text=True, check=False
     )
+    if "rwlock" in done.stderr:
+        raise RunError("plan: expected no run under way; found DVC's lock held; try again when `dvc repro` has ended")
     if done.returncode:
         raise RunError(f"plan: expected `dvc status` to work here; found: {done.stderr.strip()}")
     return sorted(json.loads(done.stdout.strip().splitlines()[-1]))

@@ -67,7 +67,11 @@ def _line(location: tuple[int | str, ...], message: str, from_environment: Mappi
     name = str(location[0])
     where = f"{_PREFIX}{name.upper()}" if name in from_environment else f"{local}: {name}"
     if name not in Settings.model_fields:
-        return f"{where}: unknown{did_you_mean(name, Settings.model_fields)}; expected {list(Settings.model_fields)}"
+        known = list(Settings.model_fields)
+        if name in from_environment:
+            known = [f"{_PREFIX}{each.upper()}" for each in known]
+        wanted = f"{_PREFIX}{name.upper()}" if name in from_environment else name
+        return f"{where}: unknown{did_you_mean(wanted, known)}; expected one of {known}"
     return f"{where}: {message}"
 
 

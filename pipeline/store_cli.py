@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from pipeline import paths
 from pipeline.console import err, out
 from pipeline.settings import load_settings
+from stages.errors import InputError
 from store import FeatureStore, list_encoders, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store and check it.", no_args_is_help=True)
@@ -23,7 +24,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 def _open() -> FeatureStore:
     os.chdir(paths.find_root(Path.cwd()))
-    return load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
+    store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
+    if not store.encoders_folder.is_dir():
+        raise InputError(
+            f"expected a feature store at {store.root}; found none; correct DIPTYCH_STORE or local.toml, or run "
+            "`diptych embed`, which makes it."
+        )
+    return store
 
 
 @store_app.command("ls")
@@ -60,7 +67,9 @@ def verify_(
     store = _open()
     problems = verify(store, rows=rows)
     for problem in problems:
-        err.print(f"{problem.encoder_folder}/{problem.segment}: {problem.what}", markup=False, style="red")
+        where = store.encoders_folder / problem.encoder_folder
+        path = where / "segments" / problem.segment if problem.segment else where / "encoder.json"
+        err.print(f"{path}: {problem.what}", markup=False, style="red")
     if problems:
         raise typer.Exit(1)
     found = stats(store)

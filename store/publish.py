@@ -115,6 +115,10 @@ def probe_writable(folder: Path) -> None:
     with _explained(folder, 1):
         try:
             _write_durably(probe, b"?", "none")
+        except FileNotFoundError as error:  # such as /proc, a folder that takes no files
+            raise StoreNotWritable(
+                f"expected a folder that takes new files at {folder}, found {nearest}, which does not; name another"
+            ) from error
         finally:
             _discard(probe)
 

@@ -9,6 +9,7 @@ from typing import Self
 from stages.errors import RunError
 from stages.fusions.blocks import BlockScaler, ConcatFusion
 from stages.fusions.catalog import FUSIONS, AttentionOptions, LateOptions, Recipe
+from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head
 from stages.heads.model import Array, Epoch, Model, Problem, Rows, Scores
 from stages.heads.single_class import SingleClassGuard
@@ -32,18 +33,23 @@ class FusedModel:
         self.model = _behind_scaling(tuple(widths), recipe, problem)
         # The head of `none` and `concat` sees plain vectors; the others need to know which inputs are there.
         self.join = ConcatFusion(tuple(widths)) if FUSIONS[recipe.fusion].vectors else None
+        self.target = TargetScale() if problem.task == "regression" else None
         self.history: list[Epoch] = []
 
     def fit(self, train: Rows, dev: Rows) -> Self:
         """Fit scaling on train, then the model; dev serves early stopping and late weights only."""
         self.scaler.fit(train.x)
+        if self.target is not None:
+            self.target.fit(train)
+            train, dev = self.target.scaled(train), self.target.scaled(dev)
         self.model.fit(Rows(self._input(train.x), train.y), Rows(self._input(dev.x), dev.y))
         self.history = list(self.model.history)
         return self
 
     def scores(self, x: Array) -> Scores:
         """Return the scores [n, K]."""
-        return self.model.scores(self._input(x))
+        scores = self.model.scores(self._input(x))
+        return scores if self.target is None else self.target.unscaled(scores)
 
     def _input(self, x: Array) -> Array:
         scaled: Array = self.scaler.transform(x)
@@ -53,11 +59,15 @@ class FusedModel:
         """Write scaling and model into an existing folder."""
         self.scaler.save(folder)
         self.model.save(folder)
+        if self.target is not None:
+            self.target.save(folder)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote into a model of the same recipe."""
         self.scaler.restore(folder)
         self.model.restore(folder)
+        if self.target is not None:
+            self.target.restore(folder)
         return self
 
 

@@ -115,6 +115,13 @@ def test_doctor_is_content_and_names_the_weights(project: Path) -> None:
     assert "BAD device" in bad.stdout
 
 
+def test_a_store_that_is_not_there_is_no_sound_store(project: Path, tmp_path: Path) -> None:
+    for command in ("verify", "ls", "stats"):
+        done = call(project, "diptych", "store", command, DIPTYCH_STORE=str(tmp_path / "typo"))
+        assert done.returncode == 2
+        assert "expected a feature store at" in done.stderr
+
+
 def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
     listed = json.loads(call(project, "diptych", "store", "ls", "--json").stdout)
     assert {row["encoder"] for row in listed} == {"hash", "colorhist"}

@@ -27,7 +27,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     ("text", "environment", "said"),
     [
         ('stroe = "x"', {}, "did you mean 'store'"),
-        ("", {"DIPTYCH_WORKER": "2"}, "did you mean 'workers'"),
+        ("", {"DIPTYCH_WORKER": "2"}, "did you mean 'DIPTYCH_WORKERS'"),
         ("", {"DIPTYCH_WORKERS": "none"}, "DIPTYCH_WORKERS"),
         ("workers = 0", {}, "greater than or equal to 1"),
         ("workers = ", {}, "expected TOML"),
