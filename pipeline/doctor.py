@@ -18,7 +18,7 @@ from pipeline.settings import load_settings
 from stages.encoders.catalog import ENCODERS, EncoderChoice
 from stages.encoders.device import resolve_device
 from stages.errors import DiptychError, InputError
-from store import StoreError, probe_writable
+from store import StoreError
 
 _PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
 _LOW_DISK = 5e9
@@ -87,10 +87,9 @@ def _project() -> Iterator[Finding]:
 
 def _store() -> Iterator[Finding]:
     def probe() -> str:
-        folder = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip").encoders_folder.absolute()
-        existing = next(each for each in (folder, *folder.parents) if each.exists())
-        probe_writable(existing)
-        return f"{folder.parent} (writable)"
+        store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
+        store.backend.probe_writable("v1")
+        return f"{store.address} (writable)"
 
     yield _try("store", probe)
 

@@ -23,13 +23,15 @@ class Settings(BaseModel):
     Attributes
     ----------
     store : str
-        Root of the feature store: a local or shared folder.
+        Root of the feature store: a local or shared folder, or ``s3://bucket/folder``.
     device : str
         auto, cpu, cuda or cuda:<n>.
     workers : int
         Threads that read, decode and tokenise ahead of the model.
     commit_seconds : float
         Finished rows are published at least this often.
+    cache : str
+        A local folder for what can be made again at any time, such as the index of the store.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,10 +40,11 @@ class Settings(BaseModel):
     device: str = "auto"
     workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
     commit_seconds: float = Field(default=5.0, gt=0)
+    cache: str = ".diptych/cache"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses."""
-        return FeatureStore(self.store, segment_format=segment_format)
+        return FeatureStore(self.store, segment_format=segment_format, cache=Path(self.cache).expanduser() / "index")
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

@@ -25,9 +25,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 def _open() -> FeatureStore:
     os.chdir(paths.find_root(Path.cwd()))
     store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
-    if not store.encoders_folder.is_dir():
+    if not store.exists():
         raise InputError(
-            f"expected a feature store at {store.root}; found none; correct DIPTYCH_STORE or local.toml, or run "
+            f"expected a feature store at {store.address}; found none; correct DIPTYCH_STORE or local.toml, or run "
             "`diptych embed`, which makes it."
         )
     return store
@@ -67,8 +67,8 @@ def verify_(
     store = _open()
     problems = verify(store, rows=rows)
     for problem in problems:
-        where = store.encoders_folder / problem.encoder_folder
-        path = where / "segments" / problem.segment if problem.segment else where / "encoder.json"
+        inner = f"segments/{problem.segment}" if problem.segment else "encoder.json"
+        path = store.backend.shown(f"{problem.encoder_folder}/{inner}")
         err.print(f"{path}: {problem.what}", markup=False, style="red")
     if problems:
         raise typer.Exit(1)

@@ -4,6 +4,7 @@
 every later stage reads only that file. Nothing here knows of stages or of the pipeline.
 """
 
+from store.backend import Backend, Entry
 from store.encoder_log import EncoderLog
 from store.errors import (
     CorruptMatrix,
@@ -13,7 +14,9 @@ from store.errors import (
     InvalidVectors,
     StoreError,
     StoreFull,
+    StoreNotReadable,
     StoreNotWritable,
+    StoreUnreachable,
     UnsupportedFormat,
     UnsupportedStore,
 )
@@ -21,10 +24,12 @@ from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.index import Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
+from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
 from store.matrix import open_matrix, write_matrix
 from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
 from store.matrix_reader import Matrix
+from store.object_backend import ObjectBackend
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
 from store.rows import VectorType, row_problems
@@ -32,28 +37,34 @@ from store.segment import Segment, SegmentFormat
 
 __all__ = [
     "KEY_BYTES",
+    "Backend",
     "CorruptMatrix",
     "CorruptSegment",
     "Durability",
     "EncoderLog",
     "EncoderSummary",
+    "Entry",
     "FeatureStore",
     "Fingerprint",
     "FingerprintMismatch",
     "InvalidKey",
     "InvalidVectors",
+    "LocalBackend",
     "Locations",
     "Matrix",
     "MatrixBlock",
     "MatrixHeader",
     "MatrixInfo",
+    "ObjectBackend",
     "Problem",
     "Segment",
     "SegmentFormat",
     "StoreError",
     "StoreFull",
+    "StoreNotReadable",
     "StoreNotWritable",
     "StoreStats",
+    "StoreUnreachable",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",

@@ -1,37 +1,27 @@
 """One encoder's vectors in a store: a growing set of segments that are found, read and appended to, never changed.
 
-`feature_store` opens it; `segment` reads one file, `index` joins keys, `publish` writes.
+`feature_store` opens it; `segment_files` knows the files, `index` joins keys.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from store.backend import Backend
 from store.encoder_record import EncoderRecord, compare_record, establish_record
 from store.errors import CorruptSegment, StoreError
 from store.fingerprint import Fingerprint
 from store.index import Locations, locate
 from store.key import sortable
-from store.publish import Durability, probe_writable, publish
 from store.rows import VectorType, check_keys, check_rows
-from store.segment import (
-    Segment,
-    SegmentFormat,
-    SegmentName,
-    build_segment,
-    read_segment,
-    row_digests,
-    rows_per_segment,
-)
+from store.segment import Segment, SegmentFormat, build_segment, row_digests, rows_per_segment
+from store.segment_files import SegmentFiles
 
-_LOG = logging.getLogger("diptych.store")
 # Rows of neighbouring blocks often lie in the same one or two segments.
 _KEPT_SEGMENTS = 2
 
@@ -41,8 +31,9 @@ class EncoderLog:
 
     Attributes
     ----------
-    folder : Path
-        Where they lie; made by the first `append`.
+    folder : str
+        Where they lie below the store's root; made by the first `append`.
+    files : SegmentFiles
     fingerprint : Fingerprint
     dim : int
     dtype : {"float16", "float32"}
@@ -51,43 +42,45 @@ class EncoderLog:
     """
 
     def __init__(
-        self, folder: Path, record: EncoderRecord, segment_format: SegmentFormat, durability: Durability
+        self,
+        backend: Backend,
+        folder: str,
+        record: EncoderRecord,
+        segment_format: SegmentFormat,
+        cache: Path | None = None,
     ) -> None:
         self.folder = folder
+        self.files = SegmentFiles(backend, folder, record, cache)
         self.fingerprint: Fingerprint = record.fingerprint
         self.dim = record.dim
         self.dtype: VectorType = record.dtype
-        self._record = record
+        self.record = record
+        self._backend = backend
         self._format: SegmentFormat = segment_format
-        self._durability: Durability = durability
         self._kept: dict[str, Segment] = {}
-        self.compared = compare_record(folder, record)
+        self.compared = compare_record(backend, folder, record)
 
     @property
-    def segments_folder(self) -> Path:
-        """The folder of the segment files."""
-        return self.folder / "segments"
+    def shown(self) -> str:
+        """The folder in full, for messages."""
+        return self._backend.shown(self.folder)
 
     def segments(self) -> list[str]:
         """List the names of all segments now there, sorted; foreign files are left out."""
-        try:
-            names = [path.name for path in self.segments_folder.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if SegmentName.parse(name) is not None)
+        return [entry.name for _, entry in self.files.entries()]
 
     def probe_writable(self) -> None:
         """Check that `append` may write here, before the vectors are computed.
 
         Raises
         ------
-        StoreNotWritable, StoreFull
+        StoreNotWritable, StoreFull, StoreUnreachable
             When it may not.
         """
-        probe_writable(self.segments_folder)
+        self._backend.probe_writable(self.files.folder)
 
     def locate(self, keys: NDArray[np.uint8]) -> Locations:
-        """Look up keys, holding one segment at a time.
+        """Look up keys, holding the key table of one segment at a time.
 
         A damaged segment is skipped with a warning and listed in `Locations.corrupt`: its rows count as missing.
 
@@ -103,9 +96,10 @@ class EncoderLog:
             When the folder belongs to another encoder.
         """
         check_keys(keys)
-        self._compare()
+        if not self.compared:
+            self.compared = compare_record(self._backend, self.folder, self.record)
         corrupt: list[str] = []
-        found = locate(keys, self._stream(corrupt))
+        found = locate(keys, self.files.tables(corrupt))
         return Locations(found.segment, found.row, found.names, found.keys, tuple(sorted(corrupt)))
 
     def append(self, keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], provenance: Mapping[str, Any]) -> str:
@@ -131,31 +125,28 @@ class EncoderLog:
             When the rows may not be stored; nothing was written.
         FingerprintMismatch
             When the folder belongs to another encoder; nothing was written.
-        StoreFull, StoreNotWritable
+        StoreFull, StoreNotWritable, StoreUnreachable
             When writing failed; what was stored before is intact.
         """
         check_rows(keys, vectors, self.dim, self.dtype)
-        files = self._build(keys, vectors, provenance)
-        name, data = next(files)
-        establish_record(self.folder, self._record, self._durability)
-        self.compared = True
-        # `heal`: the name is the digest of these bytes, so whatever else lies under it is damaged.
-        put = partial(publish, durability=self._durability, heal=True)
-        put(self.segments_folder / name, data)
-        for name, data in files:
-            put(self.segments_folder / name, data)
+        established, name = False, ""
+        for segment in self._portions(keys, vectors, provenance):
+            name, data = build_segment(self._format, segment)  # refuses a bad provenance before anything is written
+            if not established:
+                establish_record(self._backend, self.folder, self.record)
+                established = self.compared = True
+            self.files.publish(name, data, segment)
         return name
 
-    def _build(
+    def _portions(
         self, keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], provenance: Mapping[str, Any]
-    ) -> Iterator[tuple[str, bytes]]:
+    ) -> Iterator[Segment]:
         order = np.argsort(sortable(keys), kind="stable")
         size = rows_per_segment(self.dim, vectors.dtype.itemsize)
         for start in range(0, len(order), size):
             part = order[start : start + size]
             rows = vectors[part]
-            segment = Segment(keys[part], rows, row_digests(rows), dict(provenance), self.fingerprint.digest)
-            yield build_segment(self._format, segment)
+            yield Segment(keys[part], rows, row_digests(rows), dict(provenance), self.fingerprint.digest)
 
     def read(self, locations: Locations, rows: NDArray[np.integer[Any]] | slice) -> NDArray[np.floating[Any]]:
         """Read the vectors of some of the located keys.
@@ -179,7 +170,7 @@ class EncoderLog:
         StoreError
             When a row was not found, or was removed from the store since.
         CorruptSegment
-            When a segment was damaged since; locate again, and its rows are missing.
+            When a segment is damaged; locate again, and its rows are missing.
         """
         wanted = np.arange(len(locations))[rows]
         missing = wanted[locations.segment[wanted] < 0]
@@ -202,7 +193,7 @@ class EncoderLog:
         except FileNotFoundError:
             pass
         raise StoreError(
-            f"expected {len(wanted)} located rows in {self.folder}, found some removed meanwhile; "
+            f"expected {len(wanted)} located rows in {self.shown}, found some removed meanwhile; "
             "run again, and they will be computed again"
         )
 
@@ -211,8 +202,16 @@ class EncoderLog:
         numbers = locations.segment[wanted]
         for number in np.unique(numbers):
             here = np.flatnonzero(numbers == number)
-            segment = self._keep(locations.names[number])
-            vectors[here] = segment.vectors[locations.row[wanted[here]]]
+            name = locations.names[number]
+            segment = self._keep(name)
+            rows = locations.row[wanted[here]]
+            # The lookup compared half of each key.
+            if not np.array_equal(segment.keys[rows], locations.keys[wanted[here]]):
+                raise CorruptSegment(
+                    f"segment {name}: expected the keys that were located, found others beginning alike; "
+                    "move the file away: somebody made them so"
+                )
+            vectors[here] = segment.vectors[rows]
         return vectors
 
     def _keep(self, name: str) -> Segment:
@@ -221,49 +220,6 @@ class EncoderLog:
         if segment is None:
             while len(self._kept) >= _KEPT_SEGMENTS:
                 del self._kept[next(iter(self._kept))]
-            segment = self.read_segment(name)
+            segment = self.files.read(name)
         self._kept[name] = segment
         return segment
-
-    def read_segment(self, name: str) -> Segment:
-        """Read one whole segment and check that it is this encoder's.
-
-        Raises
-        ------
-        CorruptSegment
-            When it is damaged, or belongs to another encoder.
-        FileNotFoundError
-            When it is no longer there.
-        """
-        segment = read_segment(self.segments_folder, name)
-        expected = (self.fingerprint.digest, self.dim, self.dtype)
-        found = (segment.fingerprint, segment.vectors.shape[1], segment.vectors.dtype.name)
-        if found != expected:
-            raise CorruptSegment(
-                f"segment {name}: expected fingerprint, dimension and dtype {expected}, found {found}; "
-                "move the file to the folder of its own encoder"
-            )
-        return segment
-
-    def _compare(self) -> None:
-        if not self.compared:
-            self.compared = compare_record(self.folder, self._record)
-
-    def _stream(self, corrupt: list[str]) -> Iterator[tuple[str, Segment]]:
-        """Give every readable segment; list again, once, when one vanished while reading."""
-        seen: set[str] = set()
-        for _ in range(2):
-            vanished = False
-            for name in self.segments():
-                if name in seen:
-                    continue
-                seen.add(name)
-                try:
-                    yield name, self.read_segment(name)
-                except FileNotFoundError:
-                    vanished = True
-                except CorruptSegment as error:
-                    corrupt.append(name)
-                    _LOG.warning("skipped a damaged segment: %s", error)
-            if not vanished:
-                return

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
-from store.errors import FingerprintMismatch, UnsupportedFormat
+from store.backend import Backend
+from store.errors import FingerprintMismatch, StoreNotReadable, StoreUnreachable, UnsupportedFormat
 from store.fingerprint import Fingerprint
 from store.plain_json import canonical_json, parse_document
-from store.publish import Durability, publish
-from store.regular_file import read_regular
 from store.rows import VectorType
 
 FORMAT_VERSION = 1
@@ -50,7 +48,7 @@ class EncoderRecord:
         return found
 
 
-def read_record(folder: Path) -> EncoderRecord | None:
+def read_record(backend: Backend, folder: str) -> EncoderRecord | None:
     """Read an encoder folder's record; None when there is none.
 
     Raises
@@ -60,21 +58,21 @@ def read_record(folder: Path) -> EncoderRecord | None:
     UnsupportedFormat
         When a newer version wrote it.
     """
-    path = folder / RECORD_NAME
+    path = backend.shown(f"{folder}/{RECORD_NAME}")
     try:
-        fields = parse_document(read_regular(path, _MAX_RECORD_BYTES))
+        fields = parse_document(backend.read(f"{folder}/{RECORD_NAME}", _MAX_RECORD_BYTES))
         _check_version(path, fields)
         record = _from_fields(fields)
     except FileNotFoundError:
         return None
-    except UnsupportedFormat:
+    except (UnsupportedFormat, StoreNotReadable, StoreUnreachable):
         raise
     except (OSError, ValueError, TypeError) as error:
         raise FingerprintMismatch(
             f"expected the record of an encoder in {path}, found one that cannot be read ({error}); "
             "restore it from another copy of the store, or move the folder away"
         ) from error
-    if record.fingerprint.digest != fields["digest"] or record.fingerprint.folder != folder.name:
+    if record.fingerprint.digest != fields["digest"] or record.fingerprint.folder != folder.rpartition("/")[2]:
         raise FingerprintMismatch(
             f"expected {path} to describe its own folder, found the record of {record.fingerprint.folder}; "
             "restore it from another copy of the store, or move the folder away"
@@ -82,7 +80,7 @@ def read_record(folder: Path) -> EncoderRecord | None:
     return record
 
 
-def _check_version(path: Path, fields: dict[str, Any]) -> None:
+def _check_version(path: str, fields: dict[str, Any]) -> None:
     needed = fields.get("min_reader")
     if type(needed) is not int:
         raise ValueError("no min_reader")
@@ -103,7 +101,7 @@ def _from_fields(fields: dict[str, Any]) -> EncoderRecord:
     return EncoderRecord(Fingerprint.of(encoder, record), dim, cast(VectorType, dtype))
 
 
-def establish_record(folder: Path, record: EncoderRecord, durability: Durability) -> None:
+def establish_record(backend: Backend, folder: str, record: EncoderRecord) -> None:
     """Put the record in place, or compare with the one that is there.
 
     Raises
@@ -112,12 +110,12 @@ def establish_record(folder: Path, record: EncoderRecord, durability: Durability
         When another record is there.
     """
     try:
-        publish(folder / RECORD_NAME, record.to_bytes(), durability=durability)
+        backend.publish(f"{folder}/{RECORD_NAME}", record.to_bytes())
     except FileExistsError:
-        compare_record(folder, record)
+        compare_record(backend, folder, record)
 
 
-def compare_record(folder: Path, record: EncoderRecord) -> bool:
+def compare_record(backend: Backend, folder: str, record: EncoderRecord) -> bool:
     """Compare a folder's record in full; False when the folder has neither record nor segments yet.
 
     Raises
@@ -125,13 +123,13 @@ def compare_record(folder: Path, record: EncoderRecord) -> bool:
     FingerprintMismatch
         When it differs, or is missing while there are segments.
     """
-    found = read_record(folder)
-    if found is None and (folder / "segments").exists():
+    found = read_record(backend, folder)
+    if found is None and backend.exists(f"{folder}/segments"):
         # A writer puts the record first: look again, in case it came between the two looks.
-        found = read_record(folder)
+        found = read_record(backend, folder)
         if found is None:
             raise FingerprintMismatch(
-                f"expected {RECORD_NAME} next to the segments in {folder}, found none; "
+                f"expected {RECORD_NAME} next to the segments in {backend.shown(folder)}, found none; "
                 "restore it from another copy of the store, or move the folder away"
             )
     if found is None:
@@ -139,7 +137,7 @@ def compare_record(folder: Path, record: EncoderRecord) -> bool:
     differences = record.differences(found)
     if differences:
         raise FingerprintMismatch(
-            f"expected the vectors of this encoder in {folder}, found another's: {'; '.join(differences)} "
-            "(expected != found); move the folder away or correct the parameters"
+            f"expected the vectors of this encoder in {backend.shown(folder)}, found another's: "
+            f"{'; '.join(differences)} (expected != found); move the folder away or correct the parameters"
         )
     return True

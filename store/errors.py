@@ -9,7 +9,9 @@
     ├── FingerprintMismatch  (ValueError)       a folder belongs to another encoder
     ├── InvalidVectors       (ValueError)       the caller's rows may not be stored
     ├── InvalidKey           (ValueError)       an item's content has no key
-    ├── UnsupportedStore     (ValueError)       the store's address is of a kind not served yet
+    ├── UnsupportedStore     (ValueError)       the store's address is of a kind that is not served
+    ├── StoreUnreachable     (OSError)          the storage does not answer as it should
+    ├── StoreNotReadable     (PermissionError)  no right to read here
     ├── StoreNotWritable     (PermissionError)  no right to write here
     └── StoreFull            (OSError)          no room left
 """
@@ -55,6 +57,14 @@ class UnsupportedStore(StoreError, ValueError):  # noqa: N818
     """The address of the store is of a kind that this version does not serve."""
 
     exit_code = 2
+
+
+class StoreUnreachable(StoreError, OSError):  # noqa: N818
+    """The storage does not answer, or not as it should: no network, no such bucket, too many requests."""
+
+
+class StoreNotReadable(StoreError, PermissionError):  # noqa: N818
+    """The storage refuses reading: a missing right, or credentials that have expired."""
 
 
 class StoreNotWritable(StoreError, PermissionError):  # noqa: N818

@@ -1,6 +1,6 @@
-"""Finds a data set's keys in a stream of segments; `encoder_log` supplies the stream and reads the rows found.
+"""Finds a data set's keys in a stream of key tables; `encoder_log` supplies the stream and reads the rows found.
 
-The data set is the small side: its keys are sorted once, and each segment's keys are looked up in them, so memory grows
+The data set is the small side: its keys are sorted once and joined with each segment's sorted keys, so memory grows
 with the data set and never with the store.
 """
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from store.key import sortable
-from store.segment import Segment
+from store.key_table import KeyTable, Words, key_words
+
+Positions = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,25 +53,27 @@ class Locations:
 class _Winners:
     """The best row seen so far for each distinct key of the data set."""
 
-    def __init__(self, keys: NDArray[np.void]) -> None:
-        self.keys = keys  # [M], sorted and distinct
-        self.digest = np.zeros(len(keys), dtype=np.uint64)
-        self.segment = np.full(len(keys), -1, dtype=np.int32)
-        self.row = np.full(len(keys), -1, dtype=np.int32)
+    def __init__(self, keys: NDArray[np.uint8]) -> None:
+        high, low = key_words(keys)
+        order = np.lexsort((low, high))
+        high, low = high[order], low[order]
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        self.high, self.low = high[first], low[first]  # [M], ascending and distinct
+        self.back = np.empty(len(order), dtype=np.intp)  # [N], from each asked key to its distinct one
+        self.back[order] = np.cumsum(first) - 1
+        self.digest = np.zeros(len(self.high), dtype=np.uint64)
+        self.segment = np.full(len(self.high), -1, dtype=np.int32)
+        self.row = np.full(len(self.high), -1, dtype=np.int32)
 
-    def offer(self, number: int, segment: Segment) -> None:
+    def offer(self, number: int, table: KeyTable) -> None:
         """Let the rows of one segment compete.
 
         The smallest row digest wins: a property of the vectors alone, so that every reader picks the same one whatever
         the order of the listing, and compaction changes nothing.
         """
-        if not len(self.keys):
-            return
-        offered = sortable(segment.keys)  # [n]
-        place = np.minimum(np.searchsorted(self.keys, offered), len(self.keys) - 1)
-        rows = np.flatnonzero(self.keys[place] == offered)
-        place = place[rows]
-        digest = segment.row_digests[rows].view(">u8").reshape(len(rows)).astype(np.uint64)
+        place, rows = _matches(self.high, self.low, table)
+        digest = table.digest[rows]
         better = (self.segment[place] < 0) | (digest < self.digest[place])
         place, rows = place[better], rows[better]
         self.digest[place] = digest[better]
@@ -78,14 +81,44 @@ class _Winners:
         self.row[place] = rows
 
 
-def locate(keys: NDArray[np.uint8], segments: Iterable[tuple[str, Segment]]) -> Locations:
-    """Look up keys in segments, holding one segment at a time.
+def _matches(high: Words, low: Words, table: KeyTable) -> tuple[Positions, Positions]:
+    """Join two ascending lists of different keys; give the positions of equal ones in the first and in the second."""
+    if len(table) <= len(high):
+        return _search(high, low, table.high, table.low)
+    rows, place = _search(table.high, table.low, high, low)
+    return place, rows
+
+
+def _search(high: Words, low: Words, wanted_high: Words, wanted_low: Words) -> tuple[Positions, Positions]:
+    """Find each wanted key in the (longer) ascending list; give positions in the list and among the wanted."""
+    none = np.zeros(0, dtype=np.intp)
+    if not len(high):
+        return none, none
+    place = np.searchsorted(high, wanted_high)
+    wanted = np.flatnonzero(high[np.minimum(place, len(high) - 1)] == wanted_high)
+    place = place[wanted]
+    found: list[tuple[Positions, Positions]] = []
+    while len(wanted):  # once, unless keys agree in their first 8 bytes and differ in the next
+        equal = low[place] == wanted_low[wanted]
+        found.append((place[equal], wanted[equal]))
+        place, wanted = place[~equal] + 1, wanted[~equal]
+        inside = place < len(high)
+        place, wanted = place[inside], wanted[inside]
+        same = high[place] == wanted_high[wanted]
+        place, wanted = place[same], wanted[same]
+    if not found:
+        return none, none
+    return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
+
+
+def locate(keys: NDArray[np.uint8], tables: Iterable[tuple[str, KeyTable]]) -> Locations:
+    """Look up keys in the tables of segments, holding one table at a time.
 
     Parameters
     ----------
     keys : ndarray of uint8, shape [N, 32]
         May repeat a key: each repetition gets the same location.
-    segments : iterable of (name, Segment)
+    tables : iterable of (segment name, KeyTable)
         In any order.
 
     Returns
@@ -93,23 +126,22 @@ def locate(keys: NDArray[np.uint8], segments: Iterable[tuple[str, Segment]]) -> 
     Locations
         Of two rows for one key, the one with the smaller row digest.
     """
-    distinct, back = np.unique(sortable(keys), return_inverse=True)
-    winners = _Winners(distinct)
+    winners = _Winners(keys)
     names: list[str] = []
-    for number, (name, segment) in enumerate(segments):
-        winners.offer(number, segment)
+    for number, (name, table) in enumerate(tables):
+        winners.offer(number, table)
         names.append(name)
-    return _compact(winners, back.reshape(len(keys)), names, keys)
+    return _compact(winners, names, keys)
 
 
-def _compact(winners: _Winners, back: NDArray[np.intp], names: list[str], keys: NDArray[np.uint8]) -> Locations:
+def _compact(winners: _Winners, names: list[str], keys: NDArray[np.uint8]) -> Locations:
     """Spread the winners over the asked keys and keep only the names of segments in use, sorted."""
     used = sorted(set(winners.segment[winners.segment >= 0].tolist()), key=names.__getitem__)
     renumber = np.full(len(names) + 1, -1, dtype=np.int32)  # the last place serves -1
     renumber[used] = np.arange(len(used), dtype=np.int32)
     return Locations(
-        segment=renumber[winners.segment[back]],
-        row=winners.row[back],
+        segment=renumber[winners.segment[winners.back]],
+        row=winners.row[winners.back],
         names=tuple(names[number] for number in used),
         keys=keys,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -54,6 +53,7 @@ class Problem:
     Attributes
     ----------
     encoder_folder : str
+        Below the root.
     segment : str
         The segment's name; "" when the encoder's record is concerned.
     what : str
@@ -67,11 +67,11 @@ class Problem:
 
 def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
     """Describe every encoder whose record is sound; no segment is read."""
-    return [_summary(log) for log in store.logs()]
+    return [_summary(store, log) for log in store.logs()]
 
 
-def _summary(log: EncoderLog) -> EncoderSummary:
-    names = [promised for name in log.segments() if (promised := SegmentName.parse(name)) is not None]
+def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
+    names = [name for name, _ in log.files.entries()]
     return EncoderSummary(
         encoder=log.fingerprint.encoder,
         fingerprint=log.fingerprint.digest,
@@ -80,14 +80,12 @@ def _summary(log: EncoderLog) -> EncoderSummary:
         segments=len(names),
         rows=sum(name.rows for name in names),
         bytes=sum(name.size for name in names),
-        foreign=_foreign(log.segments_folder),
+        foreign=_foreign(store, log),
     )
 
 
-def _foreign(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        return ()
-    names = sorted(path.name for path in folder.iterdir())
+def _foreign(store: FeatureStore, log: EncoderLog) -> tuple[str, ...]:
+    names = [entry.name for entry in store.backend.files(log.files.folder)]
     # Escaped, because a name may hold control characters that a terminal would obey.
     return tuple(repr(n)[1:-1] for n in names if SegmentName.parse(n) is None and not n.startswith(_TEMPORARY))
 
@@ -120,24 +118,24 @@ def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
     return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows)]
 
 
-def _verify_folder(store: FeatureStore, folder: Path, rows: bool) -> list[Problem]:
+def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> list[Problem]:
     try:
-        record = read_record(folder)
-        if record is None and not (folder / "segments").exists():
+        record = read_record(store.backend, folder)
+        if record is None and not store.backend.exists(f"{folder}/segments"):
             return []  # somebody else's folder
         if record is None:
-            return [Problem(folder.name, "", "expected encoder.json next to the segments, found none; restore it")]
-        log = store.open(record.fingerprint, record.dim, record.dtype)
+            return [Problem(folder, "", "expected encoder.json next to the segments, found none; restore it")]
+        log = store.log(record)
     except StoreError as error:
-        return [Problem(folder.name, "", str(error))]
+        return [Problem(folder, "", str(error))]
     checked = ((name, _verify_segment(log, name, rows)) for name in log.segments())
-    return [Problem(folder.name, name, what) for name, what in checked if what]
+    return [Problem(folder, name, what) for name, what in checked if what]
 
 
 def _verify_segment(log: EncoderLog, name: str, rows: bool) -> str:
     """Say what is wrong with a segment; "" when nothing is."""
     try:
-        segment = log.read_segment(name)
+        segment = log.files.read(name)
     except FileNotFoundError:
         return ""  # merged or removed since it was listed
     except StoreError as error:

@@ -52,13 +52,13 @@ def publish(path: Path, data: bytes, *, durability: Durability = "full", heal: b
     StoreFull, StoreNotWritable
         When the disk is full or the folder refuses writing.
     """
-    with _explained(path, len(data)):
+    with explained(path, len(data)):
         make_folder(path.parent, durability)
         temporary = temporary_beside(path)
         try:
             _write_durably(temporary, data, durability)
             _give_name(temporary, path, data, heal)
-            _sync(path.parent, durability)
+            sync(path.parent, durability)
         finally:
             _discard(temporary)
 
@@ -86,18 +86,18 @@ def atomic_output(path: Path, *, expected_bytes: int = 0, durability: Durability
     StoreFull, StoreNotWritable
         When the disk is full or the folder refuses writing.
     """
-    with _explained(path, expected_bytes):
+    with explained(path, expected_bytes):
         make_folder(path.parent, durability)
         temporary = temporary_beside(path)
         os.close(os.open(temporary, _CREATE, 0o666))
     try:
         # The body also reads what the caller streams in, so only a full disk is surely about this file.
-        with _explained(path, expected_bytes, rights=False):
+        with explained(path, expected_bytes, rights=False):
             yield temporary
-        with _explained(path, expected_bytes):
-            _sync(temporary, durability)
+        with explained(path, expected_bytes):
+            sync(temporary, durability)
             os.replace(temporary, path)  # noqa: PTH105 (one `os` for all steps lets the tests fail each of them)
-            _sync(path.parent, durability)
+            sync(path.parent, durability)
     finally:
         _discard(temporary)
 
@@ -112,7 +112,7 @@ def probe_writable(folder: Path) -> None:
     """
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
     probe = temporary_beside(nearest / "probe")
-    with _explained(folder, 1):
+    with explained(folder, 1):
         try:
             _write_durably(probe, b"?", "none")
         except FileNotFoundError as error:  # such as /proc, a folder that takes no files
@@ -129,7 +129,7 @@ def make_folder(folder: Path, durability: Durability) -> None:
     for parent in reversed(missing):
         with contextlib.suppress(FileExistsError):  # another writer was faster
             os.mkdir(parent, 0o777)  # noqa: PTH102
-        _sync(parent.parent, durability)
+        sync(parent.parent, durability)
 
 
 def temporary_beside(path: Path) -> Path:
@@ -178,7 +178,7 @@ def _holds(path: Path, data: bytes) -> bool:
         return False
 
 
-def _sync(path: Path, durability: Durability) -> None:
+def sync(path: Path, durability: Durability) -> None:
     """Put a file's bytes, or a folder's names, on the disk itself."""
     if durability == "none":
         return
@@ -196,7 +196,8 @@ def _discard(temporary: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, size: int, *, rights: bool = True) -> Iterator[None]:
+def explained(path: Path, size: int, *, rights: bool = True) -> Iterator[None]:
+    """Turn a full disk and a missing right into errors that say where, how much and what to do."""
     try:
         yield
     except StoreError:

@@ -9,17 +9,16 @@ import errno
 import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from store import hdf5_segment, zarr_segment
-from store.errors import CorruptSegment, InvalidVectors, UnsupportedFormat
+from store.backend import Backend
+from store.errors import CorruptSegment, InvalidVectors, StoreError, UnsupportedFormat
 from store.key import KEY_BYTES, strictly_ascending
 from store.plain_json import canonical_json, parse_document
-from store.regular_file import read_regular
 from store.segment_parts import MAX_ROWS, RawSegment
 
 SegmentFormat = Literal["zarr.zip", "h5"]
@@ -144,13 +143,14 @@ def _to_raw(segment: Segment) -> RawSegment:
     return RawSegment(segment.keys, segment.vectors, segment.row_digests, attributes)
 
 
-def read_segment(folder: Path, name: str) -> Segment:
+def read_segment(backend: Backend, folder: str, name: str) -> Segment:
     """Read a segment and check it against its name before any parser sees it.
 
     Parameters
     ----------
-    folder : Path
-        Where the segments lie.
+    backend : Backend
+    folder : str
+        Where the segments lie, below its root.
     name : str
         The file name.
 
@@ -162,37 +162,61 @@ def read_segment(folder: Path, name: str) -> Segment:
         When a newer version wrote it.
     FileNotFoundError
         When it is no longer there.
+    StoreUnreachable, StoreNotReadable
+        When the storage does not answer, or not to us.
     """
     promised = SegmentName.parse(name)
     if promised is None:
         raise CorruptSegment(f"expected the name of a segment, found {name[:200]!r}; move the file away")
     try:
-        return _decode(promised, _read_promised(folder / name, promised))
+        return decode_segment(promised, _read_promised(backend, f"{folder}/{name}", promised))
     except FileNotFoundError:
         raise
     except UnsupportedFormat as error:
         raise UnsupportedFormat(f"segment {name}: {error}") from error
+    except StoreError:
+        raise
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ESTALE:
-            raise FileNotFoundError(errno.ENOENT, "removed on another host", str(folder / name)) from error
+            raise FileNotFoundError(errno.ENOENT, "removed on another host", name) from error
         raise CorruptSegment(
-            f"segment {name} is damaged: {error}; delete the file, and its rows will be computed again"
+            f"segment {name} is damaged: {error}; run `diptych store repair`, and its rows will be computed again"
         ) from error
 
 
-def _read_promised(path: Path, promised: SegmentName) -> bytes:
+def _read_promised(backend: Backend, path: str, promised: SegmentName) -> bytes:
     if promised.size > MAX_SEGMENT_BYTES:
         raise ValueError(f"expected at most {MAX_SEGMENT_BYTES} bytes, found {promised.size} in the name")
-    data = read_regular(path, promised.size)
+    data = backend.read(path, promised.size)
+    check_promise(promised, data)
+    return data
+
+
+def check_promise(promised: SegmentName, data: bytes) -> None:
+    """Hold the bytes of a segment against its name.
+
+    Raises
+    ------
+    ValueError
+        When size or digest differ.
+    """
     if len(data) != promised.size:
         raise ValueError(f"expected {promised.size} bytes, found {len(data)}")
     found = hashlib.sha256(data).hexdigest()
     if found != promised.sha256:
         raise ValueError(f"expected the SHA-256 of its name, found {found}")
-    return data
 
 
-def _decode(promised: SegmentName, data: bytes) -> Segment:
+def decode_segment(promised: SegmentName, data: bytes) -> Segment:
+    """Parse bytes that match their name.
+
+    Raises
+    ------
+    ValueError
+        When they are not of our format.
+    UnsupportedFormat
+        When a newer version wrote them.
+    """
     raw = _MODULES[promised.format].parse(data, promised.rows)
     version, fingerprint = raw.attributes.get("min_reader"), raw.attributes.get("fingerprint")
     if type(version) is not int or not isinstance(fingerprint, str):

@@ -95,7 +95,7 @@ def fill_store(job: Job) -> Filled:
         if not len(missing):
             return filled
     raise RunError(
-        f"embed: expected the rows just computed in {job.log.folder}; found {len(missing)} of them removed or damaged; "
+        f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
         "look at it with `diptych store verify`, and run again."
     )
 

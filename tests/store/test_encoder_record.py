@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from store import Fingerprint, FingerprintMismatch, InvalidVectors
@@ -28,7 +30,7 @@ def garble(data: bytes) -> dict[str, bytes]:
 def test_a_garbled_record_stops_reading_and_writing(store, log, fingerprint, make_rows, damage):
     keys, vectors = make_rows(0, 5)
     log.append(keys, vectors, {})
-    path = log.folder / "encoder.json"
+    path = Path(log.shown) / "encoder.json"
     path.write_bytes(garble(path.read_bytes())[damage])
     before = log.segments()
     with pytest.raises(FingerprintMismatch):
@@ -40,7 +42,7 @@ def test_a_garbled_record_stops_reading_and_writing(store, log, fingerprint, mak
 
 def test_segments_without_a_record_are_not_trusted(store, log, fingerprint, make_rows):
     log.append(*make_rows(0, 5), {})
-    (log.folder / "encoder.json").unlink()
+    (Path(log.shown) / "encoder.json").unlink()
     with pytest.raises(FingerprintMismatch, match=r"expected encoder\.json next to the segments"):
         store.open(fingerprint, DIM, "float32")
 
@@ -57,6 +59,6 @@ def test_another_dimension_of_the_same_encoder_names_the_field(store, log, finge
 def test_two_encoders_whose_folders_collide_are_told_apart(store, log, make_rows, monkeypatch):
     keys, vectors = make_rows(0, 5)
     log.append(keys, vectors, {})
-    monkeypatch.setattr(Fingerprint, "folder", property(lambda _: log.folder.name))
+    monkeypatch.setattr(Fingerprint, "folder", property(lambda _: Path(log.folder).name))
     with pytest.raises(FingerprintMismatch, match="weights: 'x' != 'sha256:00'"):
         store.open(Fingerprint.of("tiny", {"weights": "x", "pooling": {"kind": "mean"}}), DIM, "float32")

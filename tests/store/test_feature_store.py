@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from store import (
     row_problems,
 )
 from store import encoder_log as encoder_log_module
+from store import segment_files as segment_files_module
 from store.index import Locations
+from store.key_table import KeyTable
 from store.segment import read_segment
 
 DIM = 6
@@ -34,7 +37,7 @@ def test_an_empty_store_finds_nothing_and_makes_nothing(store, log, make_keys):
     assert found.found.tolist() == [False] * 3
     assert (found.names, found.corrupt, log.segments(), log.compared) == ((), (), [], False)
     assert store.logs() == []
-    assert not store.root.exists()
+    assert not store.exists()
 
 
 def test_rows_come_back_in_any_order_from_any_client(store, log, fingerprint, make_rows):
@@ -84,7 +87,7 @@ def test_reading_holds_two_segments_and_reads_each_once(log, make_rows, monkeypa
     located = log.locate(keys)
     opened = []
     monkeypatch.setattr(
-        encoder_log_module, "read_segment", lambda folder, name: opened.append(name) or read_segment(folder, name)
+        segment_files_module, "read_segment", lambda *where: opened.append(where[-1]) or read_segment(*where)
     )
     for start in range(0, 60, 5):
         np.testing.assert_array_equal(log.read(located, slice(start, start + 5)), vectors[start : start + 5])
@@ -110,7 +113,7 @@ def test_full_durability_works_too(tmp_path, fingerprint, make_rows):
 
 
 def test_a_url_is_refused_as_wrong_input():
-    with pytest.raises(UnsupportedStore, match="found s3://") as caught:
+    with pytest.raises(UnsupportedStore, match="put credentials into the environment") as caught:
         FeatureStore("s3://key:secret@bucket/path")
     assert caught.value.exit_code == 2
     assert "secret" not in str(caught.value)
@@ -141,7 +144,7 @@ def test_bad_rows_are_refused_before_anything_is_written(store, log, make_rows, 
     keys, vectors = make_rows(0, 10)
     with pytest.raises(InvalidVectors, match=message):
         log.append(keys, bad_rows(vectors)[message], {})
-    assert not store.root.exists()
+    assert not store.exists()
 
 
 def test_bad_keys_and_no_rows_are_refused(store, log, make_rows):
@@ -157,7 +160,7 @@ def test_bad_keys_and_no_rows_are_refused(store, log, make_rows):
         log.append(keys, vectors, {"x": object()})
     with pytest.raises(InvalidVectors):
         log.locate(keys[:, :4])
-    assert not store.root.exists()
+    assert not store.exists()
 
 
 def test_a_number_too_large_for_half_precision_is_refused(store, fingerprint, make_rows):
@@ -181,10 +184,10 @@ def test_the_winner_does_not_depend_on_order(log, make_rows):
     keys, vectors = make_rows(0, 10)
     for number in range(3):
         log.append(keys, vectors + np.float32(number * 1e-6), {"writer": number})
-    segments = [(name, log.read_segment(name)) for name in log.segments()]
+    segments = [(name, log.files.read(name)) for name in log.segments()]
     answers = []
     for order in itertools.permutations(segments):
-        found = locate(keys, order)
+        found = locate(keys, [(name, KeyTable.of(segment)) for name, segment in order])
         rows = [dict(order)[found.names[s]].vectors[r] for s, r in zip(found.segment, found.row, strict=True)]
         answers.append(np.array(rows))
         digests = np.stack([s.row_digests[np.argmax((s.keys == keys[0]).all(axis=1))] for _, s in segments])
@@ -202,7 +205,7 @@ def test_a_damaged_segment_costs_its_rows_and_nothing_else(log, make_rows, caplo
     keys, vectors = make_rows(0, 20)
     first = log.append(keys[:10], vectors[:10], {})
     log.append(keys[10:], vectors[10:], {})
-    path = log.segments_folder / first
+    path = Path(log.shown) / "segments" / first
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with caplog.at_level(logging.WARNING, "diptych.store"):
         found = log.locate(keys)
@@ -219,7 +222,7 @@ def test_a_segment_of_another_encoder_is_refused(store, log, make_rows):
     other = store.open(Fingerprint.of("other", {}), DIM, "float32")
     name = other.append(keys, vectors, {})
     log.append(*make_rows(5, 6), {})
-    (log.segments_folder / name).write_bytes((other.segments_folder / name).read_bytes())
+    (Path(log.shown) / "segments" / name).write_bytes((Path(other.shown) / "segments" / name).read_bytes())
     found = log.locate(keys)
     assert not found.found.any()
     assert found.corrupt == (name,)
@@ -229,11 +232,11 @@ def test_foreign_files_are_ignored(store, log, make_rows):
     keys, vectors = make_rows(0, 5)
     log.append(keys, vectors, {})
     for name in (".DS_Store", ".nfs0001", "README", ".tmp-host-1-ff", "x.zarr.zip"):
-        (log.segments_folder / name).write_bytes(b"?")
-    (log.segments_folder / "folder").mkdir()
-    (store.encoders_folder / "README").write_bytes(b"?")
-    (store.encoders_folder / "folder").mkdir()
-    (store.encoders_folder / "link").symlink_to(log.folder)
+        (Path(log.shown) / "segments" / name).write_bytes(b"?")
+    (Path(log.shown) / "segments" / "folder").mkdir()
+    (Path(store.address) / "v1" / "README").write_bytes(b"?")
+    (Path(store.address) / "v1" / "folder").mkdir()
+    (Path(store.address) / "v1" / "link").symlink_to(log.shown)
     np.testing.assert_array_equal(read_all(log, keys), vectors)
     assert [found.fingerprint for found in store.logs()] == [log.fingerprint]
 
@@ -243,7 +246,7 @@ def merge(log: EncoderLog, keys: np.ndarray, vectors: np.ndarray) -> None:
     old = log.segments()
     log.append(keys, vectors, {"merged": True})
     for name in old:
-        (log.segments_folder / name).unlink()
+        (Path(log.shown) / "segments" / name).unlink()
 
 
 def test_rows_merged_elsewhere_meanwhile_are_found_again(log, make_rows):
@@ -259,7 +262,7 @@ def test_rows_removed_meanwhile_are_an_error_and_not_a_guess(log, make_rows):
     keys, vectors = make_rows(0, 20)
     name = log.append(keys, vectors, {})
     located = log.locate(keys)
-    (log.segments_folder / name).unlink()
+    (Path(log.shown) / "segments" / name).unlink()
     with pytest.raises(StoreError, match="removed meanwhile"):
         log.read(located, slice(None))
 
@@ -270,13 +273,13 @@ def test_a_merge_while_locating_costs_nothing(log, make_rows, monkeypatch):
     log.append(keys[10:], vectors[10:], {})
     names, merged = log.segments(), []
 
-    def read_after_merge(folder, name):
+    def read_after_merge(backend, folder, name):
         if name == names[1] and not merged:
             merged.append(True)
             merge(log, keys, vectors)
-        return read_segment(folder, name)
+        return read_segment(backend, folder, name)
 
-    monkeypatch.setattr(encoder_log_module, "read_segment", read_after_merge)
+    monkeypatch.setattr(segment_files_module, "read_segment", read_after_merge)
     found = log.locate(keys)
     assert found.found.all()
     assert isinstance(found, Locations)

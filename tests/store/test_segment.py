@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from store import CorruptSegment, InvalidVectors, Segment, UnsupportedFormat
+from store import CorruptSegment, InvalidVectors, LocalBackend, Segment, UnsupportedFormat
 from store import segment as segment_module
 from store.segment import SegmentName, build_segment, read_segment, rows_per_segment
 from store.zarr_documents import array_document
@@ -29,7 +29,7 @@ def put(folder: Path, name: str, data: bytes) -> str:
 def test_what_was_written_is_read(make_segment, tmp_path, segment_format, make_rows, dtype):
     written = make_segment(*make_rows(0, 20, dtype))
     name = put(tmp_path, *build_segment(segment_format, written))
-    found = read_segment(tmp_path, name)
+    found = read_segment(LocalBackend(tmp_path), ".", name)
     np.testing.assert_array_equal(found.keys, written.keys)
     np.testing.assert_array_equal(found.vectors, written.vectors)
     np.testing.assert_array_equal(found.row_digests, written.row_digests)
@@ -84,7 +84,7 @@ def test_every_flipped_byte_is_found(tmp_path, segment_format, segment):
         damaged[position] ^= 1 << generator.integers(8)
         put(tmp_path, name, bytes(damaged))
         with pytest.raises(CorruptSegment, match=name):
-            read_segment(tmp_path, name)
+            read_segment(LocalBackend(tmp_path), ".", name)
 
 
 def test_every_truncation_is_found(tmp_path, segment_format, segment):
@@ -92,7 +92,7 @@ def test_every_truncation_is_found(tmp_path, segment_format, segment):
     for length in np.linspace(0, len(data) - 1, 50).astype(int):
         put(tmp_path, name, data[:length])
         with pytest.raises(CorruptSegment, match=f"expected {len(data)} bytes, found {length}"):
-            read_segment(tmp_path, name)
+            read_segment(LocalBackend(tmp_path), ".", name)
 
 
 def test_longer_swapped_and_renamed_files_are_found(make_segment, tmp_path, segment_format, segment, make_rows):
@@ -101,10 +101,10 @@ def test_longer_swapped_and_renamed_files_are_found(make_segment, tmp_path, segm
     for wrong_name, wrong in ((name, data + b"\0"), (name, other_data), (other, data)):
         put(tmp_path, wrong_name, wrong)
         with pytest.raises(CorruptSegment):
-            read_segment(tmp_path, wrong_name)
+            read_segment(LocalBackend(tmp_path), ".", wrong_name)
     renamed = put(tmp_path, name.replace("-20-", "-21-"), data)
     with pytest.raises(CorruptSegment):
-        read_segment(tmp_path, renamed)
+        read_segment(LocalBackend(tmp_path), ".", renamed)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_longer_swapped_and_renamed_files_are_found(make_segment, tmp_path, segm
 def test_other_names_are_not_segments(tmp_path, name):
     assert SegmentName.parse(name) is None
     with pytest.raises(CorruptSegment) as caught:
-        read_segment(tmp_path, name)
+        read_segment(LocalBackend(tmp_path), ".", name)
     assert "\x1b" not in str(caught.value)
 
 
@@ -137,20 +137,20 @@ def test_only_regular_files_are_read(tmp_path, segment_format, segment):
     folder.mkdir()
     (folder / name).symlink_to(secret)
     with pytest.raises(CorruptSegment):
-        read_segment(folder, name)
+        read_segment(LocalBackend(folder), ".", name)
     (folder / name).unlink()
     os.mkfifo(folder / name)
     with pytest.raises(CorruptSegment, match="regular file"):
-        read_segment(folder, name)
+        read_segment(LocalBackend(folder), ".", name)
     (folder / name).unlink()
     (folder / name).mkdir()
     with pytest.raises(CorruptSegment, match="regular file"):
-        read_segment(folder, name)
+        read_segment(LocalBackend(folder), ".", name)
 
 
 def test_a_missing_segment_is_not_a_damaged_one(tmp_path, segment_format, segment):
     with pytest.raises(FileNotFoundError):
-        read_segment(tmp_path, build_segment(segment_format, segment)[0])
+        read_segment(LocalBackend(tmp_path), ".", build_segment(segment_format, segment)[0])
 
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path, segment_format, segment, monkeypatch):
@@ -158,7 +158,7 @@ def test_a_newer_format_asks_for_an_upgrade(tmp_path, segment_format, segment, m
         patch.setattr(segment_module, "FORMAT_VERSION", 2)
         name = put(tmp_path, *build_segment(segment_format, segment))
     with pytest.raises(UnsupportedFormat, match="upgrade diptych"):
-        read_segment(tmp_path, name)
+        read_segment(LocalBackend(tmp_path), ".", name)
 
 
 def test_unsorted_and_repeated_keys_are_refused(tmp_path, segment_format, segment):
@@ -166,7 +166,7 @@ def test_unsorted_and_repeated_keys_are_refused(tmp_path, segment_format, segmen
         wrong = Segment(segment.keys[rows], segment.vectors, segment.row_digests, {}, FINGERPRINT)
         name = put(tmp_path, *build_segment(segment_format, wrong))
         with pytest.raises(CorruptSegment, match="ascending order"):
-            read_segment(tmp_path, name)
+            read_segment(LocalBackend(tmp_path), ".", name)
 
 
 def test_provenance_is_small_plain_data(segment_format, segment):

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from store import CorruptSegment, Segment
+from store import CorruptSegment, LocalBackend, Segment
 from store.segment import build_segment, read_segment
 
 
@@ -57,7 +57,7 @@ def test_a_zarr_file_of_another_make_is_refused(tmp_path, put_renamed, segment, 
     _, data = build_segment("zarr.zip", segment)
     name = put_renamed("zarr.zip", rezip(data, ZARR_ABUSES[abuse]))
     with pytest.raises(CorruptSegment):
-        read_segment(tmp_path, name)
+        read_segment(LocalBackend(tmp_path), ".", name)
 
 
 def test_compressed_and_crowded_zips_are_refused(tmp_path, put_renamed, segment):
@@ -67,7 +67,7 @@ def test_compressed_and_crowded_zips_are_refused(tmp_path, put_renamed, segment)
         archive.writestr("zarr.json", b"0" * 1_000_000)
     for data in (crowded, compressed.getvalue(), b"PK", b"x" * 100):
         with pytest.raises(CorruptSegment):
-            read_segment(tmp_path, put_renamed("zarr.zip", data))
+            read_segment(LocalBackend(tmp_path), ".", put_renamed("zarr.zip", data))
 
 
 def taken(file) -> np.ndarray:
@@ -145,12 +145,16 @@ def test_an_hdf5_file_of_another_make_is_refused(tmp_path, put_renamed, segment,
     Path("secret").write_bytes(b"s" * 10_000)
     data = altered_h5(segment, H5_ABUSES[abuse])
     with pytest.raises(CorruptSegment):
-        read_segment(tmp_path, put_renamed("h5", data))
+        read_segment(LocalBackend(tmp_path), ".", put_renamed("h5", data))
 
 
 def test_repacking_alone_is_no_reason_to_refuse(tmp_path, put_renamed, segment):
     # The control of the two lists above: they are refused for what was changed, not for having been repacked.
     data = rezip(build_segment("zarr.zip", segment)[1], lambda members: members)
-    np.testing.assert_array_equal(read_segment(tmp_path, put_renamed("zarr.zip", data)).vectors, segment.vectors)
+    np.testing.assert_array_equal(
+        read_segment(LocalBackend(tmp_path), ".", put_renamed("zarr.zip", data)).vectors, segment.vectors
+    )
     data = altered_h5(segment, stored(fletcher32=True, chunks=(20, 6)))
-    np.testing.assert_array_equal(read_segment(tmp_path, put_renamed("h5", data)).vectors, segment.vectors)
+    np.testing.assert_array_equal(
+        read_segment(LocalBackend(tmp_path), ".", put_renamed("h5", data)).vectors, segment.vectors
+    )

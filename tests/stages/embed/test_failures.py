@@ -20,7 +20,7 @@ def counts(result) -> tuple[int, int, int]:
 
 def rows_in_store(album) -> int:
     return sum(
-        log.read_segment(name).keys.shape[0] for log in FeatureStore(album.store).logs() for name in log.segments()
+        log.files.read(name).keys.shape[0] for log in FeatureStore(album.store).logs() for name in log.segments()
     )
 
 

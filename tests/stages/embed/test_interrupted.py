@@ -38,7 +38,7 @@ def wait_for_batches(process: subprocess.Popen[str], count: int) -> None:
 
 
 def rows_in_store(album: Album) -> int:
-    return sum(len(log.read_segment(name).keys) for log in FeatureStore(album.store).logs() for name in log.segments())
+    return sum(len(log.files.read(name).keys) for log in FeatureStore(album.store).logs() for name in log.segments())
 
 
 def test_killed_again_and_again_only_the_rest_is_computed(album, counting, tmp_path):

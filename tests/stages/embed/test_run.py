@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -178,7 +180,7 @@ def test_commits_by_seconds_and_by_bytes(album):
     assert len(album.segments()) == 11  # every batch of four
     other = FeatureStore(album.root / "other", durability="none")
     album.embed(settings={"store": other, "commit_seconds": 1000, "commit_bytes": 8 * 8 * 2})
-    assert len(list(other.root.glob("v1/*/segments/*"))) == 6  # every second batch
+    assert len(list(Path(other.address).glob("v1/*/segments/*"))) == 6  # every second batch
 
 
 def test_device_workers_and_cadence_change_no_byte(album):
@@ -194,7 +196,7 @@ def test_where_rows_came_from_is_told_by_their_segment(album):
     album.embed()
     (segment,) = album.segments()
     (log,) = FeatureStore(album.store).logs()
-    assert log.read_segment(segment.name).provenance == {"engine": "numpy", "device": "cpu", "compute_dtype": "float32"}
+    assert log.files.read(segment.name).provenance == {"engine": "numpy", "device": "cpu", "compute_dtype": "float32"}
 
 
 def test_an_unknown_field_or_missing_manifest_is_refused_before_anything(album, counting):

@@ -1,0 +1,113 @@
+"""A store in a folder, on a local disk or a shared file system; `publish` says in which order bytes and names go."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from store.backend import Entry
+from store.errors import StoreNotReadable, UnsupportedStore
+from store.publish import Durability, explained, make_folder, probe_writable, publish, sync, temporary_beside
+from store.regular_file import read_regular
+
+
+class LocalBackend:
+    """A folder, made by the first write; implements `backend.Backend`.
+
+    Parameters
+    ----------
+    root : Path
+    durability : {"full", "none"}
+        "none" skips fsync: for tests only.
+
+    Raises
+    ------
+    UnsupportedStore
+        When `root` is something that is no folder.
+    """
+
+    def __init__(self, root: Path, durability: Durability = "full") -> None:
+        self.root = root.expanduser()
+        if self.root.exists() and not self.root.is_dir():
+            raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
+        self._durability: Durability = durability
+
+    @property
+    def address(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def shown(self, path: str) -> str:
+        """Give the path in the file system."""
+        return str(self.root / path)
+
+    def exists(self, folder: str) -> bool:
+        """Tell whether the folder is there."""
+        return (self.root / folder).is_dir()
+
+    def files(self, folder: str) -> list[Entry]:
+        """List everything that is no folder; links are listed as such, and refused when they are read."""
+        found = []
+        try:
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        continue
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:  # removed since it was listed
+                        continue
+                    found.append(Entry(entry.name, status.st_size, status.st_mtime))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(found, key=lambda entry: entry.name)
+
+    def folders(self, folder: str) -> list[str]:
+        """List folders; links and hidden names are left out."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read a regular file; a link, FIFO or device is refused, and links among the folders above it are not."""
+        try:
+            return read_regular(self.root / path, limit)
+        except PermissionError as error:
+            raise StoreNotReadable(
+                f"expected the right to read {self.shown(path)}, found none; ask its owner for read access"
+            ) from error
+
+    def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
+        """Write a temporary file beside the target, make it durable, then give it its name."""
+        publish(self.root / path, data, durability=self._durability, heal=heal)
+
+    def move(self, path: str, target: str) -> None:
+        """Rename, within one file system."""
+        source, destination = self.root / path, self.root / target
+        with explained(destination, 0):
+            make_folder(destination.parent, self._durability)
+            os.rename(source, destination)  # noqa: PTH104 (one `os` for all steps lets the tests fail each of them)
+            sync(destination.parent, self._durability)
+            sync(source.parent, self._durability)
+
+    def remove(self, path: str) -> None:
+        """Unlink."""
+        with explained(self.root / path, 0):
+            (self.root / path).unlink(missing_ok=True)
+
+    def probe_writable(self, folder: str) -> None:
+        """Write and remove a file in the folder, or in its nearest existing ancestor."""
+        probe_writable(self.root / folder)
+
+    def now(self) -> float:
+        """Write a file and read its time, which a shared file system takes from its server."""
+        with explained(self.root, 0):
+            make_folder(self.root, self._durability)
+            probe = temporary_beside(self.root / "clock")
+            try:
+                probe.write_bytes(b"?")
+                return probe.stat().st_mtime
+            finally:
+                probe.unlink(missing_ok=True)

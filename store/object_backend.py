@@ -1,0 +1,208 @@
+"""A store in an object storage through fsspec: `s3://` and what speaks its protocol, `memory://` in tests.
+
+An object appears whole or not at all, so publishing is one request. Names of segments are digests: whether the storage
+honours "only if it is not there yet" saves work and decides nothing, and after an unclear answer what lies there does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from fsspec import AbstractFileSystem
+
+from store.backend import Entry
+from store.errors import StoreError, StoreFull, StoreNotReadable, StoreNotWritable, StoreUnreachable
+
+_T = TypeVar("_T")
+_TEMPORARY = ".tmp-"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+# Answers that another attempt would not change.
+_FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+_ATTEMPTS = 6
+_FIRST_PAUSE = 0.05  # seconds; doubled after each attempt, so about 1.6 s in all
+
+
+class ObjectBackend:
+    """A prefix of an object storage; implements `backend.Backend`.
+
+    Parameters
+    ----------
+    files : AbstractFileSystem
+        Without a cache of listings: a cached one hides what others have just written.
+    prefix : str
+        Bucket and folder, as `files` takes them.
+    address : str
+        For messages; without credentials.
+    """
+
+    def __init__(self, files: AbstractFileSystem, prefix: str, address: str) -> None:
+        self._fs = files
+        self._prefix = prefix.rstrip("/")
+        self._address = address.rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return self._address
+
+    def shown(self, path: str) -> str:
+        """Give the URL of a path."""
+        return f"{self._address}/{path}"
+
+    def exists(self, folder: str) -> bool:
+        """Tell whether anything lies below the folder."""
+        return bool(self._list(folder))
+
+    def files(self, folder: str) -> list[Entry]:
+        """List objects; one request for each thousand."""
+        found = [
+            Entry(str(each["name"]).rpartition("/")[2], int(each["size"] or 0), _modified(each))
+            for each in self._list(folder)
+            if each["type"] == "file"
+        ]
+        return sorted(found, key=lambda entry: entry.name)
+
+    def folders(self, folder: str) -> list[str]:
+        """List common prefixes; hidden names are left out."""
+        names = (str(each["name"]).rstrip("/").rpartition("/")[2] for each in self._list(folder) if _is_folder(each))
+        return sorted(name for name in names if not name.startswith("."))
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Read an object; never more than `limit` bytes of it cross the network."""
+        data: bytes = self._tried(path, lambda: self._fs.cat_file(self._full(path), start=0, end=limit + 1))
+        if len(data) > limit:
+            raise ValueError(f"expected at most {limit} bytes in {self.shown(path)}, found more")
+        return data
+
+    def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
+        """Put one object in one request."""
+        try:
+            self._tried(path, lambda: self._create(path, data), len(data), writes=True)
+        except FileExistsError:
+            if not heal:
+                raise
+            self._tried(path, lambda: self._fs.pipe_file(self._full(path), data), len(data), writes=True)
+
+    def _create(self, path: str, data: bytes) -> None:
+        try:
+            self._fs.pipe_file(self._full(path), data, mode="create")
+        except Exception as error:
+            if isinstance(error, FileNotFoundError):
+                raise _unreachable(self._address, "a bucket that exists", error) from error
+            # The answer may be lost although the object was stored, and an earlier attempt of ours may be what is met.
+            if self._holds(path, data):
+                return
+            raise
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        try:
+            return bool(self._fs.cat_file(self._full(path), start=0, end=len(data) + 1) == data)
+        except Exception:  # noqa: BLE001 (whatever hinders the look: not seen to be there)
+            return False
+
+    def move(self, path: str, target: str) -> None:
+        """Copy, look at the copy, and only then delete."""
+        data_size = self._tried(path, lambda: self._fs.info(self._full(path)))["size"]
+        self._tried(path, lambda: self._fs.cp_file(self._full(path), self._full(target)), writes=True)
+        found = self._tried(target, lambda: self._fs.info(self._full(target)))["size"]
+        if found != data_size:
+            raise StoreUnreachable(
+                f"expected a copy of {data_size} bytes at {self.shown(target)}, found {found}; run again"
+            )
+        self.remove(path)
+
+    def remove(self, path: str) -> None:
+        """Delete one object."""
+        with contextlib.suppress(FileNotFoundError):
+            self._tried(path, lambda: self._fs.rm_file(self._full(path)), writes=True)
+
+    def probe_writable(self, folder: str) -> None:
+        """Put a small object; it stays when we may write but not delete, and readers ignore it."""
+        probe = f"{folder}/{_TEMPORARY}probe-{uuid.uuid4().hex}"
+        self.publish(probe, b"?")
+        with contextlib.suppress(StoreError):
+            self.remove(probe)
+
+    def now(self) -> float:
+        """Put a small object and read the time that the storage gave it."""
+        probe = f"{_TEMPORARY}clock-{uuid.uuid4().hex}"
+        self.publish(probe, b"?")
+        try:
+            return _modified(self._tried(probe, lambda: self._fs.info(self._full(probe))))
+        finally:
+            self.remove(probe)
+
+    def _full(self, path: str) -> str:
+        return f"{self._prefix}/{path}" if path else self._prefix
+
+    def _list(self, folder: str) -> list[dict[str, Any]]:
+        full = self._full(folder)
+        try:
+            found = self._tried(folder, lambda: self._fs.ls(full, detail=True, refresh=True))
+        except FileNotFoundError:
+            return []
+        # Some storages list a marker object for the folder itself.
+        return [each for each in found if str(each["name"]).strip("/") != full.strip("/")]
+
+    def _tried(self, path: str, action: Callable[[], _T], size: int = 0, *, writes: bool = False) -> _T:
+        """Act, again after a pause when the storage is busy or unreachable, and explain what stays wrong."""
+        with self._explained(path, size, writes):
+            for attempt in range(_ATTEMPTS - 1):
+                try:
+                    return action()
+                except _FINAL:
+                    raise
+                except (OSError, TimeoutError):
+                    # Some jitter, so that many writers do not come back at the same moment.
+                    time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
+            return action()
+
+    @contextlib.contextmanager
+    def _explained(self, path: str, size: int, writes: bool) -> Iterator[None]:
+        try:
+            yield
+        except (StoreError, FileNotFoundError, FileExistsError):
+            raise
+        except PermissionError as error:
+            kind, what = (StoreNotWritable, "write") if writes else (StoreNotReadable, "read")
+            raise kind(
+                f"expected the right to {what} {self.shown(path)}, found none ({error}); "
+                "renew the credentials, or ask for this right"
+            ) from error
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise StoreFull(
+                    f"expected room for {size} bytes at {self.shown(path)}, found none ({error}); free some space"
+                ) from error
+            # Not every client error is an OSError: botocore has a tree of its own.
+            if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
+                raise _unreachable(self.shown(path), "the storage to answer", error) from error
+            raise
+
+
+def _unreachable(where: str, expected: str, error: Exception) -> StoreUnreachable:
+    return StoreUnreachable(
+        f"expected {expected} at {where}, found {type(error).__name__}: {error}; "
+        "correct the address, the endpoint (AWS_ENDPOINT_URL) or the credentials, and run again"
+    )
+
+
+def _is_folder(entry: dict[str, Any]) -> bool:
+    return str(entry["type"]) == "directory"
+
+
+def _modified(entry: dict[str, Any]) -> float:
+    for name in ("LastModified", "modified", "created", "mtime"):
+        value = entry.get(name)
+        if isinstance(value, datetime.datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+    raise StoreUnreachable(f"expected the time of {entry.get('name')!r} from the storage, found none; use another one")

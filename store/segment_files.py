@@ -1,0 +1,125 @@
+"""The segment files of one encoder: lists, reads and publishes them, and gives the key table of each.
+
+`encoder_log` looks rows up in them and reads rows; `maintenance` and its neighbours work on whole segments.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from store.backend import Backend, Entry
+from store.encoder_record import EncoderRecord
+from store.errors import CorruptSegment
+from store.key_cache import KeyCache
+from store.key_table import KeyTable
+from store.segment import Segment, SegmentName, read_segment
+
+_LOG = logging.getLogger("diptych.store")
+
+
+class SegmentFiles:
+    """One encoder's segments on a backend.
+
+    Parameters
+    ----------
+    backend : Backend
+    folder : str
+        The encoder's folder, below the root.
+    record : EncoderRecord
+    cache : Path or None
+        Where this machine remembers key tables; None remembers nothing beyond this object.
+    """
+
+    def __init__(self, backend: Backend, folder: str, record: EncoderRecord, cache: Path | None) -> None:
+        self.backend = backend
+        self.folder = f"{folder}/segments"
+        self._record = record
+        self._cache = KeyCache.below(cache, backend.address, folder.rpartition("/")[2])
+        # Seen to be damaged by this object: whatever the cache says of them, their rows are missing.
+        self._damaged: set[str] = set()
+
+    def entries(self) -> list[tuple[SegmentName, Entry]]:
+        """List the segments now there with what the storage says of them, sorted by name; other files are left out."""
+        named = ((SegmentName.parse(entry.name), entry) for entry in self.backend.files(self.folder))
+        return [(name, entry) for name, entry in named if name is not None]
+
+    def path(self, name: SegmentName | str) -> str:
+        """Give the path of a segment below the root."""
+        return f"{self.folder}/{name}"
+
+    def read(self, name: str) -> Segment:
+        """Read one whole segment and check that it is this encoder's.
+
+        Raises
+        ------
+        CorruptSegment
+            When it is damaged, or belongs to another encoder; from then on this object skips it.
+        FileNotFoundError
+            When it is no longer there.
+        """
+        try:
+            segment = read_segment(self.backend, self.folder, name)
+            self._check_owner(name, segment)
+        except CorruptSegment:
+            self._damaged.add(name)
+            self._cache.drop(name)
+            raise
+        return segment
+
+    def _check_owner(self, name: str, segment: Segment) -> None:
+        record = self._record
+        expected = (record.fingerprint.digest, record.dim, record.dtype)
+        found = (segment.fingerprint, segment.vectors.shape[1], segment.vectors.dtype.name)
+        if found != expected:
+            raise CorruptSegment(
+                f"segment {name}: expected fingerprint, dimension and dtype {expected}, found {found}; "
+                "move the file to the folder of its own encoder"
+            )
+
+    def publish(self, name: str, data: bytes, segment: Segment) -> None:
+        """Put a segment in place and remember its keys."""
+        # `heal`: the name is the digest of these bytes, so whatever else lies under it is damaged.
+        self.backend.publish(self.path(name), data, heal=True)
+        self._damaged.discard(name)
+        promised = SegmentName.parse(name)
+        if promised is not None:
+            self._cache.put(promised, KeyTable.of(segment))
+
+    def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
+        """Give the key table of every sound segment; list again, once, when one vanished while reading.
+
+        Parameters
+        ----------
+        corrupt : list of str
+            The names of damaged segments are appended here, and each is told in a warning.
+        """
+        seen: set[str] = set()
+        for _ in range(2):
+            entries = self.entries()
+            vanished = False
+            for name, entry in entries:
+                if entry.name in seen:
+                    continue
+                seen.add(entry.name)
+                try:
+                    yield entry.name, self._table(name, entry)
+                except FileNotFoundError:
+                    vanished = True
+                except CorruptSegment as error:
+                    corrupt.append(entry.name)
+                    _LOG.warning("skipped a damaged segment: %s", error)
+            if not vanished:
+                self._cache.keep_only({entry.name for _, entry in entries})
+                return
+
+    def _table(self, name: SegmentName, entry: Entry) -> KeyTable:
+        if entry.name in self._damaged:
+            raise CorruptSegment(f"segment {name} is damaged, as was seen before; run `diptych store repair`")
+        # The listing alone tells a truncated or overgrown file; reading it gives the full message.
+        table = self._cache.get(name) if entry.size == name.size else None
+        if table is None:
+            table = KeyTable.of(self.read(entry.name))
+            self._cache.put(name, table)
+        return table
