@@ -57,7 +57,7 @@ class ObjectBackend:
         return printable(f"{self._address}/{path}")
 
     def exists(self, folder: str) -> bool:
-        """Tell whether anything lies below the folder; what a killed or restricted client left of a probe is nothing."""
+        """Tell whether anything lies below the folder; what is left of a probe is nothing."""
         return any(not _last(each).startswith(_TEMPORARY) for each in self._list(folder))
 
     def files(self, folder: str) -> list[Entry]:

@@ -1,4 +1,7 @@
-"""An object storage that fails, loses answers, is busy or lists old names: reliability.md cases 2, 3, 33, 35, 36, 38."""
+"""An object storage that fails, loses answers, is busy or lists old names.
+
+Cases 2, 3, 33, 35, 36, 38, 39 and 40 of docs/reliability.md.
+"""
 
 from __future__ import annotations
 
@@ -184,7 +187,7 @@ def test_a_listing_from_before_everything_costs_a_recompute(cloud):
     assert cloud.kept() == 20
 
 
-def test_a_storage_that_overwrites_although_asked_to_create_is_right_too(cloud, make_rows, fingerprint):
+def test_a_storage_that_overwrites_although_asked_to_create_is_right_too(cloud, make_rows):
     store, files = cloud.client()
     files.ignores_conditions = True
     cloud.work(store)
@@ -219,14 +222,15 @@ def test_a_failed_write_leaves_no_object_under_the_final_name(cloud, requests, p
     ],
     ids=["expired", "full", "no bucket", "header"],
 )
-def test_a_refused_write_says_what_to_do(cloud, pauses, error, kind, advice):
+@pytest.mark.usefixtures("pauses")
+def test_a_refused_write_says_what_to_do(cloud, error, kind, advice):
     store, _ = cloud.client(lambda call: Fault(error) if call.writes else None)
     with pytest.raises(kind, match=advice):
         cloud.work(store)
     assert cloud.names() == []
 
 
-def test_a_refused_read_says_what_to_do(cloud, make_rows):
+def test_a_refused_read_says_what_to_do(cloud):
     cloud.work(cloud.client()[0])
     store, _ = cloud.client(lambda _: Fault(expired()))
     with pytest.raises(StoreNotReadable, match=r"expired.*renew the credentials"):

@@ -95,7 +95,7 @@ def test_a_bucket_that_is_not_there_is_named(proxy, fingerprint, make_rows):
     assert proxy.seen
 
 
-def test_an_upload_in_parts_that_was_never_finished_is_not_visible(s3, address, fingerprint, make_rows):
+def test_an_upload_in_parts_that_was_never_finished_is_not_visible(address, fingerprint, make_rows):
     keys, vectors = make_rows(0, 10)
     store = FeatureStore(address)
     log = store.open(fingerprint, DIM, "float32")
