@@ -40,6 +40,7 @@ class LocalBackend:
     def __init__(self, root: Path, durability: Durability = "full") -> None:
         self.root = root.expanduser()
         self._durability: Durability = durability
+        self._settled: set[Path] = set()
         try:
             with self._readable(""):
                 mode = self.root.stat().st_mode
@@ -121,13 +122,26 @@ class LocalBackend:
 
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Write a temporary file beside the target, make it durable, then give it its name."""
-        publish(self.root / path, data, durability=self._durability, heal=heal)
+        target = self.root / path
+        with explained(target, len(data)):
+            self._settle(target.parent)
+        publish(target, data, durability=self._durability, heal=heal)
+
+    def _settle(self, folder: Path) -> None:
+        """Make a folder; put its name on the disk even when another made it, who may have been stopped before that."""
+        make_folder(folder, self._durability)
+        if folder not in self._settled:
+            for parent in (folder, *folder.parents):
+                if parent == self.root:
+                    break
+                sync(parent.parent, self._durability)
+            self._settled.add(folder)
 
     def move(self, path: str, target: str) -> None:
         """Rename, within one file system."""
         source, destination = self.root / path, self.root / target
         with explained(destination, 0):
-            make_folder(destination.parent, self._durability)
+            self._settle(destination.parent)
             os.rename(source, destination)  # noqa: PTH104 (one `os` for all steps lets the tests fail each of them)
             sync(destination.parent, self._durability)
             sync(source.parent, self._durability)
