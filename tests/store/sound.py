@@ -46,3 +46,14 @@ def assert_store_ok(store: FeatureStore, expected: Model | None = None, *, damag
         np.testing.assert_array_equal(log.read(found, rows), vectors[rows])
         here |= {keys[row].tobytes() for row in rows}
     return here
+
+
+def damaged_copies(data: bytes) -> list[bytes]:
+    """200 copies with one bit flipped, and 50 cut short."""
+    generator = np.random.default_rng(0)
+    copies = []
+    for position in generator.choice(len(data), 200, replace=False):
+        copy = bytearray(data)
+        copy[position] ^= 1 << generator.integers(8)
+        copies.append(bytes(copy))
+    return copies + [data[:length] for length in np.linspace(0, len(data) - 1, 50).astype(int)]

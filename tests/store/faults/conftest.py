@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,3 +71,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
     monkeypatch.setattr("store.object_backend.time.sleep", waited.append)
     return waited
+
+
+@pytest.fixture
+def halves(store, log, make_rows) -> tuple[np.ndarray, np.ndarray, list[Path]]:
+    """A store of two segments, and their files in the order of their rows."""
+    keys, vectors = make_rows(0, 20)
+    names = [log.append(keys[start : start + 10], vectors[start : start + 10], {}) for start in (0, 10)]
+    return keys, vectors, [Path(store.address) / log.folder / "segments" / name for name in names]
