@@ -1,4 +1,4 @@
-"""A store that one may only read, or not even that, and one that everybody may change: cases 40 and 82 of reliability.md."""
+"""A store that one may only read, or not even that, and one that all may change: cases 40 and 82 of reliability.md."""
 
 from __future__ import annotations
 
