@@ -16,6 +16,8 @@ from store.key_cache import KeyCache
 from store.key_table import KeyTable
 from store.segment import Segment, SegmentName, read_segment
 
+# A janitor may merge segments again and again while a slow reader reads; each listing adds only what is new.
+_LISTINGS = 20
 _LOG = logging.getLogger("diptych.store")
 
 
@@ -88,7 +90,7 @@ class SegmentFiles:
             self._cache.put(promised, KeyTable.of(segment))
 
     def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
-        """Give the key table of every sound segment; list again, once, when one vanished while reading.
+        """Give the key table of every sound segment; list again when one vanished while reading.
 
         Parameters
         ----------
@@ -96,7 +98,7 @@ class SegmentFiles:
             The names of damaged segments are appended here, and each is told in a warning.
         """
         seen: set[str] = set()
-        for _ in range(2):
+        for _ in range(_LISTINGS):
             entries = self.entries()
             vanished = False
             for name, entry in entries:
