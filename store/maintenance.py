@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,7 +108,7 @@ def stats(store: FeatureStore) -> StoreStats:
     )
 
 
-def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
+def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
     """Read every segment and check its name, size, digest, metadata and keys.
 
     Parameters
@@ -116,16 +116,18 @@ def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
     store : FeatureStore
     rows : bool
         Also hold each row against its own digest, and look for rows that could never have been stored.
+    tick : callable
+        Called after each segment.
 
     Returns
     -------
     list of Problem
         Empty for a sound store.
     """
-    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows)]
+    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows, tick)]
 
 
-def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> Iterator[Problem]:
+def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[[], None]) -> Iterator[Problem]:
     try:
         record = read_record(store.backend, folder)
         if record is None and not store.backend.exists(f"{folder}/segments"):
@@ -139,6 +141,7 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> Iterator[Pro
         return
     for name in log.segments():
         problem = _verify_segment(log, name, rows)
+        tick()
         if problem is not None:
             yield problem
 
