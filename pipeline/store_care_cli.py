@@ -116,10 +116,7 @@ def _manifest_keys(path: Path) -> list[NDArray[np.uint8]]:
 
 def restore_(date: Annotated[str, typer.Argument(help="A day of the trash: YYYY-MM-DD.")]) -> None:
     """Put one day's trash back, except what is there again."""
-    try:
-        origins = restore(open_store().backend, date)
-    except FileNotFoundError as error:
-        raise InputError(str(error)) from None
+    origins = restore(open_store().backend, date)
     out.print(f"restored {len(origins)} files", markup=False)
 
 

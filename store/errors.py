@@ -9,6 +9,7 @@
     ├── FingerprintMismatch  (ValueError)       a folder belongs to another encoder
     ├── InvalidVectors       (ValueError)       the caller's rows may not be stored
     ├── InvalidKey           (ValueError)       an item's content has no key
+    ├── InvalidRequest       (ValueError)       maintenance was asked for something dangerous
     ├── UnsupportedStore     (ValueError)       the store's address is of a kind that is not served
     ├── StoreUnreachable     (OSError)          the storage does not answer as it should
     ├── StoreNotReadable     (PermissionError)  no right to read here
@@ -51,6 +52,12 @@ class InvalidVectors(StoreError, ValueError):  # noqa: N818
 
 class InvalidKey(StoreError, ValueError):  # noqa: N818
     """An item's content cannot be keyed (text that has no UTF-8 form, a digest of the wrong size)."""
+
+
+class InvalidRequest(StoreError, ValueError):  # noqa: N818
+    """What was asked of the store's maintenance would do harm, or names nothing that is there."""
+
+    exit_code = 2
 
 
 class UnsupportedStore(StoreError, ValueError):  # noqa: N818

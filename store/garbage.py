@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.encoder_log import EncoderLog
-from store.errors import InvalidVectors
+from store.errors import InvalidRequest
 from store.feature_store import LAYOUT, FeatureStore
 from store.index import KeySet
 from store.rows import check_keys
@@ -73,12 +73,12 @@ def gc(
 
     Raises
     ------
-    InvalidVectors
+    InvalidRequest
         When no key is known, or the grace period is too short: everybody's rows would go.
     """
     keys = _key_set(known)
     if not grace_days >= _SHORTEST_GRACE_DAYS:
-        raise InvalidVectors(
+        raise InvalidRequest(
             f"expected a grace period of at least {_SHORTEST_GRACE_DAYS:g} days, found {grace_days:g}; a run that "
             "looked rows up before must not lose them"
         )
@@ -102,7 +102,7 @@ def _key_set(known: Iterable[NDArray[np.uint8]]) -> KeySet:
         check_keys(part)
     keys = np.concatenate(parts) if parts else np.zeros((0, 32), dtype=np.uint8)
     if not len(keys):
-        raise InvalidVectors("expected the keys of at least one manifest, found none; name every manifest in use")
+        raise InvalidRequest("expected the keys of at least one manifest, found none; name every manifest in use")
     return KeySet(keys)
 
 

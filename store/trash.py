@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from store.backend import Backend
+from store.errors import InvalidRequest
 
 TRASH = "trash"
 # Apart, so that restoring a day brings no damage back.
@@ -63,13 +64,13 @@ def restore(backend: Backend, date: str) -> list[str]:
 
     Raises
     ------
-    FileNotFoundError
+    InvalidRequest
         When there is no trash of that day.
     """
     root = f"{TRASH}/{date}"
     paths = _below(backend, root) if date in backend.folders(TRASH) else []
     if not paths:
-        raise FileNotFoundError(f"expected trash of {date}, found none; see `diptych store gc`")
+        raise InvalidRequest(f"expected trash of the day {date!r}, found none; look into the folder `{TRASH}`")
     restored = []
     for path in paths:
         origin = path.removeprefix(f"{root}/")

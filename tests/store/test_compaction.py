@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import CorruptSegment, FeatureStore, conflicts, verify
+from store import CorruptSegment, FeatureStore, InvalidRequest, conflicts, verify
 from store.compaction import compact
 from store.trash import list_trash, restore
 
@@ -185,5 +185,5 @@ def test_what_was_retired_can_be_restored(store, log, make_rows):
     day = trashed[0].path.split("/")[1]
     assert len(restore(store.backend, day)) == 2
     assert before < set(log.segments())
-    with pytest.raises(FileNotFoundError, match="found none"):
+    with pytest.raises(InvalidRequest, match="found none"):
         restore(store.backend, day)

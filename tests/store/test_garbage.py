@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from store import InvalidVectors
+from store import InvalidRequest
 from store.garbage import gc
 from store.trash import DAY, list_trash
 
@@ -62,14 +62,14 @@ def test_our_own_clock_decides_nothing(store, log, aged, make_keys, monkeypatch,
 @pytest.mark.usefixtures("aged")
 def test_without_a_known_key_everything_is_refused(store, make_keys):
     for known in ([], [make_keys(0, 0)]):
-        with pytest.raises(InvalidVectors, match="name every manifest"):
+        with pytest.raises(InvalidRequest, match="name every manifest"):
             gc(store, known, apply=True)
 
 
 @pytest.mark.usefixtures("aged")
 def test_a_short_grace_period_is_refused(store, make_keys):
     for days in (6.9, 0, -1, float("nan")):
-        with pytest.raises(InvalidVectors, match="at least 7 days"):
+        with pytest.raises(InvalidRequest, match="at least 7 days"):
             gc(store, [make_keys(0, 5)], grace_days=days)
 
 
