@@ -12,6 +12,7 @@ from store.errors import (
     FingerprintMismatch,
     InvalidKey,
     InvalidVectors,
+    SigningError,
     StoreError,
     StoreFull,
     StoreNotReadable,
@@ -34,6 +35,8 @@ from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
 from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
+from store.sign_store import SignReport, sign_sound
+from store.signing import Signer, TrustedKeys
 
 __all__ = [
     "KEY_BYTES",
@@ -59,12 +62,16 @@ __all__ = [
     "Problem",
     "Segment",
     "SegmentFormat",
+    "SignReport",
+    "Signer",
+    "SigningError",
     "StoreError",
     "StoreFull",
     "StoreNotReadable",
     "StoreNotWritable",
     "StoreStats",
     "StoreUnreachable",
+    "TrustedKeys",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
@@ -78,6 +85,7 @@ __all__ = [
     "open_matrix",
     "probe_writable",
     "row_problems",
+    "sign_sound",
     "stats",
     "text_key",
     "verify",

@@ -14,6 +14,10 @@ from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentName, row_digests
 
 _TEMPORARY = ".tmp-"
+_UNTRUSTED = (
+    "expected a valid signature of a trusted key, found none: lookups leave it out; whoever vouches for it may run "
+    "`diptych store sign`"
+)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
 
 
 def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
-    names = [name for name, _ in log.files.entries()]
+    names = [name for name, _ in log.files.all_entries()]
     return EncoderSummary(
         encoder=log.fingerprint.encoder,
         fingerprint=log.fingerprint.digest,
@@ -102,7 +106,7 @@ def stats(store: FeatureStore) -> StoreStats:
 
 
 def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
-    """Read every segment and check its name, size, digest, metadata and keys.
+    """Read every segment and check its name, size, digest, metadata and keys; with trusted keys, its signature too.
 
     Parameters
     ----------
@@ -128,16 +132,30 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> list[Problem
         log = store.log(record)
     except StoreError as error:
         return [Problem(folder, "", str(error))]
-    checked = ((name, _verify_segment(log, name, rows)) for name in log.segments())
+    names = [entry.name for _, entry in log.files.all_entries()]
+    untrusted = log.files.signatures.untrusted(names)
+    checked = ((name, _verify_segment(log, name, rows) or (_UNTRUSTED if name in untrusted else "")) for name in names)
     return [Problem(folder, name, what) for name, what in checked if what]
 
 
 def _verify_segment(log: EncoderLog, name: str, rows: bool) -> str:
     """Say what is wrong with a segment; "" when nothing is."""
     try:
-        segment = log.files.read(name)
+        return segment_problem(log, name, rows=rows)
     except FileNotFoundError:
         return ""  # merged or removed since it was listed
+
+
+def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> str:
+    """Say what is wrong with a segment that was read just now; "" when nothing is.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is no longer there: nothing was seen, good or bad.
+    """
+    try:
+        segment = log.files.read(name)
     except StoreError as error:
         return str(error)
     return _verify_rows(segment) if rows else ""
