@@ -75,21 +75,22 @@ class Signer:
         return cls(key)
 
     @classmethod
-    def create(cls, path: Path) -> Signer:
-        """Make a new key and write its file, readable by its owner only.
+    def generate(cls) -> Signer:
+        """Make a new key, in memory only."""
+        return cls(Ed25519PrivateKey.generate())
+
+    def save(self, path: Path) -> None:
+        """Write the key to a new file, readable by its owner only.
 
         Raises
         ------
         SigningError
             When something is there already, or the file cannot be written.
         """
-        path = path.expanduser()
-        key = Ed25519PrivateKey.generate()
-        pem = key.private_bytes(
+        pem = self._key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write_private(path, pem)
-        return cls(key)
+        _write_private(path.expanduser(), pem)
 
     def sign(self, fingerprint: str, segment: str) -> bytes:
         """Sign one segment of an encoder; the same call always gives the same 64 bytes."""

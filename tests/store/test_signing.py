@@ -310,12 +310,13 @@ def test_signing_needs_a_key_that_counts(root, ann, bob):
 
 def test_a_key_file_is_its_owners_alone_and_never_overwritten(tmp_path):
     path = tmp_path / "key"
-    made = Signer.create(path)
+    made = Signer.generate()
+    made.save(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert Signer.load(path).sign("f", NAME) == made.sign("f", NAME)
     content = path.read_bytes()
     with pytest.raises(SigningError, match="expected a new file"):
-        Signer.create(path)
+        Signer.generate().save(path)
     assert path.read_bytes() == content
     for mode in (0o640, 0o604, 0o610, 0o602):
         path.chmod(mode)
@@ -324,7 +325,7 @@ def test_a_key_file_is_its_owners_alone_and_never_overwritten(tmp_path):
     path.chmod(0o400)
     assert Signer.load(path).key_id == made.key_id
     with pytest.raises(SigningError, match="No such file"):
-        Signer.create(tmp_path / "no" / "key")
+        made.save(tmp_path / "no" / "key")
 
 
 def pem(key: Ed25519PrivateKey | X25519PrivateKey, password: bytes | None = None) -> bytes:
