@@ -21,6 +21,7 @@ from store.errors import (
     UnsupportedFormat,
     UnsupportedStore,
 )
+from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.index import Locations, locate
@@ -78,6 +79,8 @@ __all__ = [
     "atomic_output",
     "canonical_json",
     "content_key",
+    "exposure",
+    "foreign_owner",
     "image_key",
     "key_array",
     "list_encoders",

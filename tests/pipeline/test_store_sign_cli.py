@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import doctor
+from pipeline.doctor import Finding
 from pipeline.settings import load_settings
 from store import SigningError
 from tests.pipeline.project import call, make_project
@@ -96,3 +98,23 @@ def test_wrong_files_of_keys_are_told_before_anything_runs(tmp_path: Path, monke
     Path("trusted-keys.txt").write_text("ed25519 ? Ann\n")
     with pytest.raises(SigningError, match=r"trusted-keys\.txt:1"):
         load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
+
+
+def test_doctor_and_stats_tell_of_a_store_that_everybody_may_write_to(project: Path, tmp_path: Path) -> None:
+    store = shutil.copytree(project / ".diptych" / "store", tmp_path / "store")
+    store.chmod(0o777)
+    done = call(project, "diptych", "store", "stats", DIPTYCH_STORE=str(store))
+    assert done.returncode == 0
+    assert "found mode 0777" in done.stderr
+    bad = {each.name: each for each in _examine(project, store) if not each.good}
+    assert "0777" in bad["store access"].found
+    assert bad["store access"].remedy == "run `chmod o-w` on it"
+    store.chmod(0o775)
+    assert "store access" not in {each.name for each in _examine(project, store)}
+
+
+def _examine(project: Path, store: Path) -> list[Finding]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        patch.setenv("DIPTYCH_STORE", str(store))
+        return list(doctor._store())
