@@ -1,4 +1,4 @@
-"""Tells when others on this machine could replace a store in a folder; signatures and folder modes are the remedies."""
+"""Tells who else on this machine could replace a store in a folder; for `diptych doctor`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from store.backend import Backend
 from store.encoder_log import EncoderLog
 from store.encoder_record import EncoderRecord, read_record
 from store.errors import InvalidVectors, StoreError
-from store.exposure import exposure
 from store.fingerprint import Fingerprint
 from store.publish import Durability
 from store.rows import VectorType
@@ -59,8 +58,6 @@ class FeatureStore:
         self.segment_format: SegmentFormat = segment_format
         self.signing = Signing(signer, trusted)
         self._cache = cache
-        if exposed := exposure(self.backend):
-            _LOG.warning("%s", exposed)
 
     @property
     def address(self) -> str:

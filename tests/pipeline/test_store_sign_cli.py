@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipeline import doctor
 from pipeline.doctor import Finding
 from pipeline.settings import load_settings
 from store import SigningError
-from tests.pipeline.project import call, make_project
+from tests.pipeline.project import ROOT, call, make_project
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +101,20 @@ def test_wrong_files_of_keys_are_told_before_anything_runs(tmp_path: Path, monke
         load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
 
 
-def test_doctor_and_stats_tell_of_a_store_that_everybody_may_write_to(project: Path, tmp_path: Path) -> None:
+def test_the_steps_of_the_documentation_work_as_they_stand(project: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "sharing.md").read_text("utf-8")
+    (block,) = [each for each in re.findall(r"```console\n(.*?)```", page, re.DOTALL) if "keygen" in each]
+    who = {f"GIT_{role}_{what}": "t@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    done = call(project, "bash", "-ec", block, HOME=str(tmp_path), **who)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".config/diptych/signing.pem").stat().st_mode & 0o777 == 0o600
+    assert call(project, "diptych", "store", "verify").returncode == 0
+    assert "trusted-keys.txt" in call(project, "git", "ls-files").stdout
+
+
+def test_doctor_tells_of_a_store_that_everybody_may_write_to(project: Path, tmp_path: Path) -> None:
     store = shutil.copytree(project / ".diptych" / "store", tmp_path / "store")
     store.chmod(0o777)
-    done = call(project, "diptych", "store", "stats", DIPTYCH_STORE=str(store))
-    assert done.returncode == 0
-    assert "found mode 0777" in done.stderr
     bad = {each.name: each for each in _examine(project, store) if not each.good}
     assert "0777" in bad["store access"].found
     assert bad["store access"].remedy == "run `chmod o-w` on it"
