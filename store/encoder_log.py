@@ -25,6 +25,10 @@ from store.signing import UNSIGNED, Signing
 
 # Rows of neighbouring blocks often lie in the same one or two segments.
 _KEPT_SEGMENTS = 2
+# A janitor may merge segments again and again while a slow reader reads; each attempt keeps the rows it got.
+_ATTEMPTS = 20
+# A listing taken while files are renamed may miss the old and the new name.
+_UNSEEN = 3
 
 
 class EncoderLog:
@@ -189,40 +193,50 @@ class EncoderLog:
                 f"expected only located keys, found {len(missing)} missing ones (the first at {missing[0]}); "
                 "compute and append them first"
             )
-        try:
-            return self._gather(locations, wanted)
-        except FileNotFoundError:
-            return self._gather_again(locations, wanted)
-
-    def _gather_again(self, locations: Locations, wanted: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Look the rows up anew, once: their segment may have been merged into another in the meantime."""
-        again = self.locate(np.ascontiguousarray(locations.keys[wanted]))
-        try:
-            if again.found.all():
-                return self._gather(again, np.arange(len(again)))
-        except FileNotFoundError:
-            pass
+        vectors = np.empty((len(wanted), self.dim), dtype=self.dtype)
+        asked = locations.keys[wanted]
+        pending, unseen = np.arange(len(wanted)), 0
+        for _ in range(_ATTEMPTS):
+            left = self._gather(locations, wanted, vectors, pending)
+            if not len(left):
+                return vectors
+            # Their segment may have been merged into another: look these rows up anew.
+            locations = self.locate(np.ascontiguousarray(asked[left]))
+            pending, wanted = left, np.arange(len(left))
+            unseen = 0 if locations.found.any() else unseen + 1
+            if unseen == _UNSEEN:
+                break
         raise StoreError(
-            f"expected {len(wanted)} located rows in {self.shown}, found some removed meanwhile; "
+            f"expected {len(vectors)} located rows in {self.shown}, found some removed meanwhile; "
             "run again, and they will be computed again"
         )
 
-    def _gather(self, locations: Locations, wanted: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        vectors = np.empty((len(wanted), self.dim), dtype=self.dtype)
+    def _gather(
+        self,
+        locations: Locations,
+        wanted: NDArray[np.intp],
+        vectors: NDArray[np.floating[Any]],
+        places: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
+        """Copy located rows to their places in `vectors`; give the places whose segment is gone."""
+        gone = [places[locations.segment[wanted] < 0]]
         numbers = locations.segment[wanted]
-        for number in np.unique(numbers):
+        for number in np.unique(numbers[numbers >= 0]):
             here = np.flatnonzero(numbers == number)
-            name = locations.names[number]
-            segment = self._keep(name)
+            try:
+                segment = self._keep(locations.names[number])
+            except FileNotFoundError:
+                gone.append(places[here])
+                continue
             rows = locations.row[wanted[here]]
             # The lookup compared half of each key.
             if not np.array_equal(segment.keys[rows], locations.keys[wanted[here]]):
                 raise CorruptSegment(
-                    f"segment {name}: expected the keys that were located, found others beginning alike; "
-                    "move the file away: somebody made them so"
+                    f"segment {locations.names[number]}: expected the keys that were located, found others beginning "
+                    "alike; move the file away: somebody made them so"
                 )
-            vectors[here] = segment.vectors[rows]
-        return vectors
+            vectors[places[here]] = segment.vectors[rows]
+        return np.concatenate(gone)
 
     def _keep(self, name: str) -> Segment:
         """Read a segment, or give one of the last few read."""

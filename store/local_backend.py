@@ -55,7 +55,9 @@ class LocalBackend:
                         continue
                     try:
                         status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:  # removed since it was listed
+                    except FileNotFoundError:
+                        # Kept: whoever reads it learns that it is gone, and lists again for what replaced it.
+                        found.append(Entry(entry.name, -1, 0.0))
                         continue
                     found.append(Entry(entry.name, status.st_size, status.st_mtime))
         except (FileNotFoundError, NotADirectoryError):

@@ -18,6 +18,8 @@ from store.segment import Segment, SegmentName, read_segment
 from store.segment_signatures import SegmentSignatures
 from store.signing import UNSIGNED, Signing
 
+# A janitor may merge segments again and again while a slow reader reads; each listing adds only what is new.
+_LISTINGS = 20
 _LOG = logging.getLogger("diptych.store")
 
 
@@ -99,7 +101,7 @@ class SegmentFiles:
             self._cache.put(promised, KeyTable.of(segment))
 
     def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
-        """Give the key table of every sound segment; list again, once, when one vanished while reading.
+        """Give the key table of every sound segment; list again when one vanished while reading.
 
         Parameters
         ----------
@@ -107,7 +109,7 @@ class SegmentFiles:
             The names of damaged segments are appended here, and each is told in a warning.
         """
         seen: set[str] = set()
-        for _ in range(2):
+        for _ in range(_LISTINGS):
             entries = self.entries()
             vanished = False
             for name, entry in entries:

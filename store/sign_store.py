@@ -65,8 +65,8 @@ def _sign_log(log: EncoderLog) -> SignReport:
             problem = segment_problem(log, name, rows=True)
         except FileNotFoundError:
             continue  # never sign what we did not read: it might come back
-        if problem:
-            unsound.append((name, problem))
+        if problem is not None:
+            unsound.append((name, problem.what))
         else:
             log.files.signatures.sign(name)
             signed += 1

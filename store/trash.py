@@ -1,0 +1,84 @@
+"""Where files wait that maintenance took out of the store: nothing is deleted before its grace period is over."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from store.backend import Backend
+
+TRASH = "trash"
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Trashed:
+    """A file in the trash.
+
+    Attributes
+    ----------
+    path : str
+        Where it lies now.
+    origin : str
+        Where it lay, below the root.
+    age : float
+        Seconds since the end of the day on which it was put there, by the storage's clock; negative on that day.
+    """
+
+    path: str
+    origin: str
+    age: float
+
+
+def throw_away(backend: Backend, path: str, now: float) -> None:
+    """Move a file to the folder of today; `now` is the storage's clock, and a file that is gone is no error."""
+    try:
+        backend.move(path, f"{TRASH}/{_date(now)}/{path}")
+    except FileNotFoundError:
+        return  # another janitor was faster
+
+
+def list_trash(backend: Backend, now: float) -> list[Trashed]:
+    """List everything in the trash, oldest day first."""
+    found: list[Trashed] = []
+    for date in backend.folders(TRASH):
+        try:
+            day = datetime.datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=datetime.UTC)
+        except ValueError:  # somebody else's folder
+            continue
+        root = f"{TRASH}/{date}"
+        age = now - day.timestamp() - DAY
+        found += [Trashed(path, path.removeprefix(f"{root}/"), age) for path in _below(backend, root)]
+    return found
+
+
+def restore(backend: Backend, date: str) -> list[str]:
+    """Put everything of one day's trash back; give the paths.
+
+    Parameters
+    ----------
+    date : str
+        ``YYYY-MM-DD``.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no trash of that day.
+    """
+    root = f"{TRASH}/{date}"
+    paths = _below(backend, root) if date in backend.folders(TRASH) else []
+    if not paths:
+        raise FileNotFoundError(f"expected trash of {date}, found none; see `diptych store gc`")
+    origins = [path.removeprefix(f"{root}/") for path in paths]
+    for path, origin in zip(paths, origins, strict=True):
+        backend.move(path, origin)
+    return origins
+
+
+def _below(backend: Backend, folder: str) -> list[str]:
+    inner = [path for name in backend.folders(folder) for path in _below(backend, f"{folder}/{name}")]
+    return [*(f"{folder}/{entry.name}" for entry in backend.files(folder)), *inner]
+
+
+def _date(now: float) -> str:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).strftime("%Y-%m-%d")
