@@ -82,6 +82,17 @@ class SegmentSignatures:
         self._backend.publish(path, signer.sign(self._fingerprint, name), heal=True)
         self._verified.add((name, signer.key_id))
 
+    def sign_merged(self, name: str) -> None:
+        """Vouch for a segment merged from others, when we looked at trusted ones only."""
+        if self._signing.trusted is not None:
+            self.sign(name)
+
+    def not_to_merge(self) -> set[str]:
+        """List the segments whose signatures a merge would lose: those with any, when we ask for none ourselves."""
+        if self._signing.trusted is not None:
+            return set()
+        return {_parse(entry.name)[0] for entry in self._backend.files(self.folder)}
+
     def ours(self, names: Iterable[str]) -> set[str]:
         """Choose the segments that carry our own valid signature; none without a key."""
         signer = self._signing.signer

@@ -22,6 +22,8 @@ from store import (
     Signer,
     SigningError,
     TrustedKeys,
+    compact,
+    repair,
     sign_sound,
     verify,
 )
@@ -303,6 +305,46 @@ def test_signing_needs_a_key_that_counts(root, ann, bob):
     for store in (FeatureStore(root), FeatureStore(root, signer=bob, trusted=trusting(ann))):
         with pytest.raises(SigningError):
             sign_sound(store)
+
+
+def test_a_repair_leaves_what_nobody_signed_where_it_is(root, fingerprint, make_rows, ann):
+    log = open_log(root, fingerprint)
+    name = log.append(*make_rows(0, 5), {})
+    (found,) = repair(FeatureStore(root, durability="none", trusted=trusting(ann)), apply=True)
+    assert (found.remedy, "signature" in found.problem) == ("", True)
+    assert log.segments() == [name]
+
+
+def test_a_merged_segment_is_signed_and_poison_is_not_merged_into_it(root, fingerprint, make_rows, ann, bob):
+    keys, vectors = make_rows(0, 20)
+    for signer, start in ((ann, 0), (bob, 10)):
+        part = slice(start, start + 10)
+        open_log(root, fingerprint, signer).append(keys[part], vectors[part], {})
+    poisoned = open_log(root, fingerprint).append(keys, smaller(vectors), {})
+    (merge,) = compact(FeatureStore(root, durability="none", signer=ann, trusted=trusting(ann, bob)), apply=True)
+    assert poisoned not in merge.inputs
+    log = open_log(root, fingerprint, None, ann)
+    assert log.segments() == [merge.output]
+    np.testing.assert_array_equal(read_all(log, keys), vectors)
+
+
+def test_signed_segments_are_merged_by_nobody_who_cannot_vouch_for_them(root, fingerprint, make_rows, ann, bob):
+    keys, vectors = make_rows(0, 20)
+    for start in (0, 10):
+        open_log(root, fingerprint, ann).append(keys[start : start + 10], vectors[start : start + 10], {})
+    for signer in (None, bob):
+        with pytest.raises(SigningError):
+            compact(FeatureStore(root, durability="none", signer=signer, trusted=trusting(ann)), apply=True)
+        assert compact(FeatureStore(root, durability="none", signer=signer), apply=True) == []
+    assert open_log(root, fingerprint, None, ann).locate(keys).found.all()
+
+
+def test_merging_unsigned_segments_does_not_vouch_for_them(root, fingerprint, make_rows, ann):
+    for start in (0, 10):
+        open_log(root, fingerprint).append(*make_rows(start, start + 10), {})
+    (merge,) = compact(FeatureStore(root, durability="none", signer=ann), apply=True)
+    assert merge.output
+    assert open_log(root, fingerprint, None, ann).segments() == []
 
 
 # The files of keys
