@@ -12,10 +12,10 @@ import typer
 
 from pipeline import paths
 from pipeline.console import err, out
-from pipeline.settings import load_settings
+from pipeline.store_root import open_store
 from stages.errors import InputError
 from stages.nearest import did_you_mean
-from store import FeatureStore, Signer, sign_sound
+from store import Signer, sign_sound
 
 sign_app = typer.Typer()
 
@@ -47,7 +47,7 @@ def sign(
 
     Each is read and checked down to its rows; that finds damage, not lies. Exit 1 when one was not sound.
     """
-    store = _open()
+    store = open_store()
     known = sorted({log.fingerprint.encoder for log in store.logs()})
     if encoder is not None and encoder not in known:
         raise InputError(
@@ -61,16 +61,6 @@ def sign(
         unsound += len(report.unsound)
     if unsound:
         raise typer.Exit(1)
-
-
-def _open() -> FeatureStore:
-    os.chdir(paths.find_root(Path.cwd()))
-    store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
-    if not store.exists():
-        raise InputError(
-            f"expected a feature store at {store.address}; found none; correct DIPTYCH_STORE or local.toml."
-        )
-    return store
 
 
 def _refuse_project(file: Path) -> None:

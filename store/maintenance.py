@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,7 +112,7 @@ def stats(store: FeatureStore) -> StoreStats:
     )
 
 
-def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
+def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
     """Read every segment and check its name, size, digest, metadata and keys; with trusted keys, its signature too.
 
     Parameters
@@ -120,16 +120,18 @@ def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
     store : FeatureStore
     rows : bool
         Also hold each row against its own digest, and look for rows that could never have been stored.
+    tick : callable
+        Called after each segment.
 
     Returns
     -------
     list of Problem
         Empty for a sound store.
     """
-    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows)]
+    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows, tick)]
 
 
-def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> Iterator[Problem]:
+def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[[], None]) -> Iterator[Problem]:
     try:
         record = read_record(store.backend, folder)
         if record is None and not store.backend.exists(f"{folder}/segments"):
@@ -145,6 +147,7 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> Iterator[Pro
     untrusted = log.files.signatures.untrusted(names)
     for name in names:
         problem = _verify_segment(log, name, rows)
+        tick()
         if problem is None and name in untrusted:
             # Not damaged: somebody may still vouch for it, and no repair may take it away.
             problem = Problem(folder, name, _UNTRUSTED, damaged=False)

@@ -1,4 +1,4 @@
-"""Takes damage out of the way: damaged segments go to the trash, and a lost encoder record is written again."""
+"""Takes damage out of the way: damaged segments are moved away, and a lost encoder record is written again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Repair:
 def repair(
     store: FeatureStore, known: Iterable[EncoderRecord] = (), *, apply: bool = False, rows: bool = True
 ) -> list[Repair]:
-    """Verify everything; with `apply`, move damaged segments to the trash and restore records.
+    """Verify everything; with `apply`, move damaged segments to the folder `damaged` and restore records.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def _mend(store: FeatureStore, problem: Problem, record: EncoderRecord | None, n
     if problem.segment:
         path = f"{problem.encoder_folder}/segments/{problem.segment}"
         if apply:
-            throw_away(store.backend, path, now)
-        return Repair(path, problem.what, "moved to the trash; its rows will be computed again")
+            throw_away(store.backend, path, now, damaged=True)
+        return Repair(path, problem.what, "moved to the folder `damaged`; its rows will be computed again")
     path = f"{problem.encoder_folder}/{RECORD_NAME}"
     if record is None:
         return Repair(path, problem.what, "")

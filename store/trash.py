@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from store.backend import Backend
 
 TRASH = "trash"
+# Apart, so that restoring a day brings no damage back.
+DAMAGED = "damaged"
 DAY = 86_400.0
 
 
@@ -30,30 +32,29 @@ class Trashed:
     age: float
 
 
-def throw_away(backend: Backend, path: str, now: float) -> None:
+def throw_away(backend: Backend, path: str, now: float, *, damaged: bool = False) -> None:
     """Move a file to the folder of today; `now` is the storage's clock, and a file that is gone is no error."""
     try:
-        backend.move(path, f"{TRASH}/{_date(now)}/{path}")
+        backend.move(path, f"{DAMAGED if damaged else TRASH}/{_date(now)}/{path}")
     except FileNotFoundError:
         return  # another janitor was faster
 
 
 def list_trash(backend: Backend, now: float) -> list[Trashed]:
-    """List everything in the trash, oldest day first."""
+    """List everything in the trash, damaged files last, oldest day first."""
     found: list[Trashed] = []
-    for date in backend.folders(TRASH):
+    for root, date in ((f"{kind}/{date}", date) for kind in (TRASH, DAMAGED) for date in backend.folders(kind)):
         try:
             day = datetime.datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=datetime.UTC)
         except ValueError:  # somebody else's folder
             continue
-        root = f"{TRASH}/{date}"
         age = now - day.timestamp() - DAY
         found += [Trashed(path, path.removeprefix(f"{root}/"), age) for path in _below(backend, root)]
     return found
 
 
 def restore(backend: Backend, date: str) -> list[str]:
-    """Put everything of one day's trash back; give the paths.
+    """Put one day's trash back, except damaged files and what is there again; give the paths.
 
     Parameters
     ----------
@@ -69,10 +70,14 @@ def restore(backend: Backend, date: str) -> list[str]:
     paths = _below(backend, root) if date in backend.folders(TRASH) else []
     if not paths:
         raise FileNotFoundError(f"expected trash of {date}, found none; see `diptych store gc`")
-    origins = [path.removeprefix(f"{root}/") for path in paths]
-    for path, origin in zip(paths, origins, strict=True):
-        backend.move(path, origin)
-    return origins
+    restored = []
+    for path in paths:
+        origin = path.removeprefix(f"{root}/")
+        folder, _, name = origin.rpartition("/")
+        if name not in {entry.name for entry in backend.files(folder)}:
+            backend.move(path, origin)
+            restored.append(origin)
+    return restored
 
 
 def _below(backend: Backend, folder: str) -> list[str]:

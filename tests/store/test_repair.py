@@ -24,7 +24,7 @@ def test_damage_is_moved_away_and_only_damage(store, log, make_rows):
     repair(store, apply=True)
     assert log.segments() == [names[1]]
     assert verify(store, rows=True) == []
-    assert [p.name for p in (Path(store.address) / "trash").rglob("*.*") if p.is_file()] == [names[0]]
+    assert [p.name for p in (Path(store.address) / "damaged").rglob("*.*") if p.is_file()] == [names[0]]
     assert repair(store, apply=True) == []
 
 
