@@ -15,6 +15,7 @@ from store.errors import (
     InvalidKey,
     InvalidRequest,
     InvalidVectors,
+    SigningError,
     StoreError,
     StoreFull,
     StoreNotReadable,
@@ -24,6 +25,7 @@ from store.errors import (
     UnsupportedStore,
 )
 from store.explain import Holding, holdings, parse_key
+from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.garbage import GRACE_DAYS, Garbage, gc
@@ -40,6 +42,8 @@ from store.publish import Durability, atomic_output, probe_writable
 from store.repair import Repair, repair
 from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
+from store.sign_store import SignReport, sign_sound
+from store.signing import Signer, TrustedKeys
 from store.trash import Trashed, list_trash, restore
 
 __all__ = [
@@ -73,6 +77,9 @@ __all__ = [
     "Repair",
     "Segment",
     "SegmentFormat",
+    "SignReport",
+    "Signer",
+    "SigningError",
     "StoreError",
     "StoreFull",
     "StoreNotReadable",
@@ -80,6 +87,7 @@ __all__ = [
     "StoreStats",
     "StoreUnreachable",
     "Trashed",
+    "TrustedKeys",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
@@ -88,6 +96,8 @@ __all__ = [
     "compact",
     "conflicts",
     "content_key",
+    "exposure",
+    "foreign_owner",
     "gc",
     "holdings",
     "image_key",
@@ -101,6 +111,7 @@ __all__ = [
     "repair",
     "restore",
     "row_problems",
+    "sign_sound",
     "stats",
     "text_key",
     "verify",

@@ -61,8 +61,16 @@ def compact(
     Returns
     -------
     list of Merge
-        Done, or planned. A damaged segment is left where it is (see `repair`).
+        Done, or planned. A damaged segment is left where it is (see `repair`), and so is one that lookups do not see.
+        Without trusted keys signed ones are left too: nobody could vouch for what they become.
+
+    Raises
+    ------
+    SigningError
+        When `apply` is on and lookups would not see what is merged, for want of a trusted key of ours.
     """
+    if apply:
+        store.signing.check_writer()
     merges: list[Merge] = []
     for log in store.logs():
         if encoder not in (None, log.fingerprint.encoder, log.fingerprint.folder):
@@ -78,8 +86,9 @@ def _bunches(log: EncoderLog, target_rows: int) -> Iterator[list[SegmentName]]:
     itemsize = np.dtype(log.dtype).itemsize
     capacity = min(target_rows, rows_per_segment(log.dim, itemsize))
     waiting: dict[bytes, list[SegmentName]] = {}
+    untouchable = log.files.signatures.not_to_merge()
     for name, _ in log.files.entries():
-        if name.rows > capacity // 2:
+        if name.rows > capacity // 2 or str(name) in untouchable:
             continue
         try:
             provenance = canonical_json(log.files.read(str(name)).provenance)
@@ -108,6 +117,7 @@ def _apply(store: FeatureStore, log: EncoderLog, merge: Merge) -> Merge:
     name, data = build_segment(store.segment_format, merged)
     log.files.publish(name, data, merged)
     _check_back(log, name, merged)
+    log.files.signatures.sign_merged(name)
     now = store.backend.now()
     for retired in merge.inputs:
         if retired != name:

@@ -21,6 +21,7 @@ from store.key import sortable
 from store.rows import VectorType, check_keys, check_rows
 from store.segment import Segment, SegmentFormat, build_segment, row_digests, rows_per_segment
 from store.segment_files import SegmentFiles
+from store.signing import UNSIGNED, Signing
 
 # Rows of neighbouring blocks often lie in the same one or two segments.
 _KEPT_SEGMENTS = 2
@@ -52,9 +53,10 @@ class EncoderLog:
         record: EncoderRecord,
         segment_format: SegmentFormat,
         cache: Path | None = None,
+        signing: Signing = UNSIGNED,
     ) -> None:
         self.folder = folder
-        self.files = SegmentFiles(backend, folder, record, cache)
+        self.files = SegmentFiles(backend, folder, record, cache, signing)
         self.fingerprint: Fingerprint = record.fingerprint
         self.dim = record.dim
         self.dtype: VectorType = record.dtype
@@ -70,7 +72,7 @@ class EncoderLog:
         return self._backend.shown(self.folder)
 
     def segments(self) -> list[str]:
-        """List the names of all segments now there, sorted; foreign files are left out."""
+        """List the names of the segments that lookups see, sorted; foreign files are left out."""
         return [entry.name for _, entry in self.files.entries()]
 
     def probe_writable(self) -> None:
@@ -78,9 +80,12 @@ class EncoderLog:
 
         Raises
         ------
+        SigningError
+            When lookups see signed segments only, and ours would not be signed by a trusted key.
         StoreNotWritable, StoreFull, StoreUnreachable
             When it may not.
         """
+        self.files.signatures.probe_writable()
         self._backend.probe_writable(self.files.folder)
 
     def locate(self, keys: NDArray[np.uint8]) -> Locations:
@@ -129,10 +134,13 @@ class EncoderLog:
             When the rows may not be stored; nothing was written.
         FingerprintMismatch
             When the folder belongs to another encoder; nothing was written.
+        SigningError
+            When lookups would not see the rows; nothing was written.
         StoreFull, StoreNotWritable, StoreUnreachable
             When writing failed; what was stored before is intact.
         """
         check_rows(keys, vectors, self.dim, self.dtype)
+        self.files.signatures.check_writer()
         established, name = False, ""
         for segment in self._portions(keys, vectors, provenance):
             name, data = build_segment(self._format, segment)  # refuses a bad provenance before anything is written
@@ -140,6 +148,8 @@ class EncoderLog:
                 establish_record(self._backend, self.folder, self.record)
                 established = self.compared = True
             self.files.publish(name, data, segment)
+            # Here and not in `publish`: we vouch for what we computed, not for what else passes through our hands.
+            self.files.signatures.sign(name)
         return name
 
     def _portions(

@@ -18,6 +18,10 @@ from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentName, row_digests
 
 _TEMPORARY = ".tmp-"
+_UNTRUSTED = (
+    "expected a valid signature of a trusted key, found none: lookups leave it out; whoever vouches for it may run "
+    "`diptych store sign`"
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
 
 
 def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
-    names = [name for name, _ in log.files.entries()]
+    names = [name for name, _ in log.files.all_entries()]
     return EncoderSummary(
         encoder=log.fingerprint.encoder,
         fingerprint=log.fingerprint.digest,
@@ -109,7 +113,7 @@ def stats(store: FeatureStore) -> StoreStats:
 
 
 def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
-    """Read every segment and check its name, size, digest, metadata and keys.
+    """Read every segment and check its name, size, digest, metadata and keys; with trusted keys, its signature too.
 
     Parameters
     ----------
@@ -139,19 +143,38 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[
     except (FingerprintMismatch, UnsupportedFormat) as error:
         yield Problem(folder, "", str(error), damaged=isinstance(error, FingerprintMismatch))
         return
-    for name in log.segments():
+    names = [entry.name for _, entry in log.files.all_entries()]
+    untrusted = log.files.signatures.untrusted(names)
+    for name in names:
         problem = _verify_segment(log, name, rows)
         tick()
+        if problem is None and name in untrusted:
+            # Not damaged: somebody may still vouch for it, and no repair may take it away.
+            problem = Problem(folder, name, _UNTRUSTED, damaged=False)
         if problem is not None:
             yield problem
 
 
 def _verify_segment(log: EncoderLog, name: str, rows: bool) -> Problem | None:
-    """Say what is wrong with a segment; storage that does not answer is an error and no problem of the segment."""
+    """Say what is wrong with a segment, unless it is gone."""
     try:
-        segment = log.files.read(name)
+        return segment_problem(log, name, rows=rows)
     except FileNotFoundError:
         return None  # merged or removed since it was listed
+
+
+def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None:
+    """Say what is wrong with a segment that was read just now; None when nothing is.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is no longer there: nothing was seen, good or bad.
+    StoreUnreachable, StoreNotReadable
+        When the storage does not answer, which is no problem of the segment.
+    """
+    try:
+        segment = log.files.read(name)
     except (CorruptSegment, UnsupportedFormat) as error:
         return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment))
     what = _verify_rows(segment) if rows else ""
