@@ -24,7 +24,7 @@ GRACE_DAYS = 14.0
 _SHORTEST_GRACE_DAYS = 7.0
 _TEMPORARY = ".tmp-"
 
-Kind = Literal["segment", "temporary", "trash"]
+Kind = Literal["segment", "signature", "temporary", "trash"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Garbage:
 
     Attributes
     ----------
-    kind : {"segment", "temporary", "trash"}
-        A segment goes to the trash; the others are deleted.
+    kind : {"segment", "signature", "temporary", "trash"}
+        A segment, and the signature of one that is gone, goes to the trash; the others are deleted.
     path : str
         Below the root.
     rows, size : int
@@ -85,11 +85,12 @@ def gc(
     now, grace = store.backend.now(), grace_days * DAY
     found = [
         *_unneeded(store, keys, now, grace),
+        *_orphans(store, now, grace),
         *_temporaries(store, now, grace),
         *(Garbage("trash", t.path, 0, 0, t.age / DAY) for t in list_trash(store.backend, now) if t.age > grace),
     ]
     for each in found if apply else []:
-        if each.kind == "segment":
+        if each.kind in ("segment", "signature"):
             throw_away(store.backend, each.path, now)
         else:
             store.backend.remove(each.path)
@@ -121,8 +122,22 @@ def _needed_names(log: EncoderLog, keys: KeySet) -> dict[str, bool]:
     return {name: keys.meets(table) for name, table in log.files.tables(corrupt=[])}
 
 
+def _orphans(store: FeatureStore, now: float, grace: float) -> Iterator[Garbage]:
+    """Find signatures whose segment is gone."""
+    for log in store.logs():
+        names = {entry.name for _, entry in log.files.all_entries()}
+        for entry, name in log.files.signatures.entries():
+            if name not in names and now - entry.modified > grace:
+                path = f"{log.files.signatures.folder}/{entry.name}"
+                yield Garbage("signature", path, 0, entry.size, (now - entry.modified) / DAY)
+
+
 def _temporaries(store: FeatureStore, now: float, grace: float) -> Iterator[Garbage]:
-    folders = ["", LAYOUT, *(f for folder in store.encoder_folders() for f in (folder, f"{folder}/segments"))]
+    folders = [
+        "",
+        LAYOUT,
+        *(f for folder in store.encoder_folders() for f in (folder, f"{folder}/segments", f"{folder}/signatures")),
+    ]
     for folder in folders:
         for entry in store.backend.files(folder):
             if entry.name.startswith(_TEMPORARY) and now - entry.modified > grace:

@@ -87,11 +87,16 @@ class SegmentSignatures:
         if self._signing.trusted is not None:
             self.sign(name)
 
+    def entries(self) -> list[tuple[Entry, str]]:
+        """List the files of signatures, each with the name of its segment; other files are left out."""
+        parsed = ((entry, _parse(entry.name)[0]) for entry in self._backend.files(self.folder))
+        return [(entry, name) for entry, name in parsed if name]
+
     def not_to_merge(self) -> set[str]:
         """List the segments whose signatures a merge would lose: those with any, when we ask for none ourselves."""
         if self._signing.trusted is not None:
             return set()
-        return {_parse(entry.name)[0] for entry in self._backend.files(self.folder)}
+        return {name for _, name in self.entries()}
 
     def ours(self, names: Iterable[str]) -> set[str]:
         """Choose the segments that carry our own valid signature; none without a key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -91,6 +92,19 @@ def test_old_temporaries_and_old_trash_are_deleted(store, log, aged, make_keys):
     assert not (Path(store.address) / "trash/2020-01-01/v1/x/old").exists()
     assert (Path(store.address) / "trash/somebody/v1/x/old").exists()
     assert {path.name for path in folder.iterdir()} == {*aged, ".tmp-host-2-bb", "note"}
+
+
+def test_signatures_of_segments_that_are_gone_follow_them(store, log, aged, make_keys):
+    folder = Path(log.shown) / "signatures"
+    folder.mkdir()
+    gone = re.sub(r"[0-9a-f]{64}", "0" * 64, aged[0])
+    for name in (aged[0], gone):
+        path = folder / f"{name}.{'ab' * 8}.sig"
+        path.write_bytes(bytes(64))
+        os.utime(path, (0, 0))
+    (orphan,) = [each for each in gc(store, [make_keys(0, 30)], apply=True) if each.kind == "signature"]
+    assert Path(orphan.path).name.startswith(gone)
+    assert [path.name for path in folder.iterdir()] == [f"{aged[0]}.{'ab' * 8}.sig"]
 
 
 def test_a_damaged_segment_is_left_for_repair(store, log, aged, make_keys):
