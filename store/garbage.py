@@ -133,12 +133,8 @@ def _orphans(store: FeatureStore, now: float, grace: float) -> Iterator[Garbage]
 
 
 def _temporaries(store: FeatureStore, now: float, grace: float) -> Iterator[Garbage]:
-    folders = [
-        "",
-        LAYOUT,
-        *(f for folder in store.encoder_folders() for f in (folder, f"{folder}/segments", f"{folder}/signatures")),
-    ]
-    for folder in folders:
+    inner = ("", "/segments", "/signatures")
+    for folder in ["", LAYOUT, *(f"{folder}{each}" for folder in store.encoder_folders() for each in inner)]:
         for entry in store.backend.files(folder):
             if entry.name.startswith(_TEMPORARY) and now - entry.modified > grace:
                 path = f"{folder}/{entry.name}" if folder else entry.name
