@@ -18,7 +18,7 @@ from pipeline.settings import load_settings
 from stages.encoders.catalog import ENCODERS, EncoderChoice
 from stages.encoders.device import resolve_device
 from stages.errors import DiptychError, InputError
-from store import StoreError
+from store import FeatureStore, StoreError, exposure, foreign_owner
 
 _PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
 _LOW_DISK = 5e9
@@ -86,12 +86,26 @@ def _project() -> Iterator[Finding]:
 
 
 def _store() -> Iterator[Finding]:
+    opened: list[FeatureStore] = []
+
     def probe() -> str:
         store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
+        opened.append(store)
         store.backend.probe_writable("v1")
         return f"{store.address} (writable)"
 
     yield _try("store", probe)
+    for store in opened:
+        yield from _store_access(store)
+
+
+def _store_access(store: FeatureStore) -> Iterator[Finding]:
+    if exposed := exposure(store.backend):
+        found, _, remedy = exposed.rpartition("; ")
+        yield Finding("store access", False, found, remedy)
+    if (uid := foreign_owner(store.backend)) is not None:
+        # Usual where a team shares a folder, so nothing bad; who trusts only some writers should know all the same.
+        yield Finding("store owner", True, f"uid {uid}, who may replace everything in it unless segments are signed")
 
 
 def _weights() -> Iterator[Finding]:

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages.errors import InputError
 from stages.nearest import did_you_mean
-from store import FeatureStore, SegmentFormat
+from store import FeatureStore, SegmentFormat, Signer, TrustedKeys
 
 _PREFIX = "DIPTYCH_"
+# Tracked by git: whoever trusts a new key, or removes the file, is seen in the history.
+_TRUSTED_KEYS = Path("trusted-keys.txt")
 
 
 class Settings(BaseModel):
@@ -32,6 +34,10 @@ class Settings(BaseModel):
         Finished rows are published at least this often.
     cache : str
         A local folder for what can be made again at any time, such as the index of the store.
+    signing_key : str or None
+        The file of our private key: what we add to the store is signed with it.
+    trusted_keys : str or None
+        The list of the keys whose segments are seen; when left out, trusted-keys.txt of the project if there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,10 +47,30 @@ class Settings(BaseModel):
     workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
     commit_seconds: float = Field(default=5.0, gt=0)
     cache: str = ".diptych/cache"
+    signing_key: str | None = None
+    trusted_keys: str | None = None
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
-        """Return the store that this machine uses."""
-        return FeatureStore(self.store, segment_format=segment_format, cache=Path(self.cache).expanduser() / "index")
+        """Return the store that this machine uses, with the keys it signs with and trusts.
+
+        Raises
+        ------
+        StoreError
+            When the address or a file of keys is wrong.
+        """
+        return FeatureStore(
+            self.store,
+            segment_format=segment_format,
+            cache=Path(self.cache).expanduser() / "index",
+            signer=None if self.signing_key is None else Signer.load(Path(self.signing_key)),
+            trusted=self._trusted(),
+        )
+
+    def _trusted(self) -> TrustedKeys | None:
+        if self.trusted_keys is not None:
+            return TrustedKeys.load(Path(self.trusted_keys))
+        # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
+        return TrustedKeys.load(_TRUSTED_KEYS) if os.path.lexists(_TRUSTED_KEYS) else None
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

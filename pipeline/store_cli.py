@@ -1,42 +1,33 @@
-"""`diptych store`: look at the feature store and check it; repair, gc and sharing commands are not here yet."""
+"""`diptych store ls | stats | verify | explain`: look at the feature store; `store_care_cli` changes it."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Column, Table
 
-from pipeline import paths
-from pipeline.console import err, out
-from pipeline.settings import load_settings
+from pipeline import paths, store_care_cli
+from pipeline.console import ConsoleProgress, err, out
+from pipeline.explain import explain
+from pipeline.store_root import open_store
+from pipeline.store_sign_cli import sign_app
+from pipeline.verbs import Session
 from stages.errors import InputError
-from store import FeatureStore, list_encoders, stats, verify
+from store import FeatureStore, conflicts, list_encoders, stats, verify
 
-store_app = typer.Typer(help="Look at the feature store and check it.", no_args_is_help=True)
+store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
+store_app.add_typer(sign_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
-
-def _open() -> FeatureStore:
-    os.chdir(paths.find_root(Path.cwd()))
-    store = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
-    if not store.exists():
-        raise InputError(
-            f"expected a feature store at {store.address}; found none; correct DIPTYCH_STORE or local.toml, or run "
-            "`diptych embed`, which makes it."
-        )
-    return store
 
 
 @store_app.command("ls")
 def list_(as_json: AsJson = False) -> None:
     """List the encoders in the store with their rows and segments."""
-    rows = list_encoders(_open())
+    rows = list_encoders(open_store())
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
@@ -52,7 +43,7 @@ def list_(as_json: AsJson = False) -> None:
 @store_app.command("stats")
 def stats_(as_json: AsJson = False) -> None:
     """Print the sums over all encoders."""
-    found = asdict(stats(_open()))
+    found = asdict(stats(open_store()))
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return
@@ -62,15 +53,103 @@ def stats_(as_json: AsJson = False) -> None:
 @store_app.command("verify")
 def verify_(
     rows: Annotated[bool, typer.Option("--rows", help="Check every row's digest too, not only whole files.")] = False,
+    conflicts_: Annotated[
+        bool, typer.Option("--conflicts", help="Compare the vectors that several segments hold for one key.")
+    ] = False,
+    reencode: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Encode a random share again and compare, such as 0.1%.")
+    ] = None,
 ) -> None:
     """Check every segment against its name; exit 1 and name what is damaged."""
-    store = _open()
-    problems = verify(store, rows=rows)
+    share = _share(reencode) if reencode is not None else None
+    store = open_store()
+    bad = _tell_damage(store, rows)
+    if conflicts_:
+        bad += _tell_conflicts(store)
+    if share is not None:
+        bad += _tell_audits(share)
+    if bad:
+        raise typer.Exit(1)
+    found = stats(store)
+    out.print(f"{found.segments} segments with {found.rows} rows are sound", markup=False)
+
+
+def _tell_damage(store: FeatureStore, rows: bool) -> int:
+    with ConsoleProgress().track("verify", stats(store).segments) as bar:
+        problems = verify(store, rows=rows, tick=bar.advance)
     for problem in problems:
         inner = f"segments/{problem.segment}" if problem.segment else "encoder.json"
         path = store.backend.shown(f"{problem.encoder_folder}/{inner}")
         err.print(f"{path}: {problem.what}", markup=False, style="red")
-    if problems:
-        raise typer.Exit(1)
-    found = stats(store)
-    out.print(f"{found.segments} segments with {found.rows} rows are sound", markup=False)
+    return len(problems)
+
+
+def _tell_conflicts(store: FeatureStore) -> int:
+    found = conflicts(store)
+    for each in found:
+        where = " and ".join(each.segments)
+        worst = f"lowest cosine {each.cosine:.6f}, key {each.key}"
+        line = f"{each.encoder_folder}: {each.rows} rows differ in {where}; {worst}"
+        if each.tolerated:
+            out.print(f"{line}: rounding", markup=False)
+        else:
+            remedy = "too far for one encoder: look for wrong hardware or weights, then remove the wrong segment"
+            err.print(f"{line}: {remedy}", markup=False, style="red")
+    return sum(not each.tolerated for each in found)
+
+
+def _tell_audits(share: float) -> int:
+    from stages.embed.audit import AuditSettings, audit
+    from stages.items import Manifest
+
+    session = Session.open()
+    store = session.settings.feature_store(session.params.store.format)
+    settings = AuditSettings(share, 0, session.settings.device, session.settings.workers)
+    manifest, wrong = Manifest.open(paths.MANIFEST), 0
+    for name, entry in session.params.embed.items():
+        found = audit(entry, manifest, store, settings, session.progress)
+        wrong += len(found.wrong)
+        failed = f", {found.failed} could not be read" if found.failed else ""
+        out.print(
+            f"{name}: {found.checked} of {found.stored} rows encoded again, lowest cosine {found.lowest:.6f}{failed}",
+            markup=False,
+        )
+        for item, cosine in found.wrong:
+            err.print(
+                f"{name}: the stored vector of {item!r} is another one (cosine {cosine:.6f}, expected at least "
+                f"{found.limit}); find its segment with `diptych store explain {item}`",
+                markup=False,
+                style="red",
+            )
+    return wrong
+
+
+def _share(text: str) -> float:
+    """Read 0.1% or 0.001."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise InputError(f"expected a share such as 0.1% or 0.001; found {text!r}")
+    return share
+
+
+@store_app.command("explain")
+def explain_(
+    item: Annotated[str, typer.Argument(help="The id of an item, or a key of 64 hexadecimal digits.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which vectors the store holds for an item, and why one that is wanted is missing."""
+    session = Session.open()
+    found = explain(item, session.params, session.settings)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False) + "\n")
+        return
+    for each in found:
+        out.print(f"{each.wanted}: {each.verdict}", markup=False)
+        for line in each.details:
+            out.print(f"  {line}", markup=False)
+
+
+store_care_cli.register(store_app)

@@ -5,13 +5,17 @@ every later stage reads only that file. Nothing here knows of stages or of the p
 """
 
 from store.backend import Backend, Entry
+from store.compaction import Merge, compact
+from store.conflicts import Conflict, conflicts
 from store.encoder_log import EncoderLog
 from store.errors import (
     CorruptMatrix,
     CorruptSegment,
     FingerprintMismatch,
     InvalidKey,
+    InvalidRequest,
     InvalidVectors,
+    SigningError,
     StoreError,
     StoreFull,
     StoreNotReadable,
@@ -20,8 +24,11 @@ from store.errors import (
     UnsupportedFormat,
     UnsupportedStore,
 )
+from store.explain import Holding, holdings, parse_key
+from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
+from store.garbage import GRACE_DAYS, Garbage, gc
 from store.index import Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
@@ -32,12 +39,18 @@ from store.matrix_reader import Matrix
 from store.object_backend import ObjectBackend
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
+from store.repair import Repair, repair
 from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
+from store.sign_store import SignReport, sign_sound
+from store.signing import Signer, TrustedKeys
+from store.trash import Trashed, list_trash, restore
 
 __all__ = [
+    "GRACE_DAYS",
     "KEY_BYTES",
     "Backend",
+    "Conflict",
     "CorruptMatrix",
     "CorruptSegment",
     "Durability",
@@ -47,7 +60,10 @@ __all__ = [
     "FeatureStore",
     "Fingerprint",
     "FingerprintMismatch",
+    "Garbage",
+    "Holding",
     "InvalidKey",
+    "InvalidRequest",
     "InvalidVectors",
     "LocalBackend",
     "Locations",
@@ -55,29 +71,47 @@ __all__ = [
     "MatrixBlock",
     "MatrixHeader",
     "MatrixInfo",
+    "Merge",
     "ObjectBackend",
     "Problem",
+    "Repair",
     "Segment",
     "SegmentFormat",
+    "SignReport",
+    "Signer",
+    "SigningError",
     "StoreError",
     "StoreFull",
     "StoreNotReadable",
     "StoreNotWritable",
     "StoreStats",
     "StoreUnreachable",
+    "Trashed",
+    "TrustedKeys",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
     "atomic_output",
     "canonical_json",
+    "compact",
+    "conflicts",
     "content_key",
+    "exposure",
+    "foreign_owner",
+    "gc",
+    "holdings",
     "image_key",
     "key_array",
     "list_encoders",
+    "list_trash",
     "locate",
     "open_matrix",
+    "parse_key",
     "probe_writable",
+    "repair",
+    "restore",
     "row_problems",
+    "sign_sound",
     "stats",
     "text_key",
     "verify",

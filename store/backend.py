@@ -108,6 +108,10 @@ class Backend(Protocol):
         """Write and remove a small file in `folder`, before hours of work depend on it."""
         ...
 
+    def uploads(self) -> list[str]:
+        """List unfinished uploads, which no reader sees and somebody pays for; [] where there is no such thing."""
+        ...
+
     def now(self) -> float:
         """Read the storage's own clock, in seconds since 1970, from a file just written there."""
         ...

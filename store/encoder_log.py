@@ -21,9 +21,14 @@ from store.key import sortable
 from store.rows import VectorType, check_keys, check_rows
 from store.segment import Segment, SegmentFormat, build_segment, row_digests, rows_per_segment
 from store.segment_files import SegmentFiles
+from store.signing import UNSIGNED, Signing
 
 # Rows of neighbouring blocks often lie in the same one or two segments.
 _KEPT_SEGMENTS = 2
+# A janitor may merge segments again and again while a slow reader reads; each attempt keeps the rows it got.
+_ATTEMPTS = 20
+# A listing taken while files are renamed may miss the old and the new name.
+_UNSEEN = 3
 
 
 class EncoderLog:
@@ -48,9 +53,10 @@ class EncoderLog:
         record: EncoderRecord,
         segment_format: SegmentFormat,
         cache: Path | None = None,
+        signing: Signing = UNSIGNED,
     ) -> None:
         self.folder = folder
-        self.files = SegmentFiles(backend, folder, record, cache)
+        self.files = SegmentFiles(backend, folder, record, cache, signing)
         self.fingerprint: Fingerprint = record.fingerprint
         self.dim = record.dim
         self.dtype: VectorType = record.dtype
@@ -66,7 +72,7 @@ class EncoderLog:
         return self._backend.shown(self.folder)
 
     def segments(self) -> list[str]:
-        """List the names of all segments now there, sorted; foreign files are left out."""
+        """List the names of the segments that lookups see, sorted; foreign files are left out."""
         return [entry.name for _, entry in self.files.entries()]
 
     def probe_writable(self) -> None:
@@ -74,9 +80,12 @@ class EncoderLog:
 
         Raises
         ------
+        SigningError
+            When lookups see signed segments only, and ours would not be signed by a trusted key.
         StoreNotWritable, StoreFull, StoreUnreachable
             When it may not.
         """
+        self.files.signatures.probe_writable()
         self._backend.probe_writable(self.files.folder)
 
     def locate(self, keys: NDArray[np.uint8]) -> Locations:
@@ -125,10 +134,13 @@ class EncoderLog:
             When the rows may not be stored; nothing was written.
         FingerprintMismatch
             When the folder belongs to another encoder; nothing was written.
+        SigningError
+            When lookups would not see the rows; nothing was written.
         StoreFull, StoreNotWritable, StoreUnreachable
             When writing failed; what was stored before is intact.
         """
         check_rows(keys, vectors, self.dim, self.dtype)
+        self.files.signatures.check_writer()
         established, name = False, ""
         for segment in self._portions(keys, vectors, provenance):
             name, data = build_segment(self._format, segment)  # refuses a bad provenance before anything is written
@@ -136,6 +148,8 @@ class EncoderLog:
                 establish_record(self._backend, self.folder, self.record)
                 established = self.compared = True
             self.files.publish(name, data, segment)
+            # Here and not in `publish`: we vouch for what we computed, not for what else passes through our hands.
+            self.files.signatures.sign(name)
         return name
 
     def _portions(
@@ -179,40 +193,50 @@ class EncoderLog:
                 f"expected only located keys, found {len(missing)} missing ones (the first at {missing[0]}); "
                 "compute and append them first"
             )
-        try:
-            return self._gather(locations, wanted)
-        except FileNotFoundError:
-            return self._gather_again(locations, wanted)
-
-    def _gather_again(self, locations: Locations, wanted: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        """Look the rows up anew, once: their segment may have been merged into another in the meantime."""
-        again = self.locate(np.ascontiguousarray(locations.keys[wanted]))
-        try:
-            if again.found.all():
-                return self._gather(again, np.arange(len(again)))
-        except FileNotFoundError:
-            pass
+        vectors = np.empty((len(wanted), self.dim), dtype=self.dtype)
+        asked = locations.keys[wanted]
+        pending, unseen = np.arange(len(wanted)), 0
+        for _ in range(_ATTEMPTS):
+            left = self._gather(locations, wanted, vectors, pending)
+            if not len(left):
+                return vectors
+            # Their segment may have been merged into another: look these rows up anew.
+            locations = self.locate(np.ascontiguousarray(asked[left]))
+            pending, wanted = left, np.arange(len(left))
+            unseen = 0 if locations.found.any() else unseen + 1
+            if unseen == _UNSEEN:
+                break
         raise StoreError(
-            f"expected {len(wanted)} located rows in {self.shown}, found some removed meanwhile; "
+            f"expected {len(vectors)} located rows in {self.shown}, found some removed meanwhile; "
             "run again, and they will be computed again"
         )
 
-    def _gather(self, locations: Locations, wanted: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
-        vectors = np.empty((len(wanted), self.dim), dtype=self.dtype)
+    def _gather(
+        self,
+        locations: Locations,
+        wanted: NDArray[np.intp],
+        vectors: NDArray[np.floating[Any]],
+        places: NDArray[np.intp],
+    ) -> NDArray[np.intp]:
+        """Copy located rows to their places in `vectors`; give the places whose segment is gone."""
+        gone = [places[locations.segment[wanted] < 0]]
         numbers = locations.segment[wanted]
-        for number in np.unique(numbers):
+        for number in np.unique(numbers[numbers >= 0]):
             here = np.flatnonzero(numbers == number)
-            name = locations.names[number]
-            segment = self._keep(name)
+            try:
+                segment = self._keep(locations.names[number])
+            except FileNotFoundError:
+                gone.append(places[here])
+                continue
             rows = locations.row[wanted[here]]
             # The lookup compared half of each key.
             if not np.array_equal(segment.keys[rows], locations.keys[wanted[here]]):
                 raise CorruptSegment(
-                    f"segment {name}: expected the keys that were located, found others beginning alike; "
-                    "move the file away: somebody made them so"
+                    f"segment {locations.names[number]}: expected the keys that were located, found others beginning "
+                    "alike; move the file away: somebody made them so"
                 )
-            vectors[here] = segment.vectors[rows]
-        return vectors
+            vectors[places[here]] = segment.vectors[rows]
+        return np.concatenate(gone)
 
     def _keep(self, name: str) -> Segment:
         """Read a segment, or give one of the last few read."""

@@ -9,7 +9,9 @@
     ├── FingerprintMismatch  (ValueError)       a folder belongs to another encoder
     ├── InvalidVectors       (ValueError)       the caller's rows may not be stored
     ├── InvalidKey           (ValueError)       an item's content has no key
+    ├── InvalidRequest       (ValueError)       maintenance was asked for something dangerous
     ├── UnsupportedStore     (ValueError)       the store's address is of a kind that is not served
+    ├── SigningError         (ValueError)       a signing key or the list of trusted keys is missing or wrong
     ├── StoreUnreachable     (OSError)          the storage does not answer as it should
     ├── StoreNotReadable     (PermissionError)  no right to read here
     ├── StoreNotWritable     (PermissionError)  no right to write here
@@ -53,8 +55,20 @@ class InvalidKey(StoreError, ValueError):  # noqa: N818
     """An item's content cannot be keyed (text that has no UTF-8 form, a digest of the wrong size)."""
 
 
+class InvalidRequest(StoreError, ValueError):  # noqa: N818
+    """What was asked of the store's maintenance would do harm, or names nothing that is there."""
+
+    exit_code = 2
+
+
 class UnsupportedStore(StoreError, ValueError):  # noqa: N818
     """The address of the store is of a kind that this version does not serve."""
+
+    exit_code = 2
+
+
+class SigningError(StoreError, ValueError):
+    """A signing key or the list of trusted keys is missing or wrong; the message never quotes either."""
 
     exit_code = 2
 

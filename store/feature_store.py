@@ -14,6 +14,7 @@ from store.fingerprint import Fingerprint
 from store.publish import Durability
 from store.rows import VectorType
 from store.segment import SegmentFormat
+from store.signing import Signer, Signing, TrustedKeys
 
 _LOG = logging.getLogger("diptych.store")
 LAYOUT = "v1"
@@ -32,6 +33,10 @@ class FeatureStore:
         "none" skips fsync: for tests only.
     cache : Path, optional
         A local folder in which lookups remember the keys of segments; without it every lookup reads every segment.
+    signer : Signer, optional
+        Signs every segment that is appended.
+    trusted : TrustedKeys, optional
+        Lookups see only the segments that one of these keys signed.
 
     Raises
     ------
@@ -46,9 +51,12 @@ class FeatureStore:
         segment_format: SegmentFormat = "zarr.zip",
         durability: Durability = "full",
         cache: Path | None = None,
+        signer: Signer | None = None,
+        trusted: TrustedKeys | None = None,
     ) -> None:
         self.backend: Backend = open_backend(root, durability) if isinstance(root, str | Path) else root
         self.segment_format: SegmentFormat = segment_format
+        self.signing = Signing(signer, trusted)
         self._cache = cache
 
     @property
@@ -96,4 +104,4 @@ class FeatureStore:
     def log(self, record: EncoderRecord) -> EncoderLog:
         """Open the log of an encoder whose record is known."""
         folder = f"{LAYOUT}/{record.fingerprint.folder}"
-        return EncoderLog(self.backend, folder, record, self.segment_format, self._cache)
+        return EncoderLog(self.backend, folder, record, self.segment_format, self._cache, self.signing)

@@ -111,6 +111,26 @@ def _search(high: Words, low: Words, wanted_high: Words, wanted_low: Words) -> t
     return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
 
 
+class KeySet:
+    """A set of keys that is asked again and again, 16 bytes for each.
+
+    Parameters
+    ----------
+    keys : ndarray of uint8, shape [N, 32]
+    """
+
+    def __init__(self, keys: NDArray[np.uint8]) -> None:
+        winners = _Winners(keys)
+        self._high, self._low = winners.high, winners.low
+
+    def __len__(self) -> int:
+        return len(self._high)
+
+    def meets(self, table: KeyTable) -> bool:
+        """Tell whether the table holds one of the keys."""
+        return len(_matches(self._high, self._low, table)[0]) > 0
+
+
 def locate(keys: NDArray[np.uint8], tables: Iterable[tuple[str, KeyTable]]) -> Locations:
     """Look up keys in the tables of segments, holding one table at a time.
 

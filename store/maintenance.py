@@ -1,19 +1,27 @@
-"""Looks after a whole `FeatureStore`: what is in it, and whether all of it is sound; it never changes anything."""
+"""Looks after a whole `FeatureStore`: what is in it, and whether all of it is sound; it never changes anything.
+
+`repair`, `compaction` and `garbage` do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from store.encoder_log import EncoderLog
 from store.encoder_record import read_record
-from store.errors import StoreError
+from store.errors import CorruptSegment, FingerprintMismatch, UnsupportedFormat
 from store.feature_store import FeatureStore
 from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentName, row_digests
 
 _TEMPORARY = ".tmp-"
+_UNTRUSTED = (
+    "expected a valid signature of a trusted key, found none: lookups leave it out; whoever vouches for it may run "
+    "`diptych store sign`"
+)
 
 
 @dataclass(frozen=True)
@@ -58,11 +66,14 @@ class Problem:
         The segment's name; "" when the encoder's record is concerned.
     what : str
         What was expected, what was found and what to do.
+    damaged : bool
+        Whether the file is worthless; False when a newer version can read it.
     """
 
     encoder_folder: str
     segment: str
     what: str
+    damaged: bool = True
 
 
 def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
@@ -71,7 +82,7 @@ def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
 
 
 def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
-    names = [name for name, _ in log.files.entries()]
+    names = [name for name, _ in log.files.all_entries()]
     return EncoderSummary(
         encoder=log.fingerprint.encoder,
         fingerprint=log.fingerprint.digest,
@@ -101,46 +112,73 @@ def stats(store: FeatureStore) -> StoreStats:
     )
 
 
-def verify(store: FeatureStore, *, rows: bool = False) -> list[Problem]:
-    """Read every segment and check its name, size, digest, metadata and keys.
+def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
+    """Read every segment and check its name, size, digest, metadata and keys; with trusted keys, its signature too.
 
     Parameters
     ----------
     store : FeatureStore
     rows : bool
         Also hold each row against its own digest, and look for rows that could never have been stored.
+    tick : callable
+        Called after each segment.
 
     Returns
     -------
     list of Problem
         Empty for a sound store.
     """
-    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows)]
+    return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows, tick)]
 
 
-def _verify_folder(store: FeatureStore, folder: str, rows: bool) -> list[Problem]:
+def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[[], None]) -> Iterator[Problem]:
     try:
         record = read_record(store.backend, folder)
         if record is None and not store.backend.exists(f"{folder}/segments"):
-            return []  # somebody else's folder
+            return  # somebody else's folder
         if record is None:
-            return [Problem(folder, "", "expected encoder.json next to the segments, found none; restore it")]
+            yield Problem(folder, "", "expected encoder.json next to the segments, found none; restore it")
+            return
         log = store.log(record)
-    except StoreError as error:
-        return [Problem(folder, "", str(error))]
-    checked = ((name, _verify_segment(log, name, rows)) for name in log.segments())
-    return [Problem(folder, name, what) for name, what in checked if what]
+    except (FingerprintMismatch, UnsupportedFormat) as error:
+        yield Problem(folder, "", str(error), damaged=isinstance(error, FingerprintMismatch))
+        return
+    names = [entry.name for _, entry in log.files.all_entries()]
+    untrusted = log.files.signatures.untrusted(names)
+    for name in names:
+        problem = _verify_segment(log, name, rows)
+        tick()
+        if problem is None and name in untrusted:
+            # Not damaged: somebody may still vouch for it, and no repair may take it away.
+            problem = Problem(folder, name, _UNTRUSTED, damaged=False)
+        if problem is not None:
+            yield problem
 
 
-def _verify_segment(log: EncoderLog, name: str, rows: bool) -> str:
-    """Say what is wrong with a segment; "" when nothing is."""
+def _verify_segment(log: EncoderLog, name: str, rows: bool) -> Problem | None:
+    """Say what is wrong with a segment, unless it is gone."""
+    try:
+        return segment_problem(log, name, rows=rows)
+    except FileNotFoundError:
+        return None  # merged or removed since it was listed
+
+
+def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None:
+    """Say what is wrong with a segment that was read just now; None when nothing is.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is no longer there: nothing was seen, good or bad.
+    StoreUnreachable, StoreNotReadable
+        When the storage does not answer, which is no problem of the segment.
+    """
     try:
         segment = log.files.read(name)
-    except FileNotFoundError:
-        return ""  # merged or removed since it was listed
-    except StoreError as error:
-        return str(error)
-    return _verify_rows(segment) if rows else ""
+    except (CorruptSegment, UnsupportedFormat) as error:
+        return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment))
+    what = _verify_rows(segment) if rows else ""
+    return Problem(log.folder, name, what) if what else None
 
 
 def _verify_rows(segment: Segment) -> str:
@@ -148,10 +186,10 @@ def _verify_rows(segment: Segment) -> str:
     if len(wrong):
         return (
             f"expected each row to match its digest, found {len(wrong)} that do not, the first row {wrong[0]}: "
-            "they were altered before the file was written; delete it, and its rows will be computed again"
+            "they were altered before the file was written; run `diptych store repair`"
         )
     problems = row_problems(segment.vectors)
     bad = np.flatnonzero(problems != "")
     if len(bad):
-        return f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]}; delete the file"
+        return f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]}; repair it"
     return ""

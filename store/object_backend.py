@@ -155,6 +155,16 @@ class ObjectBackend:
         with contextlib.suppress(StoreError):
             self.remove(probe)
 
+    def uploads(self) -> list[str]:
+        """List unfinished multipart uploads below the prefix, where the storage knows of such."""
+        listing = getattr(self._fs, "list_multipart_uploads", None)
+        if listing is None:
+            return []
+        bucket, _, folder = self._prefix.partition("/")
+        found = self._tried("", lambda: listing(bucket))
+        below = f"{folder}/" if folder else ""
+        return sorted(str(each["Key"]) for each in found if str(each["Key"]).startswith(below))
+
     def now(self) -> float:
         """Put a small object and read the time that the storage gave it."""
         probe = f"{_TEMPORARY}clock-{uuid.uuid4().hex}"

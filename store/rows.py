@@ -13,6 +13,10 @@ from store.key import KEY_BYTES, sortable
 VectorType = Literal["float16", "float32"]
 
 
+# The bits of infinity by the size of a number in bytes.
+_INFINITY = {2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}
+
+
 def row_problems(vectors: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
     """Tell for each row why it may not be stored.
 
@@ -26,9 +30,22 @@ def row_problems(vectors: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
         "" where the row is good, else "non-finite" or "zero vector" (which would have no direction).
     """
     problems = np.full(len(vectors), "", dtype="<U11")
-    problems[~(vectors != 0).any(axis=1)] = "zero vector"
-    problems[~np.isfinite(vectors).all(axis=1)] = "non-finite"
+    if vectors.size:
+        largest = _largest_bits(vectors)
+        problems[largest == 0] = "zero vector"
+        problems[largest >= _INFINITY[vectors.dtype.itemsize]] = "non-finite"
     return problems
+
+
+def _largest_bits(vectors: NDArray[np.floating[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+    """Give each row's largest magnitude as its bits, which sort like the numbers, with infinity and NaN on top.
+
+    Whole numbers compare several times as fast as half-precision ones, for which processors have no arithmetic.
+    """
+    native = np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("="))
+    size = native.dtype.itemsize
+    magnitude = native.view(f"u{size}") & ((1 << (8 * size - 1)) - 1)
+    return np.asarray(magnitude.max(axis=1))
 
 
 def check_keys(keys: NDArray[np.uint8]) -> None:

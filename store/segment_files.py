@@ -15,7 +15,11 @@ from store.errors import CorruptSegment
 from store.key_cache import KeyCache
 from store.key_table import KeyTable
 from store.segment import Segment, SegmentName, read_segment
+from store.segment_signatures import SegmentSignatures
+from store.signing import UNSIGNED, Signing
 
+# A janitor may merge segments again and again while a slow reader reads; each listing adds only what is new.
+_LISTINGS = 20
 _LOG = logging.getLogger("diptych.store")
 
 
@@ -30,17 +34,26 @@ class SegmentFiles:
     record : EncoderRecord
     cache : Path or None
         Where this machine remembers key tables; None remembers nothing beyond this object.
+    signing : Signing
+        With trusted keys, `entries` and `tables` give only the segments that one of them signed.
     """
 
-    def __init__(self, backend: Backend, folder: str, record: EncoderRecord, cache: Path | None) -> None:
+    def __init__(
+        self, backend: Backend, folder: str, record: EncoderRecord, cache: Path | None, signing: Signing = UNSIGNED
+    ) -> None:
         self.backend = backend
         self.folder = f"{folder}/segments"
+        self.signatures = SegmentSignatures(backend, folder, record.fingerprint.digest, signing)
         self._record = record
         self._cache = KeyCache.below(cache, backend.address, folder.rpartition("/")[2])
         # Seen to be damaged by this object: whatever the cache says of them, their rows are missing.
         self._damaged: set[str] = set()
 
     def entries(self) -> list[tuple[SegmentName, Entry]]:
+        """List the segments that lookups may see: all of them, or with trusted keys only those they signed."""
+        return self.signatures.seen(self.all_entries())
+
+    def all_entries(self) -> list[tuple[SegmentName, Entry]]:
         """List the segments now there with what the storage says of them, sorted by name; other files are left out."""
         named = ((SegmentName.parse(entry.name), entry) for entry in self.backend.files(self.folder))
         return [(name, entry) for name, entry in named if name is not None]
@@ -88,7 +101,7 @@ class SegmentFiles:
             self._cache.put(promised, KeyTable.of(segment))
 
     def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
-        """Give the key table of every sound segment; list again, once, when one vanished while reading.
+        """Give the key table of every sound segment; list again when one vanished while reading.
 
         Parameters
         ----------
@@ -96,7 +109,7 @@ class SegmentFiles:
             The names of damaged segments are appended here, and each is told in a warning.
         """
         seen: set[str] = set()
-        for _ in range(2):
+        for _ in range(_LISTINGS):
             entries = self.entries()
             vanished = False
             for name, entry in entries:

@@ -106,6 +106,8 @@ def test_an_upload_in_parts_that_was_never_finished_is_not_visible(address, fing
     upload = files.call_s3("create_multipart_upload", **where)["UploadId"]
     files.call_s3("upload_part", **where, UploadId=upload, PartNumber=1, Body=b"half of a segment")
     assert files.call_s3("list_multipart_uploads", Bucket=BUCKET)["Uploads"]
+    assert store.backend.uploads() == [where["Key"]]
+    assert FeatureStore(address[:-1]).backend.uploads() == []  # a root whose name only begins alike
     assert log.segments() == [name]
     assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 5
     files.call_s3("abort_multipart_upload", **where, UploadId=upload)

@@ -1,0 +1,94 @@
+"""`diptych store explain`: which vectors the store holds for an item or a key, and why a wanted one is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline import paths
+from pipeline.params import Params
+from pipeline.settings import Settings
+from stages.errors import InputError
+from stages.nearest import did_you_mean
+from store import FeatureStore, Fingerprint, Holding, holdings, parse_key
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the store has for one wanted vector.
+
+    Attributes
+    ----------
+    wanted : str
+        The entry of params.yaml, or the key.
+    verdict : str
+        One line: a hit and where, or a miss and why.
+    details : list of str
+        The provenance of a hit; for a miss the fields in which each stored fingerprint differs.
+    """
+
+    wanted: str
+    verdict: str
+    details: list[str]
+
+
+def explain(asked: str, params: Params, settings: Settings) -> list[Explanation]:
+    """Explain an item of the manifest by its id, or a key of 64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        When it is neither.
+    """
+    store = settings.feature_store(params.store.format)
+    key = parse_key(asked)
+    if key is not None:
+        return [_of_key(asked, holdings(store, key))]
+    return [_of_entry(name, asked, params, store) for name in params.embed]
+
+
+def _of_key(asked: str, found: list[Holding]) -> Explanation:
+    verdict = f"{len(found)} encoders have a vector for it" if found else "no encoder has a vector for it"
+    return Explanation(asked, verdict, [_place(each) for each in found])
+
+
+def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Explanation:
+    from stages.embed.run import encoder_and_fingerprint
+
+    entry = params.embed[name]
+    _, fingerprint = encoder_and_fingerprint(entry)
+    key = _key_of(item, entry.field)
+    if key is None:
+        return Explanation(name, f"the item has no {entry.field}: nothing is looked up", [])
+    found = {each.fingerprint.digest: each for each in holdings(store, key)}
+    hit = found.pop(fingerprint.digest, None)
+    if hit is not None:
+        return Explanation(name, f"hit: key {key.hex()}", [_place(hit)])
+    same = [each for each in found.values() if each.fingerprint.encoder == fingerprint.encoder]
+    if not same:
+        return Explanation(name, f"miss: key {key.hex()} was never encoded by any {fingerprint.encoder}", [])
+    reason = f"miss: key {key.hex()} was encoded by another {fingerprint.encoder}"
+    return Explanation(name, reason, [line for each in same for line in _differences(fingerprint, each)])
+
+
+def _key_of(item: str, field: str) -> bytes | None:
+    from stages.items import Manifest
+
+    manifest = Manifest.open(paths.MANIFEST)
+    ids = manifest.ids()
+    if item not in ids:
+        raise InputError(
+            f"expected an id of the manifest or a key of 64 hexadecimal digits; found {item!r}{did_you_mean(item, ids)}"
+        )
+    keys, present = manifest.keys(field)
+    row = ids.index(item)
+    return bytes(keys[row].tobytes()) if present[row] else None
+
+
+def _place(found: Holding) -> str:
+    origin = ", ".join(f"{key} {value}" for key, value in sorted(found.provenance.items()))
+    return f"{found.fingerprint.folder}: row {found.row} of {found.segment} ({origin or 'no provenance'})"
+
+
+def _differences(wanted: Fingerprint, found: Holding) -> list[str]:
+    differing = wanted.differences(found.fingerprint)
+    return [_place(found), *(f"  {line}  (wanted != stored)" for line in differing)]

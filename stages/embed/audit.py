@@ -1,0 +1,131 @@
+"""Encode a random sample of stored rows again and compare: finds wrong hardware, wrong weights and planted vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract import Progress, Tracker
+from stages.embed.params import EmbedParams
+from stages.embed.request import Rows, loader, make_request
+from stages.embed.run import encoder_and_fingerprint
+from stages.encoders.batching import Encoded, Failed, encode_stream
+from stages.encoders.device import resolve_device
+from stages.encoders.timing import Seconds
+from stages.items import Manifest
+from store import FeatureStore
+
+# Both vectors keep the numeric contract against the reference, so they may differ by twice its angle; `exact` leaves
+# room for the rounding of half precision and of another batch size.
+_LIMITS = {"exact": 0.9999, "fast": 0.996}
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What came of encoding stored rows again.
+
+    Attributes
+    ----------
+    stored : int
+        Contents of the manifest that the store has.
+    checked : int
+    failed : int
+        Sampled contents that can no longer be read or encoded.
+    lowest : float
+        The lowest cosine of a stored and a new vector; 1.0 when none was checked.
+    limit : float
+    wrong : list of (id, cosine)
+        Items whose stored vector is another one.
+    """
+
+    stored: int
+    checked: int
+    failed: int
+    lowest: float
+    limit: float
+    wrong: list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """How to audit: the share of stored rows (at least one row), the seed of the sample, and the machine."""
+
+    share: float
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 2
+
+
+def audit(
+    params: EmbedParams, manifest: Manifest, store: FeatureStore, settings: AuditSettings, progress: Progress
+) -> AuditResult:
+    """Sample the stored rows of one `embed` entry and encode them again; nothing is written.
+
+    Raises
+    ------
+    InputError
+        When the manifest has no such field, or the model's files are wrong.
+    StoreError
+        When the store cannot be read.
+    """
+    encoder, fingerprint = encoder_and_fingerprint(params)
+    log = store.open(fingerprint, encoder.dim, params.dtype)
+    request = make_request(manifest, params.field, with_empty=False)
+    located = log.locate(request.keys)
+    found = np.flatnonzero(located.found)
+    limit = _LIMITS[str(fingerprint.record["numeric_contract"])]
+    if not len(found):
+        return AuditResult(0, 0, 0, 1.0, limit, [])
+    count = min(len(found), max(1, round(settings.share * len(found))))
+    sample = np.sort(np.random.default_rng(settings.seed).choice(found, count, replace=False))
+    encoder.load(resolve_device(settings.device) if encoder.engine == "torch" else "cpu")
+    load = loader(manifest, params.field, params.row.kind, request, sample)
+    stream = encode_stream(encoder, load, count, settings.workers, Seconds())
+    with progress.track(f"encode again {params.field} {params.encoder}", count) as bar:
+        cosine = _compare(stream, partial(log.read, located), sample, bar)
+    return _result(manifest, request.first[sample], cosine, len(found), limit)
+
+
+def _compare(
+    stream: Iterable[Encoded | Failed], read: Callable[[Rows], NDArray[np.floating[Any]]], sample: Rows, bar: Tracker
+) -> NDArray[np.float64]:
+    """Give the cosine of each sampled row's stored and new vector; NaN where the content failed."""
+    cosine = np.full(len(sample), np.nan)
+    for result in stream:
+        if isinstance(result, Encoded):
+            cosine[result.items] = _cosines(result.vectors, read(sample[result.items]))
+        bar.advance(len(result.items) if isinstance(result, Encoded) else 1)
+    return cosine
+
+
+def _result(manifest: Manifest, rows: Rows, cosine: NDArray[np.float64], stored: int, limit: float) -> AuditResult:
+    checked = ~np.isnan(cosine)
+    wrong = np.flatnonzero(checked & (cosine < limit))
+    ids = _ids(manifest, rows[wrong])
+    return AuditResult(
+        stored=stored,
+        checked=int(checked.sum()),
+        failed=int((~checked).sum()),
+        lowest=float(np.nanmin(cosine)) if checked.any() else 1.0,
+        limit=limit,
+        wrong=[(name, float(cosine[at])) for name, at in zip(ids, wrong.tolist(), strict=True)],
+    )
+
+
+def _ids(manifest: Manifest, rows: Rows) -> list[str]:
+    if not len(rows):
+        return []
+    ids = manifest.ids()
+    return [ids[row] for row in rows.tolist()]
+
+
+def _cosines(new: NDArray[np.floating[Any]], stored: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Cosine of each pair of rows ([n, D] each); 0 where one is all zero."""
+    a, b = new.astype(np.float64), stored.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(axis=1) / np.where(lengths == 0, np.inf, lengths))

@@ -1,0 +1,64 @@
+"""Tells where a key is stored, for every encoder: who made its vector, or which encoder has it instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from store.errors import InvalidKey
+from store.feature_store import FeatureStore
+from store.fingerprint import Fingerprint
+from store.key import KEY_BYTES
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One encoder that has a vector for the key.
+
+    Attributes
+    ----------
+    fingerprint : Fingerprint
+    segment : str
+    row : int
+    provenance : dict
+        How the vector was made.
+    """
+
+    fingerprint: Fingerprint
+    segment: str
+    row: int
+    provenance: dict[str, Any]
+
+
+def parse_key(text: str) -> bytes | None:
+    """Read a key of 64 hexadecimal digits; None when it is something else."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return key if len(key) == KEY_BYTES and len(text) == 2 * KEY_BYTES else None
+
+
+def holdings(store: FeatureStore, key: bytes) -> list[Holding]:
+    """Look one key up under every encoder.
+
+    Raises
+    ------
+    InvalidKey
+        When it has not 32 bytes.
+    """
+    if len(key) != KEY_BYTES:
+        raise InvalidKey(f"expected a key of {KEY_BYTES} bytes, found {len(key)}; use content_key")
+    wanted = np.frombuffer(key, dtype=np.uint8)[None]
+    found = []
+    for log in store.logs():
+        located = log.locate(wanted)
+        if located.found[0]:
+            name = located.names[located.segment[0]]
+            row = int(located.row[0])
+            segment = log.files.read(name)
+            if segment.keys[row].tobytes() == key:
+                found.append(Holding(log.fingerprint, name, row, segment.provenance))
+    return found
