@@ -19,10 +19,8 @@ from store import (
     StoreNotWritable,
     StoreUnreachable,
 )
-from store.compaction import compact
 
-from .conftest import Cloud
-from .fault_fs import Call, Fault, Plan, after, at, busy, expired
+from .fault_fs import Call, Fault, Killed, after, at, busy, expired
 
 ATTEMPTS = 6
 ANSWERS = {
@@ -34,10 +32,6 @@ ANSWERS = {
     "500": OSError(errno.EREMOTEIO, "We encountered an internal error."),
     "403": PermissionError("Access Denied"),
 }
-
-
-class Killed(BaseException):
-    """Ends the client at once, as SIGKILL would: an object backend has no temporary file to clear away."""
 
 
 @pytest.fixture
@@ -260,56 +254,6 @@ def test_a_probe_that_could_not_be_removed_is_nobodys_segment(cloud):
     cloud.work(store)
     assert cloud.kept() == 20
     assert files.calls
-
-
-def test_a_move_killed_at_any_request_leaves_the_file_under_one_name_or_both(make_cloud):
-    for acted in (False, True):
-        for number in range(1, 6):
-            cloud = make_cloud()
-            store, files = cloud.client(at(number, Killed(), acted=acted))
-            files.inner.pipe_file(f"{cloud.prefix}/a", b"data")
-            try:
-                store.backend.move("a", "trash/b")
-            except Killed:
-                pass
-            else:
-                assert len(files.calls) < number
-            left = {name: files.inner.cat_file(name) for name in cloud.names()}
-            assert left
-            assert set(left.values()) == {b"data"}
-            if f"{cloud.prefix}/a" in left:
-                cloud.client()[0].backend.move("a", "trash/b")
-            assert cloud.names() == [f"{cloud.prefix}/trash/b"]
-
-
-@pytest.mark.parametrize("fault", ["killed before", "killed after", "gone", "EIO"])
-def test_a_compaction_stopped_at_any_request_loses_no_row(make_cloud, pauses, fault):
-    def merge(cloud: Cloud, plan: Plan) -> tuple[bool, int]:
-        store, files = cloud.client(plan)
-        try:
-            compact(store, apply=True)
-        except (Killed, StoreError):
-            return False, len(files.calls)
-        return True, len(files.calls)
-
-    whole = make_cloud()
-    whole.work(whole.client()[0])
-    count = merge(whole, lambda _: None)[1]
-    assert count > 10
-    ended = []
-    for number in range(1, count + 1):
-        cloud = make_cloud()
-        cloud.work(cloud.client()[0])
-        error = Killed() if "killed" in fault else OSError(errno.EIO, "Input/output error")
-        plan = after(number, error) if fault == "gone" else at(number, error, acted=fault == "killed after")
-        ended.append(merge(cloud, plan)[0])
-        assert cloud.kept() == 20
-        merge(cloud, lambda _: None)
-        assert cloud.kept() == 20
-        # The next run completes, unless the merged segment was there already and only its inputs were left.
-        assert len(cloud.log(cloud.client()[0]).segments()) <= 2
-    assert all(ended) == (fault == "EIO")
-    assert bool(pauses) == (fault in ("gone", "EIO"))
 
 
 def test_no_fault_means_no_pause_and_no_error(cloud, pauses):
