@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from pipeline import paths, store_care_cli
-from pipeline.console import ConsoleProgress, err, out
+from pipeline.console import ConsoleProgress, err, out, plain_table
 from pipeline.explain import explain
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
@@ -31,7 +30,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
-    table = Table(Column("encoder", overflow="fold"), "fingerprint", "dim", "dtype", "segments", "rows", "MB")
+    table = plain_table("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
     for row in rows:
         size = f"{row.bytes / 1e6:.1f}"
         table.add_row(
