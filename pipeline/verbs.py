@@ -18,6 +18,7 @@ from pipeline.settings import Settings, load_settings
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
+from store import remember_verifications
 
 # Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
 
@@ -32,7 +33,7 @@ class Session:
 
     @classmethod
     def open(cls) -> Session:
-        """Go to the project's root and read its params and settings.
+        """Go to the project's root and read its params and settings; each matrix below it is verified once per file.
 
         Raises
         ------
@@ -41,6 +42,7 @@ class Session:
         """
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
+        remember_verifications(paths.VERIFIED)
         return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress())
 
 

@@ -45,6 +45,7 @@ from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
 from store.signing import Signer, TrustedKeys
 from store.trash import Trashed, list_trash, restore
+from store.verified import remember_verifications
 
 __all__ = [
     "GRACE_DAYS",
@@ -108,6 +109,7 @@ __all__ = [
     "open_matrix",
     "parse_key",
     "probe_writable",
+    "remember_verifications",
     "repair",
     "restore",
     "row_problems",

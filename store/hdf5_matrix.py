@@ -30,6 +30,7 @@ from store.matrix_parts import (
     little_endian,
 )
 from store.plain_json import canonical_json, parse_document
+from store.verified import FileStamp
 
 # Metadata of this version carries checksums of its own.
 _LIBRARY_VERSION = ("v108", "v108")
@@ -162,16 +163,17 @@ def read(path: Path) -> Content:
         When it is not such a file.
     """
     try:
-        with path.open("rb") as opened, h5py.File(path, "r", locking=False) as file:
+        # h5py reads the very file that is mapped, whatever the name means by then.
+        with path.open("rb") as opened, h5py.File(opened, "r") as file:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-            return _content(file, mapped)
+            return _content(file, mapped, FileStamp.of(opened.fileno()))
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected a whole HDF5 file, found one that cannot be read ({error})") from error
 
 
-def _content(file: h5py.File, mapped: mmap.mmap) -> Content:
+def _content(file: h5py.File, mapped: mmap.mmap, stamp: FileStamp) -> Content:
     check_version(file.attrs["min_reader"].item())
     if set(file.keys()) != _DATASETS:
         raise ValueError("expected the members of a matrix, found others")
@@ -195,7 +197,7 @@ def _content(file: h5py.File, mapped: mmap.mmap) -> Content:
     attributes = _attributes(file, arrays["attributes_json"].tobytes())
     attributes["block_digests"] = [digest.tobytes().hex() for digest in arrays["block_digests"]]
     masks = arrays["present"].copy(), arrays["ok"].copy()
-    return Content(vectors, ids, *masks, arrays["missing_vector"].copy(), attributes)
+    return Content(vectors, ids, *masks, arrays["missing_vector"].copy(), attributes, stamp)
 
 
 def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

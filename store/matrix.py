@@ -31,6 +31,7 @@ from store.matrix_parts import (
 from store.matrix_reader import Matrix
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, make_folder
+from store.verified import FileStamp, VerifiedFiles, memory_in
 from store.zarr_matrix import ZarrMatrixWriter
 
 _REMEDY = "delete it and run `dvc repro`, or fetch it again with `dvc pull`"
@@ -160,7 +161,7 @@ def _check_room(path: Path, size: int, durability: Durability) -> None:
         )
 
 
-def open_matrix(path: Path, *, verify: bool = True) -> Matrix:
+def open_matrix(path: Path, *, verify: bool = True, memory: Path | None = None) -> Matrix:
     """Open a matrix; its vectors are mapped, not loaded.
 
     Parameters
@@ -169,6 +170,9 @@ def open_matrix(path: Path, *, verify: bool = True) -> Matrix:
         Ends in ``.zarr.zip`` or ``.h5``.
     verify : bool
         Compare the whole content with its digests first (reads the file once).
+    memory : Path, optional
+        A folder that remembers which files were verified, so that an unchanged one is not read again; see `verified`.
+        Without it, the one that `remember_verifications` set, if any.
 
     Raises
     ------
@@ -185,12 +189,21 @@ def open_matrix(path: Path, *, verify: bool = True) -> Matrix:
         _check_content(content)
         matrix = Matrix(path, content)
         if verify:
-            matrix.verify()
+            _verify(matrix, content.stamp, memory_in(memory))
     except UnsupportedFormat as error:
         raise UnsupportedFormat(f"matrix {path}: {error}") from error
     except ValueError as error:
         raise CorruptMatrix(f"matrix {path} is damaged or not ours: {error}; {_REMEDY}") from error
     return matrix
+
+
+def _verify(matrix: Matrix, stamp: FileStamp, memory: VerifiedFiles | None) -> None:
+    version = matrix.attributes.get("format_version")
+    if memory is not None and memory.knows(matrix.path, stamp, matrix.digest, version):
+        return
+    matrix.verify()
+    if memory is not None:
+        memory.remember(matrix.path, stamp, matrix.digest, version)
 
 
 def _check_content(content: Content) -> None:

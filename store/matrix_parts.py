@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from store.errors import InvalidVectors, UnsupportedFormat
 from store.rows import VectorType
+from store.verified import FileStamp
 
 FORMAT_VERSION = 1
 # 8192 rows: a few MB, large enough to stream and small enough to hold; also the rows under one digest.
@@ -141,6 +142,8 @@ class Content:
     present, ok : ndarray of bool, shape [N]
     missing_vector : ndarray, shape [dim]
     attributes : dict
+    stamp : FileStamp
+        Of the file that was opened.
     """
 
     vectors: NDArray[np.floating[Any]]
@@ -149,6 +152,7 @@ class Content:
     ok: NDArray[np.bool_]
     missing_vector: NDArray[np.floating[Any]]
     attributes: dict[str, Any]
+    stamp: FileStamp
 
 
 def little_endian(dtype: str) -> np.dtype[Any]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from store.errors import InvalidVectors
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
 from store.plain_json import parse_document
+from store.verified import FileStamp
 from store.zarr_documents import (
     CHECKSUM_BYTES,
     array_document,
@@ -127,7 +128,7 @@ def read(path: Path) -> Content:
         try:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # an empty file is a ValueError
             with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, mapped).content()
+                return _Reader(archive, mapped, FileStamp.of(file.fileno())).content()
         except (zipfile.BadZipFile, OSError, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"expected a whole zip, found one that cannot be read ({error})") from error
 
@@ -135,8 +136,8 @@ def read(path: Path) -> Content:
 class _Reader:
     """Checks an open zip member by member."""
 
-    def __init__(self, archive: zipfile.ZipFile, mapped: mmap.mmap) -> None:
-        self._archive, self._mapped = archive, mapped
+    def __init__(self, archive: zipfile.ZipFile, mapped: mmap.mmap, stamp: FileStamp) -> None:
+        self._archive, self._mapped, self._stamp = archive, mapped, stamp
         entries = archive.infolist()
         self._entries = {entry.filename: entry for entry in entries}
         if len(self._entries) != len(entries):
@@ -171,7 +172,8 @@ class _Reader:
             raise ValueError("expected the members of a matrix, found others")
         vectors = self._vectors(chunks, chunk_rows, dim, dtype)
         ids = Ids(small["ids_utf8"], small["ids_offsets"])
-        return Content(vectors, ids, small["present"], small["ok"], small["missing_vector"], attributes)
+        masks = small["present"], small["ok"]
+        return Content(vectors, ids, *masks, small["missing_vector"], attributes, self._stamp)
 
     def _layout(self) -> tuple[int, int, str, int]:
         document = self._document("vectors/zarr.json")

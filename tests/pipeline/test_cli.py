@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,13 @@ def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
     done = call(project, "diptych", "store", "verify", DIPTYCH_STORE=str(copy))
     assert done.returncode == 1
     assert segment.name in done.stderr
+
+
+def test_a_matrix_is_verified_once_per_file_and_that_is_remembered(project: Path) -> None:
+    matrix = project / "data/embed/image-colors.zarr.zip"
+    time.sleep(max(0.0, matrix.stat().st_ctime + 2.5 - time.time()))  # a younger file is not remembered
+    assert call(project, "diptych", "retrieve", "by-image").returncode == 0
+    remembered = {entry: entry.stat().st_mtime_ns for entry in (project / ".diptych/verified").iterdir()}
+    assert any(json.loads(entry.read_text())["path"] == str(matrix.resolve()) for entry in remembered)
+    assert call(project, "diptych", "retrieve", "by-image").returncode == 0
+    assert all(entry.stat().st_mtime_ns == written for entry, written in remembered.items())
