@@ -33,7 +33,8 @@ from store.index import Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
-from store.matrix import open_matrix, write_matrix
+from store.matrix import write_matrix
+from store.matrix_opening import open_matrix
 from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
 from store.matrix_reader import Matrix
 from store.object_backend import ObjectBackend

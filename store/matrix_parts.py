@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from store.errors import InvalidVectors, UnsupportedFormat
 from store.rows import VectorType
+from store.vectors import Vectors
 from store.verified import FileStamp
 
 FORMAT_VERSION = 1
@@ -136,23 +137,22 @@ class Content:
 
     Attributes
     ----------
-    vectors : ndarray, shape [chunks, rows of a chunk, dim]
-        A view of the mapped file; rows past the end are padding.
+    vectors : Vectors
     ids : Ids
     present, ok : ndarray of bool, shape [N]
     missing_vector : ndarray, shape [dim]
     attributes : dict
-    stamp : FileStamp
-        Of the file that was opened.
+    stamp : FileStamp or None
+        Of the file that was opened; None when it lies far away.
     """
 
-    vectors: NDArray[np.floating[Any]]
+    vectors: Vectors
     ids: Ids
     present: NDArray[np.bool_]
     ok: NDArray[np.bool_]
     missing_vector: NDArray[np.floating[Any]]
     attributes: dict[str, Any]
-    stamp: FileStamp
+    stamp: FileStamp | None
 
 
 def little_endian(dtype: str) -> np.dtype[Any]:
@@ -160,7 +160,7 @@ def little_endian(dtype: str) -> np.dtype[Any]:
     return np.dtype(dtype).newbyteorder("<")
 
 
-def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
+def path_format(path: Path | str) -> Literal["zarr.zip", "h5"]:
     """Tell a matrix's format from its name.
 
     Raises
@@ -168,11 +168,12 @@ def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
     ValueError
         When the name ends otherwise.
     """
-    if path.name.endswith(".zarr.zip"):
+    name = path.name if isinstance(path, Path) else path.rpartition("/")[2]
+    if name.endswith(".zarr.zip"):
         return "zarr.zip"
-    if path.name.endswith(".h5"):
+    if name.endswith(".h5"):
         return "h5"
-    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {path.name!r}; rename it")
+    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {name!r}; rename it")
 
 
 def check_version(needed: object) -> None:

@@ -159,7 +159,6 @@ ZARR_ABUSES = {
     "one dimension": edit_vectors(shape=[40]),
     "another codec": edit_vectors(codecs=[{"name": "pickle"}]),
     "another type": edit_vectors(data_type="float64"),
-    "unordered chunks": lambda members: members.update({"vectors/c/1/0": members.pop("vectors/c/1/0")}),
 }
 
 
@@ -192,7 +191,6 @@ H5_ABUSES = {
     "a lost mask": lambda file: file.pop("ok"),
     "external storage": moved_to_external,
     "a soft link": soft_link,
-    "chunked": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:], chunks=(10, 3)),
     "another type": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:].astype("f8")),
     "never written": lambda file: file.create_dataset("vectors", shape=file.pop("vectors").shape, dtype="f4"),
 }
