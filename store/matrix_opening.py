@@ -107,4 +107,4 @@ def _check_content(content: Content, expected_digest: str | None) -> None:
     if not isinstance(digest, str) or not isinstance(blocks, list):
         raise ValueError("expected the attributes digest and block_digests, found none")  # noqa: TRY004 (a bad file)
     if expected_digest not in (None, digest):
-        raise ValueError(f"expected the digest {expected_digest}, found {digest}: it is another matrix")
+        raise ValueError(f"expected the digest {expected_digest} that its card states, found {digest}")

@@ -149,3 +149,24 @@ def test_a_matrix_is_verified_once_per_file_and_that_is_remembered(project: Path
     assert any(json.loads(entry.read_text())["path"] == str(matrix.resolve()) for entry in remembered)
     assert call(project, "diptych", "retrieve", "by-image").returncode == 0
     assert all(entry.stat().st_mtime_ns == written for entry, written in remembered.items())
+
+
+@pytest.mark.parametrize("command", [["fuse", "both"], ["train", "text"], ["retrieve", "by-image"]])
+def test_a_matrix_that_is_not_the_one_of_its_card_is_refused(project: Path, command: list[str]) -> None:
+    name = "caption-hash" if command[0] == "train" else "image-colors"
+    card = project / f"metrics/embed/{name}.json"
+    good = card.read_text("utf-8")
+    digest = json.loads(good)["digest"]
+    try:
+        card.write_text(good.replace(digest, "0" * 64), "utf-8")
+        done = call(project, "diptych", *command)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "0" * 64 in done.stderr.replace("\n", "")
+        card.write_text("{}", "utf-8")
+        assert call(project, "diptych", *command).returncode == 2
+        card.unlink()
+        done = call(project, "diptych", *command)
+        assert done.returncode == 2
+        assert "run `dvc repro`" in done.stderr
+    finally:
+        card.write_text(good, "utf-8")
