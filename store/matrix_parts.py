@@ -111,17 +111,26 @@ class Ids:
         np.cumsum([len(text) for text in encoded], out=offsets[1:])
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
 
-    def decode(self) -> list[str]:
-        """Decode all ids.
+    def check(self) -> None:
+        """Make sure, without making a str of each, that `decode` will succeed.
 
         Raises
         ------
         ValueError
             When the two arrays do not fit together or are not UTF-8.
         """
-        lengths = np.diff(self.offsets)
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.utf8) or (lengths < 0).any():
+        starts, ends = self.offsets[:-1], self.offsets[1:]
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.utf8) or (starts > ends).any():
             raise ValueError("expected ascending offsets of ids, found others")
+        if not self.utf8.size or self.utf8.max() < 0x80:
+            return
+        self.utf8.tobytes().decode("utf-8")
+        firsts = self.utf8[starts[starts < ends]]
+        if ((firsts & 0xC0) == 0x80).any():
+            raise ValueError("expected ids of whole characters, found one that begins within one")
+
+    def decode(self) -> list[str]:
+        """Decode all ids, which `check` has seen."""
         text, ends = self.utf8.tobytes(), self.offsets.tolist()
         return [text[start:stop].decode("utf-8") for start, stop in itertools.pairwise(ends)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ class Matrix:
     Attributes
     ----------
     path : Path or str
-    ids : list of str
     present : ndarray of bool, shape [N]
         Whether the item has this kind of content at all.
     ok : ndarray of bool, shape [N]
@@ -44,7 +44,7 @@ class Matrix:
 
     def __init__(self, path: Path | str, content: Content) -> None:
         self.path = path
-        self.ids = content.ids.decode()
+        content.ids.check()
         self.present, self.ok = content.present, content.ok
         self.usable: NDArray[np.bool_] = content.present & content.ok
         self.missing_vector = content.missing_vector.astype(np.float32)
@@ -55,6 +55,11 @@ class Matrix:
         self.reader: Reader = content.vectors.reader
         self._content = content
         self._vectors = content.vectors
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """The items, one for each row; made when first asked for, since a str each takes longer than all vectors."""
+        return self._content.ids.decode()
 
     @property
     def mapped(self) -> bool:

@@ -66,6 +66,8 @@ class MappedVectors:
         self.chunks = chunks
         self.shape = (rows, int(chunks.shape[2]))
         self.dtype = chunks.dtype
+        # Copied in such pieces, new memory is written while it is still in the processor's cache.
+        self._most = max(1, _PIECE_BYTES // (self.shape[1] * self.dtype.itemsize))
 
     def rows(self, wanted: NDArray[np.integer[Any]]) -> Rows:
         """Copy rows [n, D] in any order."""
@@ -93,7 +95,7 @@ class MappedVectors:
         size = self.chunks.shape[1]
         while start < stop:
             chunk, row = divmod(start, size)
-            n = min(stop - start, size - row)
+            n = min(stop - start, size - row, self._most)
             yield self.chunks[chunk, row : row + n]
             start += n
 
