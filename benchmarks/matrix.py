@@ -167,10 +167,13 @@ def _h5py_rows(vectors: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _rates(case: Case, ways: dict[str, Action], repeats: int, note: str) -> list[Row]:
-    timed = {name: (lambda _, way=way: way()) for name, way in ways.items()}
-    seconds = _take_turns(timed, [None] * repeats, same=False)
+    seconds = _take_turns({name: _needing_nothing(way) for name, way in ways.items()}, [None] * repeats, same=False)
     rates = {name: case.gigabytes / value for name, value in seconds.items()}
     return _against("np.load", rates, "GB/s", note)
+
+
+def _needing_nothing(way: Action) -> Callable[[Any], object]:
+    return lambda _: way()
 
 
 def _take_turns(ways: dict[str, Callable[[Any], object]], inputs: list[Any], *, same: bool = True) -> dict[str, float]:

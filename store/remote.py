@@ -45,7 +45,8 @@ def open_remote(url: str) -> IO[bytes]:
         When fsspec does not know such URLs, or lacks the package for them.
     """
     try:
-        filesystem, place = fsspec.core.url_to_fs(url)
+        # A cached listing may state the size of a file that was replaced since.
+        filesystem, place = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ValueError, ImportError) as error:
         raise UnsupportedStore(
             f"expected a URL that fsspec serves with the packages installed, found {url} ({error}); install what it "
