@@ -147,6 +147,7 @@ def read(path: Path) -> Content:
     """
     # h5py reads the very file that is mapped, whatever the name means by then.
     with path.open("rb") as opened, unreadable(), h5py.File(opened, "r") as file:
+        stamp = FileStamp.of(opened.fileno())  # before anything that it vouches for is read
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
         def fetch(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
@@ -156,7 +157,7 @@ def read(path: Path) -> Content:
             values = _map_plain(file, mapped, "vectors", shape, dtype)
             return MappedVectors(values[None], shape[0])
 
-        return make_content(file, fetch, vectors, FileStamp.of(opened.fileno()))
+        return make_content(file, fetch, vectors, stamp)
 
 
 def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

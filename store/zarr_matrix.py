@@ -128,11 +128,12 @@ def read(path: Path) -> Content:
         When it is not such a file.
     """
     with path.open("rb") as file:
+        stamp = FileStamp.of(file.fileno())  # before anything that it vouches for is read
         try:
             check_zip_directory(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # an empty file is a ValueError
             with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, mapped, FileStamp.of(file.fileno())).content()
+                return _Reader(archive, mapped, stamp).content()
         except (zipfile.BadZipFile, OSError, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"expected a whole zip, found one that cannot be read ({error})") from error
 

@@ -270,3 +270,15 @@ def test_a_chunk_that_deflate_left_as_it_was_is_read(tmp_path):
     with h5py.File(path, "r+") as file:
         chunk(bytes_by_plane, 2)(file)
     np.testing.assert_array_equal(open_matrix(path).block(0, N), VECTORS)
+
+
+@pytest.mark.parametrize("size", [1, 839, 840, 845, 2000])
+def test_a_chunk_of_another_size_is_refused_where_nothing_packs(tmp_path, size):
+    path = packed_h5(tmp_path)
+    with h5py.File(path, "r+") as file:
+        replaced("vectors", chunks=(70, DIM), shuffle=True, fletcher32=True)(file)
+    assert open_matrix(path).reader == "h5py"
+    with h5py.File(path, "r+") as file:
+        chunk(bytes(size))(file)
+    with pytest.raises(CorruptMatrix, match="expected 15 chunks of 840 bytes"):
+        open_matrix(path, verify=False)
