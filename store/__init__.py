@@ -33,7 +33,8 @@ from store.index import Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
-from store.matrix import open_matrix, write_matrix
+from store.matrix import write_matrix
+from store.matrix_opening import open_matrix
 from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
 from store.matrix_reader import Matrix
 from store.object_backend import ObjectBackend
@@ -45,6 +46,7 @@ from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
 from store.signing import Signer, TrustedKeys
 from store.trash import Trashed, list_trash, restore
+from store.verified import remember_verifications
 
 __all__ = [
     "GRACE_DAYS",
@@ -108,6 +110,7 @@ __all__ = [
     "open_matrix",
     "parse_key",
     "probe_writable",
+    "remember_verifications",
     "repair",
     "restore",
     "row_problems",
