@@ -32,9 +32,19 @@ def open_backend(address: str | Path, durability: Durability = "full") -> Backen
         When the scheme is not served, its package is not installed, or the URL holds a password.
     """
     text = str(address)
+    if "\0" in text:
+        raise UnsupportedStore(
+            "expected a folder or a URL as the store, found a NUL character in it; correct the address"
+        )
     if "://" not in text:
         return LocalBackend(Path(text), durability)
-    url = urlsplit(text)
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise UnsupportedStore(
+            f"expected a folder or {_SCHEMES[0]}://bucket/folder as the store, found no URL ({error}); "
+            "correct the address"
+        ) from None
     if url.scheme == "file" and not url.netloc:
         return LocalBackend(Path(url.path), durability)
     if url.scheme not in _SCHEMES or "::" in text:

@@ -29,6 +29,11 @@ class Entry:
     modified: float
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would obey: anybody who may write to a store may choose names in it."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 class Backend(Protocol):
     """One root on some storage. Every path is relative to it, with ``/`` between its parts.
 
@@ -41,7 +46,7 @@ class Backend(Protocol):
         ...
 
     def shown(self, path: str) -> str:
-        """Give `path` in full, for messages."""
+        """Give `path` in full, for messages: control characters are escaped."""
         ...
 
     def exists(self, folder: str) -> bool:
@@ -96,7 +101,7 @@ class Backend(Protocol):
         ...
 
     def move(self, path: str, target: str) -> None:
-        """Give a file another name; at no moment is it under neither of the two.
+        """Give a file another name, whatever lies there; at no moment is it under neither of the two.
 
         Raises
         ------

@@ -39,7 +39,9 @@ class KeyCache:
         """Choose the folder of one encoder of one store, so that what is gone from it can be dropped."""
         if root is None:
             return cls(None)
-        return cls(root / hashlib.sha256(address.encode()).hexdigest()[:16] / encoder_folder)
+        # "store" is another folder in each project: dropping what is gone from one must not empty the other's tables.
+        whole = address if "://" in address else str(Path(address).absolute())
+        return cls(root / hashlib.sha256(whole.encode()).hexdigest()[:16] / encoder_folder)
 
     def get(self, name: SegmentName) -> KeyTable | None:
         """Give a segment's table; None when it is not there or damaged."""
@@ -63,13 +65,13 @@ class KeyCache:
 
     def drop(self, name: str) -> None:
         """Forget a segment's table."""
-        if self._folder is not None:
+        if self._folder is not None and SegmentName.parse(name) is not None:
             with contextlib.suppress(OSError):
                 self._file(name).unlink(missing_ok=True)
 
     def keep_only(self, names: set[str]) -> None:
         """Forget the tables of segments that are no longer there."""
-        if self._folder is None or not self._folder.is_dir():
+        if self._folder is None:
             return
         with contextlib.suppress(OSError):
             for path in self._folder.glob(f"*{_SUFFIX}"):

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import logging
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from store.backend import Entry
-from store.errors import StoreNotReadable, UnsupportedStore
+from store.backend import Entry, printable
+from store.errors import StoreError, StoreNotReadable, UnsupportedStore
 from store.publish import Durability, explained, make_folder, probe_writable, publish, sync, temporary_beside
 from store.regular_file import read_regular
+
+# A file among the folders above it, links in a circle, a name that is too long.
+_NO_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+_LOG = logging.getLogger("diptych.store")
 
 
 class LocalBackend:
@@ -24,13 +33,30 @@ class LocalBackend:
     ------
     UnsupportedStore
         When `root` is something that is no folder.
+    StoreNotReadable
+        When it cannot be looked at.
     """
 
     def __init__(self, root: Path, durability: Durability = "full") -> None:
         self.root = root.expanduser()
-        if self.root.exists() and not self.root.is_dir():
-            raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
         self._durability: Durability = durability
+        self._settled: set[Path] = set()
+        try:
+            with self._readable(""):
+                mode = self.root.stat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise
+            raise UnsupportedStore(f"expected a folder as the store, found {error}; name another") from error
+        if not stat.S_ISDIR(mode):
+            raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            _LOG.warning(
+                "everybody on this machine may replace what is in the store %s; `chmod o-w` it, or set the sticky bit",
+                self.shown(""),
+            )
 
     @property
     def address(self) -> str:
@@ -39,43 +65,58 @@ class LocalBackend:
 
     def shown(self, path: str) -> str:
         """Give the path in the file system."""
-        return str(self.root / path)
+        return printable(str(self.root / path))
 
     def exists(self, folder: str) -> bool:
         """Tell whether the folder is there."""
-        return (self.root / folder).is_dir()
+        with self._readable(folder):
+            return (self.root / folder).is_dir()
 
     def files(self, folder: str) -> list[Entry]:
         """List everything that is no folder; links are listed as such, and refused when they are read."""
         found = []
-        try:
-            with os.scandir(self.root / folder) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        continue
-                    try:
-                        status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        # Kept: whoever reads it learns that it is gone, and lists again for what replaced it.
-                        found.append(Entry(entry.name, -1, 0.0))
-                        continue
-                    found.append(Entry(entry.name, status.st_size, status.st_mtime))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        for entry in self._scan(folder):
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    continue
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                # Kept: whoever reads it learns that it is gone, and lists again for what replaced it.
+                found.append(Entry(entry.name, -1, 0.0))
+                continue
+            found.append(Entry(entry.name, status.st_size, status.st_mtime))
         return sorted(found, key=lambda entry: entry.name)
 
     def folders(self, folder: str) -> list[str]:
         """List folders; links and hidden names are left out."""
-        try:
-            with os.scandir(self.root / folder) as entries:
-                return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        entries = self._scan(folder)
+        return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False) and not e.name.startswith("."))
+
+    def _scan(self, folder: str) -> list[os.DirEntry[str]]:
+        with self._readable(folder):
+            for attempt in range(2):
+                try:
+                    with os.scandir(self.root / folder) as entries:
+                        return list(entries)
+                except (FileNotFoundError, NotADirectoryError):
+                    break
+                except OSError as error:
+                    # On a network file system: the folder was made anew since it was last looked at.
+                    if error.errno != errno.ESTALE or attempt:
+                        raise
+        return []
 
     def read(self, path: str, limit: int) -> bytes:
         """Read a regular file; a link, FIFO or device is refused, and links among the folders above it are not."""
-        try:
+        with self._readable(path):
             return read_regular(self.root / path, limit)
+
+    @contextlib.contextmanager
+    def _readable(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            raise
         except PermissionError as error:
             raise StoreNotReadable(
                 f"expected the right to read {self.shown(path)}, found none; ask its owner for read access"
@@ -87,13 +128,26 @@ class LocalBackend:
 
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Write a temporary file beside the target, make it durable, then give it its name."""
-        publish(self.root / path, data, durability=self._durability, heal=heal)
+        target = self.root / path
+        with explained(target, len(data)):
+            self._settle(target.parent)
+        publish(target, data, durability=self._durability, heal=heal)
+
+    def _settle(self, folder: Path) -> None:
+        """Make a folder; put its name on the disk even when another made it, who may have been stopped before that."""
+        make_folder(folder, self._durability)
+        if folder not in self._settled:
+            for parent in (folder, *folder.parents):
+                if parent == self.root:
+                    break
+                sync(parent.parent, self._durability)
+            self._settled.add(folder)
 
     def move(self, path: str, target: str) -> None:
         """Rename, within one file system."""
         source, destination = self.root / path, self.root / target
         with explained(destination, 0):
-            make_folder(destination.parent, self._durability)
+            self._settle(destination.parent)
             os.rename(source, destination)  # noqa: PTH104 (one `os` for all steps lets the tests fail each of them)
             sync(destination.parent, self._durability)
             sync(source.parent, self._durability)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem
 
-from store.backend import Entry
+from store.backend import Entry, printable
 from store.errors import StoreError, StoreFull, StoreNotReadable, StoreNotWritable, StoreUnreachable
 
 _T = TypeVar("_T")
@@ -54,16 +54,16 @@ class ObjectBackend:
 
     def shown(self, path: str) -> str:
         """Give the URL of a path."""
-        return f"{self._address}/{path}"
+        return printable(f"{self._address}/{path}")
 
     def exists(self, folder: str) -> bool:
-        """Tell whether anything lies below the folder."""
-        return bool(self._list(folder))
+        """Tell whether anything lies below the folder; what is left of a probe is nothing."""
+        return any(not _last(each).startswith(_TEMPORARY) for each in self._list(folder))
 
     def files(self, folder: str) -> list[Entry]:
         """List objects; one request for each thousand."""
         found = [
-            Entry(str(each["name"]).rpartition("/")[2], int(each["size"] or 0), _modified(each))
+            Entry(_last(each), int(each["size"] or 0), _modified(each))
             for each in self._list(folder)
             if each["type"] == "file"
         ]
@@ -71,12 +71,12 @@ class ObjectBackend:
 
     def folders(self, folder: str) -> list[str]:
         """List common prefixes; hidden names are left out."""
-        names = (str(each["name"]).rstrip("/").rpartition("/")[2] for each in self._list(folder) if _is_folder(each))
+        names = (_last(each) for each in self._list(folder) if _is_folder(each))
         return sorted(name for name in names if not name.startswith("."))
 
     def read(self, path: str, limit: int) -> bytes:
         """Read an object; never more than `limit` bytes of it cross the network."""
-        data: bytes = self._tried(path, lambda: self._fs.cat_file(self._full(path), start=0, end=limit + 1))
+        data = self._tried(path, lambda: self._get(path, limit + 1))
         if len(data) > limit:
             raise ValueError(f"expected at most {limit} bytes in {self.shown(path)}, found more")
         return data
@@ -88,33 +88,58 @@ class ObjectBackend:
 
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Put one object in one request."""
+        if not heal:
+            # Some storages ignore "only if it is not there yet": what lies there already is seen here.
+            found = self._holds(path, data)
+            if found:
+                return
+            if found is False:
+                raise _taken(path)
         try:
-            self._tried(path, lambda: self._create(path, data), len(data), writes=True)
+            self._tried(path, lambda: self._put(path, data, "create"), len(data), writes=True)
         except FileExistsError:
             if not heal:
                 raise
-            self._tried(path, lambda: self._fs.pipe_file(self._full(path), data), len(data), writes=True)
+            self._tried(path, lambda: self._put(path, data, "overwrite"), len(data), writes=True)
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _put(self, path: str, data: bytes, mode: str) -> None:
         try:
-            self._fs.pipe_file(self._full(path), data, mode="create")
+            self._fs.pipe_file(self._full(path), data, mode=mode)
         except Exception as error:
             if isinstance(error, FileNotFoundError):
                 raise _unreachable(self._address, "a bucket that exists", error) from error
             # The answer may be lost although the object was stored, and an earlier attempt of ours may be what is met.
-            if self._holds(path, data):
+            found = self._holds(path, data)
+            if found:
                 return
+            if found is False and mode == "create" and not isinstance(error, PermissionError):
+                # Not every storage says so in words that fsspec understands.
+                raise _taken(path) from error
             raise
 
-    def _holds(self, path: str, data: bytes) -> bool:
+    def _holds(self, path: str, data: bytes) -> bool | None:
+        """Tell whether these bytes lie there; None when nothing does, or it cannot be seen."""
         try:
-            return bool(self._fs.cat_file(self._full(path), start=0, end=len(data) + 1) == data)
+            return self._get(path, len(data) + 1) == data
         except Exception:  # noqa: BLE001 (whatever hinders the look: not seen to be there)
-            return False
+            return None
+
+    def _get(self, path: str, count: int) -> bytes:
+        """Give the first `count` bytes of an object."""
+        try:
+            data: bytes = self._fs.cat_file(self._full(path), start=0, end=count)
+        except OSError as error:
+            # S3 has no first byte to give of an object of none, and calls the range invalid.
+            if error.errno == errno.EINVAL and self._fs.info(self._full(path))["size"] == 0:
+                return b""
+            raise
+        return data
 
     def move(self, path: str, target: str) -> None:
         """Copy, look at the copy, and only then delete."""
         data_size = self._tried(path, lambda: self._fs.info(self._full(path)))["size"]
+        if path == target:  # the copy would be the original that is deleted below
+            return
         self._tried(path, lambda: self._fs.cp_file(self._full(path), self._full(target)), writes=True)
         found = self._tried(target, lambda: self._fs.info(self._full(target)))["size"]
         if found != data_size:
@@ -151,7 +176,8 @@ class ObjectBackend:
         try:
             return _modified(self._tried(probe, lambda: self._fs.info(self._full(probe))))
         finally:
-            self.remove(probe)
+            with contextlib.suppress(StoreError):
+                self.remove(probe)
 
     def _full(self, path: str) -> str:
         return f"{self._prefix}/{path}" if path else self._prefix
@@ -201,11 +227,19 @@ class ObjectBackend:
             raise
 
 
+def _taken(path: str) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, "the name is taken by other content", path)
+
+
 def _unreachable(where: str, expected: str, error: Exception) -> StoreUnreachable:
     return StoreUnreachable(
         f"expected {expected} at {where}, found {type(error).__name__}: {error}; "
         "correct the address, the endpoint (AWS_ENDPOINT_URL) or the credentials, and run again"
     )
+
+
+def _last(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
 def _is_folder(entry: dict[str, Any]) -> bool:

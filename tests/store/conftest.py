@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,28 @@ from store import EncoderLog, FeatureStore, Fingerprint, Segment, content_key, k
 from store.key import sortable
 from store.segment import SegmentName, row_digests
 
+from .moto_server import CREDENTIALS, missing_packages, moto_server
+
 DIM = 6
+
+
+@pytest.fixture(scope="session")
+def moto_address() -> Iterator[str]:
+    """A real S3 server, started by the first test that asks for it."""
+    if missing := missing_packages():
+        pytest.skip(f"needs {', '.join(missing)}: pip install -e '.[dev]'")
+    with moto_server() as address:
+        yield address
+
+
+@pytest.fixture
+def s3(moto_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Point every S3 client of this process to the test server, whose address this is."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": moto_address}.items():
+        monkeypatch.setenv(name, value)
+    return moto_address
 
 
 @pytest.fixture(params=["zarr.zip", "h5"])

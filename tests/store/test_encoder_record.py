@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from store import Fingerprint, FingerprintMismatch, InvalidVectors
+from store import Fingerprint, FingerprintMismatch, InvalidVectors, canonical_json
+from store.encoder_record import read_record
 
 DIM = 6
 
@@ -62,3 +63,22 @@ def test_two_encoders_whose_folders_collide_are_told_apart(store, log, make_rows
     monkeypatch.setattr(Fingerprint, "folder", property(lambda _: Path(log.folder).name))
     with pytest.raises(FingerprintMismatch, match="weights: 'x' != 'sha256:00'"):
         store.open(Fingerprint.of("tiny", {"weights": "x", "pooling": {"kind": "mean"}}), DIM, "float32")
+
+
+def test_a_record_nested_too_deeply_is_refused_whoever_notices(store, log, make_rows):
+    # Somewhere between these depths the parser is content, and whoever walks through the result is not.
+    log.append(*make_rows(0, 5), {})
+    path = Path(log.shown) / "encoder.json"
+    good = path.read_bytes()
+    for depth in [*range(700, 1000), 5_000, 50_000]:
+        path.write_bytes(good.replace(b'"mean"', b"[" * depth + b"]" * depth))
+        with pytest.raises(FingerprintMismatch):
+            read_record(store.backend, log.folder)
+
+
+def test_plain_data_nested_too_deeply_has_no_text():
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        canonical_json(deep)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from store import StoreFull, StoreNotWritable, atomic_output, probe_writable
-from store.publish import publish
+from store.publish import publish, sync
 
 DATA = bytes(range(256)) * 40
 
@@ -105,6 +105,15 @@ def test_every_failing_call_leaves_old_or_new_and_a_retry_succeeds(tmp_path, mon
         assert temporaries(tmp_path) == []
         publish(path, DATA)
         assert path.read_bytes() == DATA
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that cannot be synced")
+def test_a_file_system_that_syncs_no_folders_is_served(tmp_path, monkeypatch):
+    sync(Path("/proc/self"), "full")  # as on SMB: EINVAL
+    faulty(monkeypatch, fail_at=2, error=errno.EINVAL)
+    (tmp_path / "file").write_bytes(DATA)
+    with pytest.raises(OSError, match="Invalid argument"):
+        sync(tmp_path / "file", "full")
 
 
 def test_a_failed_sync_is_not_a_success(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,20 @@ def test_each_choice_changes_it_and_the_difference_is_named(choice, field):
     own, other = fingerprint(), fingerprint(**choice)
     assert own.digest != other.digest
     assert [each.partition(":")[0] for each in own.differences(other)] == [field]
+
+
+@pytest.mark.parametrize("field", ["size", "crop", "interpolation", "mean", "std"])
+def test_each_part_of_the_preprocessing_of_images_changes_it(field):
+    encoder, own = encoder_and_fingerprint(EmbedParams(encoder="efficientnet-lite0", field="image"))
+    before = encoder.preprocessing
+    others = {"size": 192, "crop": 0.5, "interpolation": "bilinear", "mean": (0.4, 0.5, 0.5), "std": (0.4, 0.5, 0.5)}
+    assert getattr(before, field) != others[field]
+    encoder.preprocessing = replace(before, **{field: others[field]})
+    other = Fingerprint.of("efficientnet-lite0", {**own.record, **encoder.identity()})
+    assert other.digest != own.digest
+    changed = {each.partition(":")[0] for each in own.differences(other)}
+    # The resampled pattern follows the filter.
+    assert changed - {"preprocessing.golden"} == {f"preprocessing.{field}"}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from store import FeatureStore, verify
@@ -66,6 +67,35 @@ def test_killed_again_and_again_only_the_rest_is_computed(album, counting, tmp_p
     assert album.matrix().digest == unbroken.matrix().digest
     assert album.outputs.matrix.read_bytes() == unbroken.outputs.matrix.read_bytes()
     assert album.outputs.card.read_bytes() == unbroken.outputs.card.read_bytes()
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_five_random_times(tmp_path):
+    unbroken = Album(tmp_path / "unbroken")
+    unbroken.root.mkdir()
+    unbroken.write(CAPTIONS)
+    unbroken.embed()
+    generator = np.random.default_rng(0)
+    kept_rows = set()
+    for turn in range(25):
+        album = Album(tmp_path / str(turn))
+        album.root.mkdir()
+        album.write(CAPTIONS)
+        with embedding(album, delay=0.01, commit_seconds=0) as process:
+            wait_for_batches(process, 1)
+            time.sleep(generator.uniform(0, 0.7))  # 21 batches take about as long
+            process.send_signal(signal.SIGKILL)
+            told = 1 + sum(line.startswith("encoded") for line in process.communicate()[0].splitlines())
+        store = FeatureStore(album.store)
+        assert verify(store, rows=True) == []
+        kept = rows_in_store(album)
+        assert min(4 * (told - 1), WANTED) <= kept <= min(4 * told, WANTED)  # a batch is told of before it is stored
+        kept_rows.add(kept)
+        result = album.embed()
+        assert (result.cached, result.new, result.failed) == (kept, WANTED - kept, 0)
+        assert album.outputs.matrix.read_bytes() == unbroken.outputs.matrix.read_bytes()
+        assert len(list(album.store.rglob(".tmp-*"))) <= 1
+    assert len(kept_rows) > 5  # or the times were not random
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,119 @@
+"""A real S3 server behind a network that loses answers: reliability.md cases 35, 36, 37, 39 and 40 through s3fs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from store import FeatureStore, StoreNotWritable, StoreUnreachable
+from store.segment import MAX_SEGMENT_BYTES
+
+from ..moto_server import BUCKET
+from ..sound import assert_store_ok, model_of
+from .flaky_proxy import Answer, FlakyProxy, flaky_proxy
+
+DIM = 6
+
+
+@pytest.fixture
+def proxy(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlakyProxy]:
+    with flaky_proxy(s3) as running:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", running.address)
+        yield running
+
+
+@pytest.fixture
+def address(s3: str) -> str:  # noqa: ARG001 (the server must be there)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+def is_segment(path: str) -> bool:
+    return "/segments/zarr.zip-" in path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(acted=True),
+        Answer(412, "PreconditionFailed", acted=True),
+        Answer(409, "ConditionalRequestConflict", acted=True),
+        Answer(500, "InternalError", acted=True),
+        Answer(403, "AccessDenied", acted=True),
+    ],
+    ids=["connection lost", "412", "409", "500", "403"],
+)
+def test_a_lost_answer_is_no_error_and_the_row_is_there_once(proxy, address, fingerprint, make_rows, answer):
+    proxy.plan = lambda method, path, number: answer if method == "PUT" and is_segment(path) and number == 1 else None
+    keys, vectors = make_rows(0, 10)
+    log = FeatureStore(address).open(fingerprint, DIM, "float32")
+    name = log.append(keys, vectors, {})
+    assert log.segments() == [name]
+    assert assert_store_ok(FeatureStore(address), model_of(keys, vectors)) == set(model_of(keys, vectors))
+    asked = [method for method, path in proxy.seen if is_segment(path)]
+    assert asked.count("PUT") == (2 if answer.status == 0 else 1)
+    assert "GET" in asked[1:]
+
+
+def test_a_busy_server_is_waited_for(proxy, address, fingerprint, make_rows):
+    busy = Answer(503, "SlowDown")
+    proxy.plan = lambda method, path, number: busy if method == "PUT" and is_segment(path) and number <= 3 else None
+    keys, vectors = make_rows(0, 10)
+    FeatureStore(address).open(fingerprint, DIM, "float32").append(keys, vectors, {})
+    assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 10
+    assert [method for method, path in proxy.seen if is_segment(path)].count("PUT") == 4
+
+
+def test_credentials_that_expire_between_two_appends(proxy, address, fingerprint, make_rows):
+    keys, vectors = make_rows(0, 20)
+    log = FeatureStore(address).open(fingerprint, DIM, "float32")
+    log.append(keys[:10], vectors[:10], {})
+    proxy.plan = lambda *_: Answer(400, "ExpiredToken")
+    with pytest.raises(StoreNotWritable, match=r"ExpiredToken.*renew the credentials"):
+        log.append(keys[10:], vectors[10:], {})
+    proxy.plan = lambda *_: None
+    assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 10
+
+
+def test_a_key_that_may_only_read(proxy, address, fingerprint, make_rows):
+    keys, vectors = make_rows(0, 10)
+    FeatureStore(address).open(fingerprint, DIM, "float32").append(keys, vectors, {})
+    denied = Answer(403, "AccessDenied")
+    proxy.plan = lambda method, *_: denied if method in ("PUT", "DELETE") else None
+    log = FeatureStore(address).open(fingerprint, DIM, "float32")
+    np.testing.assert_array_equal(log.read(log.locate(keys), slice(None)), vectors)
+    with pytest.raises(StoreNotWritable, match="ask for this right"):
+        log.probe_writable()
+
+
+def test_a_bucket_that_is_not_there_is_named(proxy, fingerprint, make_rows):
+    log = FeatureStore("s3://diptych-nowhere/x").open(fingerprint, DIM, "float32")
+    with pytest.raises(StoreUnreachable, match=r"a bucket that exists at s3://diptych-nowhere/x"):
+        log.append(*make_rows(0, 2), {})
+    assert proxy.seen
+
+
+def test_an_upload_in_parts_that_was_never_finished_is_not_visible(address, fingerprint, make_rows):
+    keys, vectors = make_rows(0, 10)
+    store = FeatureStore(address)
+    log = store.open(fingerprint, DIM, "float32")
+    name = log.append(keys[:5], vectors[:5], {})
+    files = store.backend._fs
+    other = name.replace(name.rsplit("-", 1)[1][:4], "0000")
+    where = {"Bucket": BUCKET, "Key": f"{address.rpartition('/')[2]}/{log.folder}/segments/{other}"}
+    upload = files.call_s3("create_multipart_upload", **where)["UploadId"]
+    files.call_s3("upload_part", **where, UploadId=upload, PartNumber=1, Body=b"half of a segment")
+    assert files.call_s3("list_multipart_uploads", Bucket=BUCKET)["Uploads"]
+    assert log.segments() == [name]
+    assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 5
+    files.call_s3("abort_multipart_upload", **where, UploadId=upload)
+
+
+@pytest.mark.slow
+def test_the_largest_segment_is_one_request(proxy, address):
+    # A killed upload in parts would leave the parts behind, to be paid for and never seen.
+    FeatureStore(address).backend.publish("a/large", bytes(MAX_SEGMENT_BYTES))
+    assert [method for method, path in proxy.seen if path.partition("?")[0].endswith("/a/large")].count("PUT") == 1
+    assert not [path for _, path in proxy.seen if "uploads" in path]

@@ -1,0 +1,130 @@
+"""Nothing in the store writes under a final name: section 2 of docs/reliability.md, held by reading the syntax trees.
+
+Whoever opens a final name for writing leaves half a file behind when the process dies; fsspec even stores the half on
+purpose when the body raises. A rename on an object storage is a copy and a delete. So every call that writes, renames
+or removes is listed here with the reason why it may.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+STORE = Path(__file__).resolve().parents[2] / "store"
+SOURCES = sorted(STORE.rglob("*.py"))
+
+# What changes a file system, whatever it is called on.
+CHANGES = {
+    "write_bytes", "write_text", "rename", "renames", "mv", "mv_file", "pipe", "pipe_file", "put", "put_file", "cp",
+    "cp_file", "copy_file", "copyfile", "copytree", "rm", "rm_file", "rmtree", "unlink", "remove", "touch", "truncate",
+    "link", "symlink", "hardlink_to", "symlink_to", "mkstemp", "mkdtemp", "NamedTemporaryFile", "TemporaryDirectory",
+    "transaction", "pwrite",
+}  # fmt: skip
+OPENS = {"open", "fdopen", "File", "ZipFile"}
+WRITING_FLAGS = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND", "_CREATE")
+# Methods of ours with the same names, told by what they are called on.
+HARMLESS = ("self._cache.put(",)
+
+# File -> beginning of the call -> why it may.
+JUSTIFIED = {
+    "publish.py": {
+        "os.open(temporary, _CREATE": "a temporary name, lent to the body of atomic_output",
+        "os.open(path, _CREATE": "a temporary name; O_EXCL",
+        "os.link(temporary, path)": "how bytes that are on the disk get their name",
+        "os.replace(temporary, path)": "the same, where there are no links or a damaged file is healed",
+        "os.unlink(temporary)": "our own temporary name",
+    },
+    "local_backend.py": {
+        "os.rename(source, destination)": "move, within one file system",
+        "(self.root / path).unlink(": "remove, which gc asks for",
+        "probe.write_bytes(": "a temporary name, to read the clock of the storage",
+        "probe.unlink(": "the same",
+    },
+    "object_backend.py": {
+        "self._fs.pipe_file(self._full(path), data, mode=mode)": "one request with finished bytes: whole or not at all",
+        "self._fs.cp_file(": "move: copied, looked at, and only then deleted",
+        "self._fs.rm_file(": "remove, which gc asks for",
+        "self.remove(": "of its own probes, and of a file whose copy was looked at",
+    },
+    "key_cache.py": {
+        "path.unlink(": "a cache on this machine",
+        "self._file(name).unlink(": "a cache on this machine",
+    },
+    "hdf5_segment.py": {"h5py.File(file, 'w')": "in memory"},
+    "zarr_segment.py": {"zipfile.ZipFile(file, 'w')": "in memory"},
+    "hdf5_matrix.py": {
+        "os.open(path, os.O_WRONLY": "the temporary name of atomic_output",
+        "os.pwrite(": "the same",
+        "os.truncate(": "the same: room is reserved before HDF5, which crashes on a full disk, sees the file",
+        "h5py.File(self._path, 'r+'": "the same",
+        "h5py.File(path, 'w'": "the same",
+    },
+    "zarr_matrix.py": {
+        "path.open('wb')": "the temporary name of atomic_output",
+        "zipfile.ZipFile(self._file, 'w')": "the same",
+    },
+}
+
+
+def _mode(call: ast.Call) -> str:
+    given = [*call.args, *(each.value for each in call.keywords if each.arg == "mode")]
+    modes = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return next((mode for mode in modes if len(mode) <= 3), "r")
+
+
+def _may_write(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    text = ast.unparse(call)
+    if name in OPENS:
+        return bool(set(_mode(call)) & set("wax+")) or any(flag in text for flag in WRITING_FLAGS)
+    if name == "replace":
+        return text.startswith("os.") or len(call.args) == 1  # Path.replace; that of a str takes two
+    if name == "move":
+        return text.startswith("shutil.")
+    return name in CHANGES and isinstance(call.func, ast.Attribute) and not text.startswith(HARMLESS)
+
+
+def _changes(tree: ast.AST) -> Iterator[str]:
+    return (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Call) and _may_write(node))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_only_what_is_justified_writes(path: Path) -> None:
+    allowed = tuple(JUSTIFIED.get(path.name, {}))
+    unjustified = [call for call in _changes(ast.parse(path.read_text("utf-8"))) if not call.startswith(allowed)]
+    assert not unjustified, "write through `publish` or a backend, or say in JUSTIFIED why not"
+
+
+def test_every_justification_is_needed() -> None:
+    stale = {
+        f"{name}: {start}"
+        for name, starts in JUSTIFIED.items()
+        for start in starts
+        if not any(call.startswith(start) for call in _changes(ast.parse((STORE / name).read_text("utf-8"))))
+    }
+    assert not stale
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fs.open(path, 'wb')", "open(path, mode='a')", "path.open('r+b')", "os.open(path, os.O_RDWR)", "fs.mv(a, b)",
+        "os.fdopen(3, 'xb')", "path.write_bytes(data)", "os.replace(a, b)", "path.replace(other)", "shutil.move(a, b)",
+        "shutil.rmtree(a)", "fs.pipe_file(name, data)", "fs.transaction()", "h5py.File(path, 'a')", "os.rename(a, b)",
+        "zipfile.ZipFile(path, 'w')", "tempfile.mkstemp()", "fs.put(a, b)", "fsspec.open(url, 'w').open()",
+    ],
+)  # fmt: skip
+def test_the_check_can_fail(call: str) -> None:
+    assert list(_changes(ast.parse(call)))
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["open(path)", "path.open('rb')", "os.open(path, os.O_RDONLY | os.O_CLOEXEC)", "'a'.replace('b', 'c')",
+     "zipfile.ZipFile(file)", "h5py.File(file, 'r')", "store.open(fingerprint, 6, 'float32')"],
+)  # fmt: skip
+def test_reading_is_free(call: str) -> None:
+    assert not list(_changes(ast.parse(call)))
