@@ -15,10 +15,12 @@ from rich.table import Column, Table
 from pipeline import paths
 from pipeline.console import err, out
 from pipeline.settings import load_settings
+from pipeline.store_transfer_cli import transfer_app
 from stages.errors import InputError
 from store import FeatureStore, list_encoders, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store and check it.", no_args_is_help=True)
+store_app.add_typer(transfer_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

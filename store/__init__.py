@@ -4,6 +4,7 @@
 every later stage reads only that file. Nothing here knows of stages or of the pipeline.
 """
 
+from store.archive import UnsafeArchive
 from store.backend import Backend, Entry
 from store.encoder_log import EncoderLog
 from store.errors import (
@@ -34,6 +35,7 @@ from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
 from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
+from store.transfer import TransferReport, UnknownEncoder, export_store, import_store
 
 __all__ = [
     "KEY_BYTES",
@@ -65,13 +67,18 @@ __all__ = [
     "StoreNotWritable",
     "StoreStats",
     "StoreUnreachable",
+    "TransferReport",
+    "UnknownEncoder",
+    "UnsafeArchive",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
     "atomic_output",
     "canonical_json",
     "content_key",
+    "export_store",
     "image_key",
+    "import_store",
     "key_array",
     "list_encoders",
     "locate",
