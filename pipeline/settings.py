@@ -32,6 +32,8 @@ class Settings(BaseModel):
         Finished rows are published at least this often.
     cache : str
         A local folder for what can be made again at any time, such as the index of the store.
+    spill : str
+        A local folder that takes finished rows when the store fails in the middle of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,10 +43,16 @@ class Settings(BaseModel):
     workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
     commit_seconds: float = Field(default=5.0, gt=0)
     cache: str = ".diptych/cache"
+    spill: str = ".diptych/spill"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses."""
         return FeatureStore(self.store, segment_format=segment_format, cache=Path(self.cache).expanduser() / "index")
+
+    def spill_store(self, segment_format: SegmentFormat) -> FeatureStore:
+        """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
+        # In full, because a person is told to import it, wherever they stand.
+        return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:
