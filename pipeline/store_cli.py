@@ -14,12 +14,14 @@ from pipeline.console import ConsoleProgress, err, out, plain_table
 from pipeline.explain import explain
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
+from pipeline.store_transfer_cli import transfer_app
 from pipeline.verbs import Session
 from stages.errors import InputError
 from store import FeatureStore, conflicts, list_encoders, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
+store_app.add_typer(transfer_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 

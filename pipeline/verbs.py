@@ -133,7 +133,8 @@ def _embed(session: Session, name: str) -> str:
     )
     machine = session.settings
     store = machine.feature_store(session.params.store.format)
-    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds)
+    spill = machine.spill_store(session.params.store.format)
+    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds, spill=spill)
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one

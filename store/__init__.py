@@ -4,6 +4,7 @@
 every later stage reads only that file. Nothing here knows of stages or of the pipeline.
 """
 
+from store.archive import UnsafeArchive
 from store.backend import Backend, Entry
 from store.compaction import Merge, compact
 from store.conflicts import Conflict, conflicts
@@ -45,6 +46,7 @@ from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
 from store.signing import Signer, TrustedKeys
+from store.transfer import TransferReport, UnknownEncoder, export_store, import_store
 from store.trash import Trashed, list_trash, restore
 from store.verified import remember_verifications
 
@@ -88,8 +90,11 @@ __all__ = [
     "StoreNotWritable",
     "StoreStats",
     "StoreUnreachable",
+    "TransferReport",
     "Trashed",
     "TrustedKeys",
+    "UnknownEncoder",
+    "UnsafeArchive",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
@@ -98,11 +103,13 @@ __all__ = [
     "compact",
     "conflicts",
     "content_key",
+    "export_store",
     "exposure",
     "foreign_owner",
     "gc",
     "holdings",
     "image_key",
+    "import_store",
     "key_array",
     "list_encoders",
     "list_trash",
