@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from pipeline import paths
-from pipeline.console import out
+from pipeline.console import out, plain_table
 from pipeline.recipes import recipe_rows
 from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
@@ -39,7 +37,7 @@ def rows(kind: str) -> list[Row]:
 def print_rows(kind: str, found: list[Row]) -> None:
     """Print a catalogue as a table."""
     columns = list(found[0]) if found else ["name"]
-    table = Table(*columns, title=kind)
+    table = plain_table(*columns, title=kind)
     for row in found:
         cells = [row[column] for column in columns]
         table.add_row(*(", ".join(map(str, cell)) if isinstance(cell, list) else str(cell) for cell in cells))

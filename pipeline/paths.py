@@ -15,6 +15,7 @@ MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
+VERIFIED = Path(".diptych/verified")
 
 PRODUCERS = ("embed", "reduce", "fuse")
 """The verbs that write matrices, in the order in which they may read each other."""

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.table import Column, Table
 
 from pipeline import paths
-from pipeline.console import out
+from pipeline.console import out, plain_table
 from pipeline.params import Params
 from pipeline.settings import Settings
 from pipeline.wire import features_of
@@ -73,9 +72,7 @@ def print_plan(plan: Plan) -> None:
     """Print the plan for a person."""
     if not plan.prepared:
         out.print("The manifest is not there or will be made again: the counts below are those of the present one.")
-    table = Table(Column("embed", overflow="fold"), Column("encoder", overflow="fold"))
-    for heading in ("contents", "cached", "missing", "failed last time", "time"):
-        table.add_column(heading, justify="right")
+    table = plain_table("embed", "encoder", numbers=("contents", "cached", "missing", "failed before", "time"))
     for each in plan.encoders:
         time = "?" if each.contents is None else "no rate yet" if each.seconds is None else f"{each.seconds:.0f} s"
         counts = ("?" if count is None else str(count) for count in (each.contents, each.cached, each.missing))

@@ -38,6 +38,8 @@ class Settings(BaseModel):
         The file of our private key: what we add to the store is signed with it.
     trusted_keys : str or None
         The list of the keys whose segments are seen; when left out, trusted-keys.txt of the project if there is one.
+    spill : str
+        A local folder that takes finished rows when the store fails in the middle of a run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +51,7 @@ class Settings(BaseModel):
     cache: str = ".diptych/cache"
     signing_key: str | None = None
     trusted_keys: str | None = None
+    spill: str = ".diptych/spill"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -71,6 +74,11 @@ class Settings(BaseModel):
             return TrustedKeys.load(Path(self.trusted_keys))
         # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
         return TrustedKeys.load(_TRUSTED_KEYS) if os.path.lexists(_TRUSTED_KEYS) else None
+
+    def spill_store(self, segment_format: SegmentFormat) -> FeatureStore:
+        """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
+        # In full, because a person is told to import it, wherever they stand.
+        return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

@@ -8,19 +8,20 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.table import Column, Table
 
 from pipeline import paths, store_care_cli
-from pipeline.console import ConsoleProgress, err, out
+from pipeline.console import ConsoleProgress, err, out, plain_table
 from pipeline.explain import explain
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
+from pipeline.store_transfer_cli import transfer_app
 from pipeline.verbs import Session
 from stages.errors import InputError
 from store import FeatureStore, conflicts, list_encoders, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
+store_app.add_typer(transfer_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -31,7 +32,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
-    table = Table(Column("encoder", overflow="fold"), "fingerprint", "dim", "dtype", "segments", "rows", "MB")
+    table = plain_table("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
     for row in rows:
         size = f"{row.bytes / 1e6:.1f}"
         table.add_row(

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.cards import stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
+from store import remember_verifications
 
 # Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
 
@@ -32,7 +34,7 @@ class Session:
 
     @classmethod
     def open(cls) -> Session:
-        """Go to the project's root and read its params and settings.
+        """Go to the project's root and read its params and settings; each matrix below it is verified once per file.
 
         Raises
         ------
@@ -41,6 +43,7 @@ class Session:
         """
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
+        remember_verifications(paths.VERIFIED)
         return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress())
 
 
@@ -130,7 +133,8 @@ def _embed(session: Session, name: str) -> str:
     )
     machine = session.settings
     store = machine.feature_store(session.params.store.format)
-    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds)
+    spill = machine.spill_store(session.params.store.format)
+    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds, spill=spill)
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
@@ -146,7 +150,8 @@ def _reduce(session: Session, name: str) -> str:
     from stages.reduce import run as reduce
 
     params, matrices = session.params.reduce[name], session.params.matrices
-    inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, matrices.features([params.features])[0])
+    (source,), digests = matrices.features([params.features]), stated_digests(matrices, [params.features])
+    inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, source, digests)
     outputs = reduce.ReduceOutputs(
         matrices.matrix("reduce", name), paths.card("reduce", name), paths.model("reduce", name)
     )
@@ -158,7 +163,8 @@ def _fuse(session: Session, name: str) -> str:
     from stages.fuse import run as fuse
 
     params, matrices = session.params.fuse[name], session.params.matrices
-    inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features))
+    sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
+    inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
     card = fuse.run(params, inputs, outputs, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
@@ -167,8 +173,9 @@ def _fuse(session: Session, name: str) -> str:
 def _train(session: Session, name: str) -> str:
     from stages.train import run as train
 
-    params = session.params.train[name]
-    inputs = train.TrainInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))
+    params, matrices = session.params.train[name], session.params.matrices
+    sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
+    inputs = train.TrainInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     folder = paths.DATA / "train"
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)
@@ -189,8 +196,9 @@ def _evaluate(session: Session, name: str) -> str:
 def _retrieve(session: Session, name: str) -> str:
     from stages.retrieve import run as retrieve
 
-    params = session.params.retrieve[name]
-    inputs = retrieve.RetrieveInputs(paths.MANIFEST, paths.PARTS, session.params.matrices.features(params.features))
+    params, matrices = session.params.retrieve[name], session.params.matrices
+    sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
+    inputs = retrieve.RetrieveInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     ranked = paths.DATA / "retrieve" / f"{name}.parquet"
     ranked.parent.mkdir(parents=True, exist_ok=True)
     outputs = retrieve.RetrieveOutputs(paths.card("retrieve", name), ranked)

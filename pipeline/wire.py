@@ -6,10 +6,10 @@ encoder is added. So `wire@<verb>` writes `data/wire/<verb>.json`, and each entr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from pipeline import paths
+from pipeline.cards import stated_digest
 from pipeline.params import Params
 from stages.errors import InputError
 from stages.outputs import write_json
@@ -28,7 +28,10 @@ def wire(verb: str, params: Params) -> dict[str, dict[str, str]]:
     if verb not in WIRED:
         raise InputError(f"wire: expected one of {list(WIRED)}; found {verb!r}.")
     entries: Mapping[str, object] = getattr(params, verb)
-    wired = {name: {each: _digest(params, each) for each in features_of(entry)} for name, entry in entries.items()}
+    wired = {
+        name: {each: stated_digest(params.matrices, each) for each in features_of(entry)}
+        for name, entry in entries.items()
+    }
     write_json(paths.wired(verb), wired)
     return wired
 
@@ -37,12 +40,3 @@ def features_of(entry: object) -> list[str]:
     """Return the feature names that an entry of any verb reads."""
     features = getattr(entry, "features", [])
     return [features] if isinstance(features, str) else list(features)
-
-
-def _digest(params: Params, feature: str) -> str:
-    card = paths.card(params.matrices.producer_of[feature], feature)
-    try:
-        content = json.loads(card.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"wire: expected {card}; found no file; run `dvc repro`, which writes it first.") from None
-    return str(content["digest"])

@@ -4,6 +4,7 @@
 every later stage reads only that file. Nothing here knows of stages or of the pipeline.
 """
 
+from store.archive import UnsafeArchive
 from store.backend import Backend, Entry
 from store.compaction import Merge, compact
 from store.conflicts import Conflict, conflicts
@@ -33,7 +34,8 @@ from store.index import Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
-from store.matrix import open_matrix, write_matrix
+from store.matrix import write_matrix
+from store.matrix_opening import open_matrix
 from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
 from store.matrix_reader import Matrix
 from store.object_backend import ObjectBackend
@@ -44,7 +46,9 @@ from store.rows import VectorType, row_problems
 from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
 from store.signing import Signer, TrustedKeys
+from store.transfer import TransferReport, UnknownEncoder, export_store, import_store
 from store.trash import Trashed, list_trash, restore
+from store.verified import remember_verifications
 
 __all__ = [
     "GRACE_DAYS",
@@ -86,8 +90,11 @@ __all__ = [
     "StoreNotWritable",
     "StoreStats",
     "StoreUnreachable",
+    "TransferReport",
     "Trashed",
     "TrustedKeys",
+    "UnknownEncoder",
+    "UnsafeArchive",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",
@@ -96,11 +103,13 @@ __all__ = [
     "compact",
     "conflicts",
     "content_key",
+    "export_store",
     "exposure",
     "foreign_owner",
     "gc",
     "holdings",
     "image_key",
+    "import_store",
     "key_array",
     "list_encoders",
     "list_trash",
@@ -108,6 +117,7 @@ __all__ = [
     "open_matrix",
     "parse_key",
     "probe_writable",
+    "remember_verifications",
     "repair",
     "restore",
     "row_problems",

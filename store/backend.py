@@ -75,6 +75,16 @@ class Backend(Protocol):
         """
         ...
 
+    def read_start(self, path: str, size: int) -> bytes | None:
+        """Read the first `size` bytes, or None where reading whole files is as good: then call `read`.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such file.
+        """
+        ...
+
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Put `data` under `path` so that every reader sees all of it or nothing; the same bytes again succeed.
 

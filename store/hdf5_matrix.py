@@ -19,35 +19,17 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.matrix_parts import (
-    BLOCK_ROWS,
-    RESERVED,
-    Content,
-    Ids,
-    MatrixBlock,
-    MatrixHeader,
-    check_version,
-    little_endian,
-)
-from store.plain_json import canonical_json, parse_document
+from store.hdf5_layout import DIGEST_BYTES, SCALARS, dataset, make_content, unreadable
+from store.matrix_parts import BLOCK_ROWS, Content, Ids, MatrixBlock, MatrixHeader, little_endian
+from store.plain_json import canonical_json
+from store.vectors import MappedVectors, Repacked
+from store.verified import FileStamp
 
 # Metadata of this version carries checksums of its own.
 _LIBRARY_VERSION = ("v108", "v108")
 _ALIGNMENT = 64
-_DIGEST_BYTES = 32
 # As long as what `close` puts in their place.
 _PLACEHOLDERS: dict[str, str | int] = {"digest": "0" * 64, "dtype": "float00", "complete": False}
-_DATASETS = {
-    "vectors",
-    "ids_utf8",
-    "ids_offsets",
-    "present",
-    "ok",
-    "missing_vector",
-    "block_digests",
-    "attributes_json",
-}
-_SCALARS = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "complete")
 
 
 class Hdf5MatrixWriter:
@@ -66,7 +48,7 @@ class Hdf5MatrixWriter:
         rows = len(header.ids)
         shapes["vectors"] = ((rows, header.dim), little_endian(header.dtype))
         shapes["present"] = shapes["ok"] = ((rows,), np.dtype(bool))
-        shapes["block_digests"] = ((-(-rows // BLOCK_ROWS), _DIGEST_BYTES), np.dtype(np.uint8))
+        shapes["block_digests"] = ((-(-rows // BLOCK_ROWS), DIGEST_BYTES), np.dtype(np.uint8))
         self._offsets = _lay_out(path, shapes, hashlib.sha256(attributes.tobytes()).hexdigest())
         self._row_bytes = header.dim * little_endian(header.dtype).itemsize
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -111,7 +93,7 @@ class Hdf5MatrixWriter:
         self._descriptor = -1
         # These attributes have their place already (see `_lay_out`), so this takes no room on the disk.
         with h5py.File(self._path, "r+", libver=_LIBRARY_VERSION, locking=False) as file:
-            for name in _SCALARS:
+            for name in SCALARS:
                 file.attrs.modify(name, _fixed(attributes[name]))
 
     def abandon(self) -> None:
@@ -140,7 +122,7 @@ def _lay_out(path: Path, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]
             kind = h5py.h5t.py_create(dtype, logical=True)
             dataset = h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
             offsets[name] = dataset.get_offset() or 0  # an empty dataset has no place and needs none
-        for name in _SCALARS:
+        for name in SCALARS:
             file.attrs[name] = _fixed(_PLACEHOLDERS.get(name, 0))
         file.attrs["attributes_sha256"] = _fixed(attributes)
     return offsets
@@ -158,71 +140,34 @@ def read(path: Path) -> Content:
 
     Raises
     ------
+    Repacked
+        When its datasets are chunked, as another tool may have packed them.
     ValueError
         When it is not such a file.
     """
-    try:
-        with path.open("rb") as opened, h5py.File(path, "r", locking=False) as file:
-            mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
-            return _content(file, mapped)
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"expected a whole HDF5 file, found one that cannot be read ({error})") from error
+    # h5py reads the very file that is mapped, whatever the name means by then.
+    with path.open("rb") as opened, unreadable(), h5py.File(opened, "r") as file:
+        stamp = FileStamp.of(opened.fileno())  # before anything that it vouches for is read
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
+        def fetch(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+            return _map_plain(file, mapped, name, shape, dtype).copy()
 
-def _content(file: h5py.File, mapped: mmap.mmap) -> Content:
-    check_version(file.attrs["min_reader"].item())
-    if set(file.keys()) != _DATASETS:
-        raise ValueError("expected the members of a matrix, found others")
-    rows, dim = file["vectors"].shape
-    dtype = file["vectors"].dtype.name
-    if dim < 1 or dtype not in ("float16", "float32"):
-        raise ValueError(f"expected vectors in float16 or float32, found {dtype}")
-    layout: dict[str, tuple[tuple[int, ...], str]] = {
-        "vectors": ((rows, dim), dtype),
-        "ids_utf8": ((len(file["ids_utf8"]),), "uint8"),
-        "ids_offsets": ((rows + 1,), "int64"),
-        "present": ((rows,), "bool"),
-        "ok": ((rows,), "bool"),
-        "missing_vector": ((dim,), dtype),
-        "block_digests": ((-(-rows // BLOCK_ROWS), _DIGEST_BYTES), "uint8"),
-        "attributes_json": ((len(file["attributes_json"]),), "uint8"),
-    }
-    arrays = {name: _map_plain(file, mapped, name, *layout[name]) for name in layout}
-    vectors = arrays["vectors"][None] if rows else np.zeros((0, 1, dim), dtype=little_endian(dtype))
-    ids = Ids(arrays["ids_utf8"].copy(), arrays["ids_offsets"].copy())
-    attributes = _attributes(file, arrays["attributes_json"].tobytes())
-    attributes["block_digests"] = [digest.tobytes().hex() for digest in arrays["block_digests"]]
-    masks = arrays["present"].copy(), arrays["ok"].copy()
-    return Content(vectors, ids, *masks, arrays["missing_vector"].copy(), attributes)
+        def vectors(shape: tuple[int, int], dtype: str) -> MappedVectors:
+            values = _map_plain(file, mapped, "vectors", shape, dtype)
+            return MappedVectors(values[None], shape[0])
+
+        return make_content(file, fetch, vectors, stamp)
 
 
 def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    if type(file.get(name, getlink=True)) is not h5py.HardLink:
-        raise ValueError(f"expected {name!r} in the file itself, found a link")
-    dataset = file[name]
-    kind = little_endian(dtype)
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape != shape or dataset.dtype.str != kind.str:
-        raise ValueError(f"expected {name!r} as {dtype} {shape}, found something else")
-    plan = dataset.id.get_create_plist()
-    if plan.get_layout() != h5py.h5d.CONTIGUOUS or plan.get_nfilters() or dataset.external:
-        raise ValueError(f"expected {name!r} contiguous in the file itself, found another storage")
-    if not dataset.size:
-        return np.zeros(shape, dtype=kind)
-    start = dataset.id.get_offset()
-    if start is None or start + dataset.nbytes > len(mapped):
-        raise ValueError(f"expected {dataset.nbytes} bytes for {name!r}, found fewer")
-    return np.ndarray(shape, kind, mapped, start)
-
-
-def _attributes(file: h5py.File, text: bytes) -> dict[str, Any]:
-    if hashlib.sha256(text).hexdigest() != file.attrs["attributes_sha256"].decode():
-        raise ValueError("expected attributes_json to match attributes_sha256, found another")
-    attributes = parse_document(text)
-    for name in _SCALARS:
-        value = file.attrs[name]
-        attributes[name] = value.decode().strip() if isinstance(value, bytes) else value.item()
-    if set(file.attrs) - {*RESERVED, "attributes_sha256"}:
-        raise ValueError("expected the attributes of a matrix, found others")
-    return attributes
+    found = dataset(file, name, shape, dtype)
+    plan = found.id.get_create_plist()
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS:
+        raise Repacked(f"expected {name!r} contiguous, found another storage")
+    if not found.size:
+        return np.zeros(shape, dtype=found.dtype)
+    start = found.id.get_offset()
+    if start is None or start + found.nbytes > len(mapped):
+        raise ValueError(f"expected {found.nbytes} bytes for {name!r}, found fewer")
+    return np.ndarray(shape, found.dtype, mapped, start)

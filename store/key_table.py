@@ -12,8 +12,6 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from store.segment import Segment
-
 BYTES_PER_ROW = 24
 _MAGIC = b"diptych/keys/1\n"
 _CHECKSUM = struct.Struct("<I")
@@ -41,10 +39,10 @@ class KeyTable:
         return len(self.high)
 
     @classmethod
-    def of(cls, segment: Segment) -> KeyTable:
-        """Take the table of a segment that was verified."""
-        high, low = key_words(segment.keys)
-        digest = np.ascontiguousarray(segment.row_digests).view(">u8").reshape(len(high)).astype(np.uint64)
+    def of(cls, keys: NDArray[np.uint8], row_digests: NDArray[np.uint8]) -> KeyTable:
+        """Make the table of a segment's keys ([N, 32], ascending) and row digests ([N, 8])."""
+        high, low = key_words(keys)
+        digest = np.ascontiguousarray(row_digests).view(">u8").reshape(len(high)).astype(np.uint64)
         return cls(high, low, digest)
 
     def to_bytes(self, name: str) -> bytes:

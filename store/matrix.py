@@ -1,6 +1,6 @@
-"""Writes and opens the matrix that every later stage reads: one file, `.zarr.zip` or `.h5`, aligned to a data set.
+"""Writes the matrix that every later stage reads: one file, `.zarr.zip` or `.h5`, aligned to a data set.
 
-`matrix_parts` says what is in it, `zarr_matrix` and `hdf5_matrix` how it lies on disk, `matrix_reader` how it is read.
+`matrix_parts` says what is in it, `zarr_matrix` and `hdf5_matrix` how it lies on disk; `matrix_opening` opens it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from store import hdf5_matrix, zarr_matrix
-from store.errors import CorruptMatrix, InvalidVectors, StoreFull, UnsupportedFormat
+from store.errors import InvalidVectors, StoreFull
 from store.hdf5_matrix import Hdf5MatrixWriter
 from store.matrix_digest import MatrixDigest
 from store.matrix_parts import (
     BLOCK_ROWS,
     FORMAT_VERSION,
     RESERVED,
-    Content,
     Ids,
     MatrixBlock,
     MatrixHeader,
@@ -28,12 +26,10 @@ from store.matrix_parts import (
     path_format,
     regroup,
 )
-from store.matrix_reader import Matrix
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, make_folder
 from store.zarr_matrix import ZarrMatrixWriter
 
-_REMEDY = "delete it and run `dvc repro`, or fetch it again with `dvc pull`"
 # Above the rows themselves: padding, metadata, attributes.
 _SPARE = 1.05
 _SPARE_BYTES = 1 << 20
@@ -158,50 +154,3 @@ def _check_room(path: Path, size: int, durability: Durability) -> None:
         raise StoreFull(
             f"expected room for {size} bytes at {path}, found {free} free; free some space or choose another folder"
         )
-
-
-def open_matrix(path: Path, *, verify: bool = True) -> Matrix:
-    """Open a matrix; its vectors are mapped, not loaded.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.zarr.zip`` or ``.h5``.
-    verify : bool
-        Compare the whole content with its digests first (reads the file once).
-
-    Raises
-    ------
-    CorruptMatrix
-        When the file is incomplete, altered or not a matrix of ours.
-    UnsupportedFormat
-        When a newer version wrote it.
-    FileNotFoundError
-        When there is none.
-    """
-    module = zarr_matrix if path_format(path) == "zarr.zip" else hdf5_matrix
-    try:
-        content = module.read(path)
-        _check_content(content)
-        matrix = Matrix(path, content)
-        if verify:
-            matrix.verify()
-    except UnsupportedFormat as error:
-        raise UnsupportedFormat(f"matrix {path}: {error}") from error
-    except ValueError as error:
-        raise CorruptMatrix(f"matrix {path} is damaged or not ours: {error}; {_REMEDY}") from error
-    return matrix
-
-
-def _check_content(content: Content) -> None:
-    """Hold the attributes against the arrays."""
-    attributes = content.attributes
-    if attributes.get("complete") is not True:
-        raise ValueError("expected the mark `complete`, found none: writing it was never finished")
-    found = (len(content.present), content.vectors.shape[2], content.vectors.dtype.name)
-    stated = tuple(attributes.get(name) for name in ("rows", "dim", "dtype"))
-    if found != stated:
-        raise ValueError(f"expected rows, dimension and dtype {stated}, found {found}")
-    digest, blocks = attributes.get("digest"), attributes.get("block_digests")
-    if not isinstance(digest, str) or not isinstance(blocks, list):
-        raise ValueError("expected the attributes digest and block_digests, found none")  # noqa: TRY004 (a bad file)

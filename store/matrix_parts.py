@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from store.errors import InvalidVectors, UnsupportedFormat
 from store.rows import VectorType
+from store.vectors import Vectors
+from store.verified import FileStamp
 
 FORMAT_VERSION = 1
 # 8192 rows: a few MB, large enough to stream and small enough to hold; also the rows under one digest.
@@ -109,17 +111,26 @@ class Ids:
         np.cumsum([len(text) for text in encoded], out=offsets[1:])
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
 
-    def decode(self) -> list[str]:
-        """Decode all ids.
+    def check(self) -> None:
+        """Make sure, without making a str of each, that `decode` will succeed.
 
         Raises
         ------
         ValueError
             When the two arrays do not fit together or are not UTF-8.
         """
-        lengths = np.diff(self.offsets)
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.utf8) or (lengths < 0).any():
+        starts, ends = self.offsets[:-1], self.offsets[1:]
+        if self.offsets[0] != 0 or self.offsets[-1] != len(self.utf8) or (starts > ends).any():
             raise ValueError("expected ascending offsets of ids, found others")
+        if not self.utf8.size or self.utf8.max() < 0x80:
+            return
+        self.utf8.tobytes().decode("utf-8")
+        firsts = self.utf8[starts[starts < ends]]
+        if ((firsts & 0xC0) == 0x80).any():
+            raise ValueError("expected ids of whole characters, found one that begins within one")
+
+    def decode(self) -> list[str]:
+        """Decode all ids, which `check` has seen."""
         text, ends = self.utf8.tobytes(), self.offsets.tolist()
         return [text[start:stop].decode("utf-8") for start, stop in itertools.pairwise(ends)]
 
@@ -135,20 +146,22 @@ class Content:
 
     Attributes
     ----------
-    vectors : ndarray, shape [chunks, rows of a chunk, dim]
-        A view of the mapped file; rows past the end are padding.
+    vectors : Vectors
     ids : Ids
     present, ok : ndarray of bool, shape [N]
     missing_vector : ndarray, shape [dim]
     attributes : dict
+    stamp : FileStamp or None
+        Of the file that was opened; None when it lies far away.
     """
 
-    vectors: NDArray[np.floating[Any]]
+    vectors: Vectors
     ids: Ids
     present: NDArray[np.bool_]
     ok: NDArray[np.bool_]
     missing_vector: NDArray[np.floating[Any]]
     attributes: dict[str, Any]
+    stamp: FileStamp | None
 
 
 def little_endian(dtype: str) -> np.dtype[Any]:
@@ -156,7 +169,7 @@ def little_endian(dtype: str) -> np.dtype[Any]:
     return np.dtype(dtype).newbyteorder("<")
 
 
-def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
+def path_format(path: Path | str) -> Literal["zarr.zip", "h5"]:
     """Tell a matrix's format from its name.
 
     Raises
@@ -164,11 +177,12 @@ def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
     ValueError
         When the name ends otherwise.
     """
-    if path.name.endswith(".zarr.zip"):
+    name = path.name if isinstance(path, Path) else path.rpartition("/")[2]
+    if name.endswith(".zarr.zip"):
         return "zarr.zip"
-    if path.name.endswith(".h5"):
+    if name.endswith(".h5"):
         return "h5"
-    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {path.name!r}; rename it")
+    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {name!r}; rename it")
 
 
 def check_version(needed: object) -> None:

@@ -1,7 +1,9 @@
-"""The reader of a matrix: rows gathered from the mapped file, checked against its digests; made by `matrix`."""
+"""The reader of a matrix: rows by number, in blocks or all, checked against its digests; made by `matrix_opening`."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.errors import CorruptMatrix
 from store.matrix_digest import MatrixDigest
 from store.matrix_parts import BLOCK_ROWS, Content, MatrixBlock
 from store.rows import VectorType
+from store.vectors import Reader
 
 
 class Matrix:
@@ -19,8 +23,7 @@ class Matrix:
 
     Attributes
     ----------
-    path : Path
-    ids : list of str
+    path : Path or str
     present : ndarray of bool, shape [N]
         Whether the item has this kind of content at all.
     ok : ndarray of bool, shape [N]
@@ -34,21 +37,34 @@ class Matrix:
         Of ids, masks and vectors; the same for a Zarr and an HDF5 file of equal content.
     attributes : dict
         The writer's and the caller's.
+    reader : {"mapped", "zarr", "h5py"}
+        How the rows come: from the mapped file, or unpacked by the format's library, which is slower. Of a file that is
+        not mapped, ask for many rows at once, or for all in order: what holds one row is unpacked as a whole.
     """
 
-    def __init__(self, path: Path, content: Content) -> None:
+    def __init__(self, path: Path | str, content: Content) -> None:
         self.path = path
-        self.ids = content.ids.decode()
+        content.ids.check()
         self.present, self.ok = content.present, content.ok
         self.usable: NDArray[np.bool_] = content.present & content.ok
         self.missing_vector = content.missing_vector.astype(np.float32)
         self.attributes = content.attributes
-        self.dim = int(content.vectors.shape[2])
+        self.dim = content.vectors.shape[1]
         self.dtype: VectorType = content.attributes["dtype"]
         self.digest: str = content.attributes["digest"]
+        self.reader: Reader = content.vectors.reader
         self._content = content
-        self._chunks = content.vectors  # [chunks, rows of a chunk, dim], a view of the file
-        self._chunk_rows = content.vectors.shape[1]
+        self._vectors = content.vectors
+
+    @functools.cached_property
+    def ids(self) -> list[str]:
+        """The items, one for each row; made when first asked for, since a str each takes longer than all vectors."""
+        return self._content.ids.decode()
+
+    @property
+    def mapped(self) -> bool:
+        """Whether rows come straight from the mapped file, at the speed of numpy.memmap."""
+        return self.reader == "mapped"
 
     def __len__(self) -> int:
         return len(self.present)
@@ -70,6 +86,8 @@ class Matrix:
         ------
         IndexError
             When an index is negative, too large or not a whole number.
+        CorruptMatrix
+            When a file that is not mapped turns out to be damaged there, or cannot be reached; so with all that follow.
         """
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
@@ -83,8 +101,8 @@ class Matrix:
                 f"expected row numbers from 0 to {len(self) - 1}, found {wanted.min()} to {wanted.max()}; "
                 "take them from this matrix's ids"
             )
-        chunk, row = np.divmod(wanted, self._chunk_rows)
-        return self._chunks[chunk, row]
+        with self._readable():
+            return self._vectors.rows(wanted)
 
     def block(self, start: int, stop: int) -> NDArray[np.floating[Any]]:
         """Copy consecutive rows.
@@ -100,14 +118,31 @@ class Matrix:
         """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"expected 0 <= start <= stop <= {len(self)}, found {start} and {stop}; clip them")
-        block = np.empty((stop - start, self.dim), dtype=self.dtype)
-        size, at = self._chunk_rows, start
-        while at < stop:
-            chunk, row = divmod(at, size)
-            n = min(stop - at, size - row)
-            block[at - start : at - start + n] = self._chunks[chunk, row : row + n]
-            at += n
-        return block
+        with self._readable():
+            return self._vectors.block(start, stop)
+
+    def __getitem__(self, rows: slice) -> NDArray[np.floating[Any]]:
+        """Copy the rows of a slice, whose ends are taken as numpy takes them.
+
+        Raises
+        ------
+        TypeError
+            For anything but a slice.
+        """
+        if not isinstance(rows, slice):
+            raise TypeError(f"expected a slice, found {type(rows).__name__}; use Matrix.rows for row numbers")
+        start, stop, step = rows.indices(len(self))
+        return self.block(start, max(start, stop)) if step == 1 else self.rows(np.arange(start, stop, step))
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Name the file when a library finds it damaged after it was opened."""
+        try:
+            yield
+        except ValueError as error:
+            raise CorruptMatrix(
+                f"matrix {self.path} cannot be read: {error}; fetch it again, or make it anew with `dvc repro`"
+            ) from error
 
     def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[NDArray[np.floating[Any]]]:
         """Give all rows in order, `size` at a time (the last block may be shorter).
@@ -131,8 +166,10 @@ class Matrix:
             Naming the first damaged block of rows.
         """
         digest = MatrixDigest(self._content.ids, self._content.missing_vector, self.dtype)
-        for start, vectors in zip(range(0, len(self), BLOCK_ROWS), self.iter_blocks(), strict=True):
+        start = 0
+        for vectors in self._vectors.pieces():
             part = slice(start, start + len(vectors))
+            start = part.stop
             digest.update(MatrixBlock(vectors, self.present[part], self.ok[part]))
         whole, blocks = digest.finish()
         stated = self.attributes["block_digests"]

@@ -19,14 +19,13 @@ from store.backend import Backend
 from store.errors import CorruptSegment, InvalidVectors, StoreError, UnsupportedFormat
 from store.key import KEY_BYTES, strictly_ascending
 from store.plain_json import canonical_json, parse_document
-from store.segment_parts import MAX_ROWS, RawSegment
+from store.segment_parts import MAX_ROWS, ROW_DIGEST_BYTES, RawSegment
 
 SegmentFormat = Literal["zarr.zip", "h5"]
 
 FORMAT_VERSION = 1
 MAX_SEGMENT_BYTES = 64 * 1024 * 1024
 MAX_PROVENANCE_BYTES = 32 * 1024
-ROW_DIGEST_BYTES = 8
 # Room for headers and attributes next to the rows themselves.
 _OVERHEAD_BYTES = 2 * MAX_PROVENANCE_BYTES + 64 * 1024
 
@@ -185,6 +184,38 @@ def read_segment(backend: Backend, folder: str, name: str) -> Segment:
         raise CorruptSegment(
             f"segment {name} is damaged: {error}; run `diptych store repair`, and its rows will be computed again"
         ) from error
+
+
+def read_head(
+    backend: Backend, folder: str, promised: SegmentName
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """Read only keys and row digests, where the storage sends a part of a file for less than the whole.
+
+    They are held against their own checksums, not against the name: whoever reads a vector checks the whole file.
+
+    Returns
+    -------
+    keys : ndarray of uint8, shape [N, 32]
+    row_digests : ndarray of uint8, shape [N, 8]
+        None instead of both when the segment has to be read as a whole.
+
+    Raises
+    ------
+    FileNotFoundError
+        When it is no longer there.
+    StoreUnreachable, StoreNotReadable
+        When the storage does not answer, or not to us.
+    """
+    if promised.format != "zarr.zip" or promised.rows > MAX_ROWS:
+        return None
+    data = backend.read_start(f"{folder}/{promised}", zarr_segment.head_bytes(promised.rows))
+    if data is None:
+        return None
+    try:
+        keys, digests = zarr_segment.parse_head(data, promised.rows)
+    except ValueError:
+        return None  # reading all of it will say what is wrong
+    return (keys, digests) if strictly_ascending(keys) else None
 
 
 def _read_promised(backend: Backend, path: str, promised: SegmentName) -> bytes:

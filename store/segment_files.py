@@ -14,7 +14,7 @@ from store.encoder_record import EncoderRecord
 from store.errors import CorruptSegment
 from store.key_cache import KeyCache
 from store.key_table import KeyTable
-from store.segment import Segment, SegmentName, read_segment
+from store.segment import Segment, SegmentName, read_head, read_segment
 from store.segment_signatures import SegmentSignatures
 from store.signing import UNSIGNED, Signing
 
@@ -98,7 +98,7 @@ class SegmentFiles:
         self._damaged.discard(name)
         promised = SegmentName.parse(name)
         if promised is not None:
-            self._cache.put(promised, KeyTable.of(segment))
+            self._cache.put(promised, KeyTable.of(segment.keys, segment.row_digests))
 
     def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
         """Give the key table of every sound segment; list again when one vanished while reading.
@@ -133,6 +133,13 @@ class SegmentFiles:
         # The listing alone tells a truncated or overgrown file; reading it gives the full message.
         table = self._cache.get(name) if entry.size == name.size else None
         if table is None:
-            table = KeyTable.of(self.read(entry.name))
+            table = self._read_table(name, entry)
             self._cache.put(name, table)
         return table
+
+    def _read_table(self, name: SegmentName, entry: Entry) -> KeyTable:
+        head = read_head(self.backend, self.folder, name) if entry.size == name.size else None
+        if head is not None:
+            return KeyTable.of(*head)
+        segment = self.read(entry.name)
+        return KeyTable.of(segment.keys, segment.row_digests)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 MAX_ROWS = 4_000_000
 MAX_DIM = 1_000_000
 VECTOR_TYPES = ("float16", "float32")
+ROW_DIGEST_BYTES = 8
 
 
 @dataclass(frozen=True, eq=False)

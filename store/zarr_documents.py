@@ -17,11 +17,14 @@ import google_crc32c
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from store.plain_json import parse_document
+
 CHECKSUM_BYTES = 4
 # The oldest date that a zip can hold: the real one would make equal content differ.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644 << 16
 _UNIX = 3
+_MAX_DOCUMENT_BYTES = 1 << 28
 
 
 def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,6 +98,19 @@ def chunk_values(data: bytes, shape: tuple[int, ...], dtype: DTypeLike) -> NDArr
     if struct.unpack("<I", data[-CHECKSUM_BYTES:])[0] != google_crc32c.value(values):
         raise ValueError("expected the chunk's CRC-32C to match its values, found another")
     return np.frombuffer(values, dtype=kind).reshape(shape)
+
+
+def read_document(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> dict[str, Any]:
+    """Read one document of an archive that others may have written.
+
+    Raises
+    ------
+    ValueError
+        When it is too large or not a JSON object.
+    """
+    if entry.file_size > _MAX_DOCUMENT_BYTES:
+        raise ValueError(f"expected a document of bounded size in {entry.filename}, found {entry.file_size} bytes")
+    return parse_document(archive.read(entry))
 
 
 def zip_entry(name: str) -> zipfile.ZipInfo:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.caps import check_zip_directory
 from store.errors import InvalidVectors
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
-from store.plain_json import parse_document
+from store.vectors import MappedVectors, Repacked
+from store.verified import FileStamp
 from store.zarr_documents import (
     CHECKSUM_BYTES,
     array_document,
@@ -23,6 +25,7 @@ from store.zarr_documents import (
     chunk_values,
     document_bytes,
     group_document,
+    read_document,
     whole_chunks,
     zip_entry,
 )
@@ -32,7 +35,6 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _EXTRA_HEADER = struct.Struct("<HH")
 _EXTRA_PADDING = 0xD935  # the extra field that zipalign made known for padding
 _LONGEST_CHUNK_NAME = len("vectors/c//0") + 20
-_MAX_DOCUMENT_BYTES = 1 << 28
 # From 2 GB / 1.05 on, zipfile would write 64-bit sizes and so shift the payload.
 _MAX_CHUNK_BYTES = 2_000_000_000
 
@@ -120,14 +122,18 @@ def read(path: Path) -> Content:
 
     Raises
     ------
+    Repacked
+        When it is a zip of another structure, as another tool may have packed it.
     ValueError
         When it is not such a file.
     """
     with path.open("rb") as file:
+        stamp = FileStamp.of(file.fileno())  # before anything that it vouches for is read
         try:
+            check_zip_directory(file)
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # an empty file is a ValueError
             with zipfile.ZipFile(file) as archive:
-                return _Reader(archive, mapped).content()
+                return _Reader(archive, mapped, stamp).content()
         except (zipfile.BadZipFile, OSError, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
             raise ValueError(f"expected a whole zip, found one that cannot be read ({error})") from error
 
@@ -135,14 +141,14 @@ def read(path: Path) -> Content:
 class _Reader:
     """Checks an open zip member by member."""
 
-    def __init__(self, archive: zipfile.ZipFile, mapped: mmap.mmap) -> None:
-        self._archive, self._mapped = archive, mapped
+    def __init__(self, archive: zipfile.ZipFile, mapped: mmap.mmap, stamp: FileStamp) -> None:
+        self._archive, self._mapped, self._stamp = archive, mapped, stamp
         entries = archive.infolist()
         self._entries = {entry.filename: entry for entry in entries}
         if len(self._entries) != len(entries):
             raise ValueError("expected each member once, found one twice")
         if any(e.compress_type != zipfile.ZIP_STORED or e.compress_size != e.file_size for e in entries):
-            raise ValueError("expected stored members, found compressed ones")
+            raise Repacked("expected stored members, found compressed ones")
 
     def content(self) -> Content:
         """Give all arrays and attributes."""
@@ -156,7 +162,7 @@ class _Reader:
         if chunks > len(self._entries):
             raise ValueError(f"expected {chunks} chunks, found fewer")
         names = {"zarr.json", "vectors/zarr.json", *(chunk_name("vectors", 2, c) for c in range(chunks))}
-        (total,) = self._document("ids_utf8/zarr.json")["shape"]
+        (total,) = self._document("ids_utf8/zarr.json")["shape"]  # held against the whole document below
         small = {}
         for name, length, kind in (
             ("ids_utf8", total, "uint8"),
@@ -168,10 +174,11 @@ class _Reader:
             small[name] = self._array(name, length, kind)
             names |= {f"{name}/zarr.json", chunk_name(name, 1)} if length else {f"{name}/zarr.json"}
         if names != self._entries.keys():
-            raise ValueError("expected the members of a matrix, found others")
-        vectors = self._vectors(chunks, chunk_rows, dim, dtype)
+            raise Repacked("expected the members of a matrix, found others")
+        vectors = MappedVectors(self._vectors(chunks, chunk_rows, dim, dtype), rows)
         ids = Ids(small["ids_utf8"], small["ids_offsets"])
-        return Content(vectors, ids, small["present"], small["ok"], small["missing_vector"], attributes)
+        masks = small["present"], small["ok"]
+        return Content(vectors, ids, *masks, small["missing_vector"], attributes, self._stamp)
 
     def _layout(self) -> tuple[int, int, str, int]:
         document = self._document("vectors/zarr.json")
@@ -185,7 +192,7 @@ class _Reader:
         if not sizes or dtype not in ("float16", "float32"):
             raise ValueError("expected vectors in float16 or float32, found other metadata")
         if document != _vectors_document(rows, dim, chunk_rows, dtype):
-            raise ValueError("expected plain vectors, found other metadata")
+            raise Repacked("expected plain vectors, found other metadata")
         return rows, dim, dtype, chunk_rows
 
     def _vectors(self, chunks: int, chunk_rows: int, dim: int, dtype: str) -> NDArray[Any]:
@@ -196,7 +203,7 @@ class _Reader:
         starts = [self._payload(chunk_name("vectors", 2, c), size + CHECKSUM_BYTES) for c in range(chunks)]
         stride = starts[1] - starts[0] if chunks > 1 else _round_up(size)
         if starts != [starts[0] + c * stride for c in range(chunks)] or starts[0] % _ALIGNMENT or stride % _ALIGNMENT:
-            raise ValueError("expected chunks at one stride, found others (was the zip packed anew?)")
+            raise Repacked("expected chunks at one stride, found others")
         steps = (stride, dim * kind.itemsize, kind.itemsize)
         return np.ndarray((chunks, chunk_rows, dim), kind, self._mapped, starts[0], steps)
 
@@ -212,15 +219,13 @@ class _Reader:
 
     def _array(self, name: str, length: int, dtype: str) -> NDArray[Any]:
         if self._document(f"{name}/zarr.json") != array_document((length,), whole_chunks((length,)), dtype):
-            raise ValueError(f"expected {length} numbers of {dtype} in {name!r}, found other metadata")
+            raise Repacked(f"expected {length} numbers of {dtype} in {name!r}, found other metadata")
         if not length:
             return np.zeros(0, dtype=dtype)
         return chunk_values(self._archive.read(chunk_name(name, 1)), (length,), dtype)
 
     def _document(self, name: str) -> dict[str, Any]:
-        if self._entries[name].file_size > _MAX_DOCUMENT_BYTES:
-            raise ValueError(f"expected a document of bounded size in {name}, found {self._entries[name].file_size}")
-        return parse_document(self._archive.read(name))
+        return read_document(self._archive, self._entries[name])
 
 
 def _vectors_document(rows: int, dim: int, chunk_rows: int, dtype: str) -> dict[str, Any]:

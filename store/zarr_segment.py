@@ -7,8 +7,11 @@ import struct
 import zipfile
 from typing import Any
 
+from numpy.typing import NDArray
+
+from store.key import KEY_BYTES
 from store.plain_json import parse_document
-from store.segment_parts import VECTOR_TYPES, RawSegment, expected_shapes
+from store.segment_parts import ROW_DIGEST_BYTES, VECTOR_TYPES, RawSegment, expected_shapes
 from store.zarr_documents import (
     array_document,
     chunk_bytes,
@@ -29,6 +32,11 @@ _END_SIGNATURE = b"PK\x05\x06"
 _ZIP64_LOCATOR_BYTES = 20
 _ZIP64_SIGNATURE = b"PK\x06\x07"
 _MAX_DIRECTORY_BYTES = 4096
+# The header that each member begins with.
+_LOCAL = struct.Struct("<4s5H3I2H")
+_LOCAL_SIGNATURE = b"PK\x03\x04"
+# Headers, checksums and one small document among keys and row digests.
+_HEAD_SPARE_BYTES = 4096
 
 
 def build(segment: RawSegment) -> bytes:
@@ -66,6 +74,45 @@ def parse(data: bytes, rows: int) -> RawSegment:
             raise ValueError(f"expected array {name!r} of shape {shapes[name]}, plain, found other metadata")
         arrays[name] = chunk_values(members[chunk_name(name, 2)], shapes[name], kind)
     return RawSegment(arrays["keys"], arrays["vectors"], arrays["row_digests"], attributes)
+
+
+def head_bytes(rows: int) -> int:
+    """Give how many bytes from the start surely hold the keys and row digests of `rows` rows."""
+    return rows * (KEY_BYTES + ROW_DIGEST_BYTES) + _HEAD_SPARE_BYTES
+
+
+def parse_head(data: bytes, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Read keys and row digests from the beginning of a segment alone, held against their own checksums.
+
+    Parameters
+    ----------
+    data : bytes
+        At least `head_bytes(rows)` bytes, or the whole segment.
+    rows : int
+
+    Returns
+    -------
+    keys : ndarray of uint8, shape [rows, 32]
+    row_digests : ndarray of uint8, shape [rows, 8]
+
+    Raises
+    ------
+    ValueError
+        When it is not the beginning that `build` writes.
+    """
+    found: dict[str, bytes] = {}
+    at = 0
+    for expected in _MEMBERS[:3]:
+        if len(data) < at + _LOCAL.size:
+            raise ValueError("expected the beginning of a segment, found too few bytes")
+        signature, _, flags, method, *_, size, name_length, extra_length = _LOCAL.unpack_from(data, at)
+        start = at + _LOCAL.size + name_length + extra_length
+        name = data[at + _LOCAL.size : at + _LOCAL.size + name_length]
+        if (signature, flags, method, name) != (_LOCAL_SIGNATURE, 0, 0, expected.encode()) or start + size > len(data):
+            raise ValueError(f"expected the stored member {expected}, found another")
+        found[expected], at = data[start : start + size], start + size
+    keys = chunk_values(found[chunk_name("keys", 2)], (rows, KEY_BYTES), "uint8")
+    return keys, chunk_values(found[chunk_name("row_digests", 2)], (rows, ROW_DIGEST_BYTES), "uint8")
 
 
 def _vector_type(document: dict[str, Any]) -> tuple[int, str]:

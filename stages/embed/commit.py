@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Tracker
+from stages.embed.elsewhere import Elsewhere, Rows
+from stages.embed.settings import EmbedSettings
 from stages.encoders.protocol import Vectors
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
-from store import EncoderLog, row_problems
+from store import EncoderLog, FeatureStore, StoreError, row_problems
 
 
 @dataclass
 class Committer:
     """Collects finished rows and appends them by bytes and by seconds; a kill costs only what is pending.
 
+    At each commit it also looks for rows that others have published: those that are not encoded yet need not be, and
+    those that are pending need not be stored.
+
     Attributes
     ----------
     keys : ndarray of uint8, [U, 32]
         The keys of the request.
+    wanted : ndarray of bool, [U]
+        Which of them are still to be encoded; kept up to date here.
+    computed : ndarray of bool, [U]
+        Which of them this run has tried to encode; kept up to date here.
     failures : dict
         Position in the request -> reason, for rows that the quality gate refused or that never came.
     """
@@ -33,21 +43,24 @@ class Committer:
     keys: NDArray[np.uint8]
     provenance: Mapping[str, Any]
     tracker: Tracker
-    max_seconds: float
-    max_bytes: int
+    settings: EmbedSettings
+    elsewhere: Elsewhere
+    wanted: NDArray[np.bool_]
+    computed: NDArray[np.bool_]
+    failures: dict[int, str]
     seconds: Seconds
-    failures: dict[int, str] = field(default_factory=dict)
-    _pending: list[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]] = field(default_factory=list)
+    _pending: list[tuple[Rows, NDArray[np.floating[Any]]]] = field(default_factory=list)
     _pending_bytes: int = 0
+    _from_others: int = 0
     _last: float = field(default_factory=time.monotonic)
 
-    def add(self, items: NDArray[np.int64], vectors: Vectors) -> None:
+    def add(self, items: Rows, vectors: Vectors) -> None:
         """Gate the rows of one batch (`items` [n]: positions in the request; `vectors` [n, D]), keep the good ones.
 
         Raises
         ------
         RunError
-            When the encoder gave vectors of another number or width than it promised.
+            When the encoder gave vectors of another number or width than it promised, or the rows could not be stored.
         """
         if vectors.shape != (len(items), self.log.dim):
             raise RunError(
@@ -64,27 +77,90 @@ class Committer:
         self._keep(items[good], stored[good])
 
     def fail(self, item: int, reason: str) -> None:
-        """Count one item as failed; it is never stored."""
-        self.failures[item] = reason
-        self.tracker.advance(1, self._note())
+        """Count one item as failed, unless somebody else has stored it; it is never stored from here."""
+        if self.wanted[item]:
+            self.failures[item] = reason
+            self._done(np.array([item]))
+            self._commit_when_due()
 
-    def _keep(self, items: NDArray[np.int64], rows: NDArray[np.floating[Any]]) -> None:
+    def _keep(self, items: Rows, rows: NDArray[np.floating[Any]]) -> None:
         self._pending.append((items, rows))
         self._pending_bytes += rows.nbytes
+        self._done(items)
+        self._commit_when_due()
+
+    def _done(self, items: Rows) -> None:
+        self.wanted[items] = False
+        self.computed[items] = True
         self.tracker.advance(len(items), self._note())
-        if self._pending_bytes >= self.max_bytes or time.monotonic() - self._last >= self.max_seconds:
+
+    def _commit_when_due(self) -> None:
+        late = time.monotonic() - self._last >= self.settings.commit_seconds
+        if late or self._pending_bytes >= self.settings.commit_bytes:
+            self.commit()
+
+    def look(self) -> Rows:
+        """Look for rows published elsewhere, which need not be encoded any more; return their positions."""
+        found = self.elsewhere.look()
+        new = np.unique(found[self.wanted[found]])
+        self.wanted[new] = False
+        self._from_others += len(new)
+        self.tracker.advance(len(new), self._note())
+        return found
+
+    def finish(self) -> None:
+        """Commit what is pending; on the way out of an error or an interrupt too."""
+        if self._pending:
             self.commit()
 
     def commit(self) -> None:
-        """Append the pending rows as one immutable segment."""
-        items = np.concatenate([np.zeros(0, dtype=np.int64), *(each for each, _ in self._pending)])
-        if len(items):
-            with self.seconds.of("write"):
-                rows = np.concatenate([each for _, each in self._pending])
-                self.log.append(self.keys[items], rows, self.provenance)
+        """Append the pending rows that are nowhere yet as one immutable segment.
+
+        Raises
+        ------
+        RunError
+            When the store does not take them; they are then in the spill.
+        """
+        with self.seconds.of("write"):
+            items, rows = self._joined()
+            try:
+                nowhere = ~np.isin(items, self.look())
+                if nowhere.any():
+                    self.elsewhere.own(self.log.append(self.keys[items[nowhere]], rows[nowhere], self.provenance))
+            except OSError as error:  # full, read-only, unreachable: no fault of the code
+                if not len(items) or self.settings.spill is None:
+                    raise
+                self._spill(self.settings.spill, items, rows, error)
         # Only now: rows whose append was interrupted stay pending, and the run's last commit repeats it, which is safe.
+        self._forget()
+
+    def _joined(self) -> tuple[Rows, NDArray[np.floating[Any]]]:
+        none = np.zeros((0, self.log.dim), dtype=self.log.dtype)
+        items = np.concatenate([np.zeros(0, dtype=np.int64), *(each for each, _ in self._pending)])
+        return items, np.concatenate([none, *(each for _, each in self._pending)])
+
+    def _forget(self) -> None:
         self._pending, self._pending_bytes = [], 0
         self._last = time.monotonic()
 
+    def _spill(self, spill: FeatureStore, items: Rows, rows: NDArray[np.floating[Any]], error: OSError) -> NoReturn:
+        """Keep the rows on this machine, and end the run."""
+        failed = f"embed: expected to store {len(items)} finished rows in {self.log.shown}; found: {error}."
+        try:
+            local = spill.open(self.log.fingerprint, self.log.dim, self.log.dtype)
+            local.append(self.keys[items], rows, self.provenance)
+        except (StoreError, OSError) as second:
+            self._forget()  # no third attempt on the way out
+            raise RunError(
+                f"{failed} Nor could {spill.address} keep them: {second}. These rows are lost, those before are in the "
+                "store; mend both, and run again."
+            ) from error
+        self._forget()
+        raise RunError(
+            f"{failed} They are kept in {spill.address}; mend the store, then run "
+            f"`diptych store import {shlex.quote(spill.address)}`, and run again."
+        ) from error
+
     def _note(self) -> str:
-        return f"{len(self.failures)} failed" if self.failures else ""
+        counts = {"failed": len(self.failures), "from others": self._from_others}
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

@@ -13,29 +13,21 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress
 from stages.embed.commit import Committer
+from stages.embed.elsewhere import Elsewhere
 from stages.embed.params import EmbedParams
+from stages.embed.provenance import provenance_of
 from stages.embed.request import Request, Rows, loader
+from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
 from stages.encoders.device import resolve_device
 from stages.encoders.protocol import Encoder
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
 from stages.items import Manifest
-from store import EncoderLog, FeatureStore, Locations
+from store import EncoderLog, Locations
 
 _SLICE = 65_536  # contents read, encoded and forgotten together, so that memory does not grow with the data set
 _ROUNDS = 3
-
-
-@dataclass(frozen=True)
-class EmbedSettings:
-    """What does not change the vectors: where the store is, which device computes, how often rows are committed."""
-
-    store: FeatureStore
-    device: str = "auto"
-    workers: int = 2
-    commit_seconds: float = 5.0
-    commit_bytes: int = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,7 @@ class Job:
     progress: Progress
 
 
-@dataclass(frozen=True)
+@dataclass
 class Filled:
     """What became of a request.
 
@@ -64,36 +56,43 @@ class Filled:
     failures : dict
         Position in the request -> reason.
     seconds : Seconds
+    device : str
+        Where the model was loaded; "" when nothing had to be computed.
     """
 
     locations: Locations
     computed: NDArray[np.bool_]
     failures: dict[int, str]
     seconds: Seconds
+    device: str = ""
 
 
-def fill_store(job: Job) -> Filled:
+def fill_store(job: Job, before: Filled | None = None) -> Filled:
     """Encode every content that the store lacks; the model is loaded only when there is one.
+
+    Parameters
+    ----------
+    before : Filled, optional
+        What an earlier call for this job gave, when rows were lost since: it is continued, and nothing that failed is
+        tried again.
 
     Raises
     ------
     RunError
-        When rows vanish from the store as fast as they are computed.
+        When rows vanish from the store as fast as they are computed, or the store stops taking them.
     """
-    locations = job.log.locate(job.request.keys)
-    filled = Filled(locations, np.zeros(len(locations), dtype=bool), {}, Seconds())
-    missing = _missing(filled)
-    if not len(missing):
-        return filled
-    device = _load(job, filled.seconds)
-    # Once is enough, unless a segment that was there is removed or damaged meanwhile: its rows are computed again.
-    for _ in range(_ROUNDS):
-        filled.computed[missing] = True
-        _compute(job, missing, device, filled)
-        filled = Filled(job.log.locate(job.request.keys), filled.computed, filled.failures, filled.seconds)
+    filled = before
+    # One computing is enough, unless a segment is removed or damaged meanwhile: its rows are computed again.
+    for attempt in range(_ROUNDS + 1):
+        elsewhere = Elsewhere(job.log, job.request.keys)
+        locations = job.log.locate(job.request.keys)
+        filled = filled or Filled(locations, np.zeros(len(locations), dtype=bool), {}, Seconds())
+        filled.locations = locations
         missing = _missing(filled)
         if not len(missing):
             return filled
+        if attempt < _ROUNDS:
+            _compute(job, missing, elsewhere, filled)
     raise RunError(
         f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
         "look at it with `diptych store verify`, and run again."
@@ -115,35 +114,49 @@ def _load(job: Job, seconds: Seconds) -> str:
     return device
 
 
-def _compute(job: Job, missing: Rows, device: str, filled: Filled) -> None:
-    """Encode and store the missing contents, in the order of the manifest; add the failures to `filled`."""
-    provenance = {"engine": job.encoder.engine, "device": device.partition(":")[0], "compute_dtype": "float32"}
+def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
+    """Encode and store the missing contents, in the order of the manifest; add what becomes of them to `filled`."""
+    filled.device = filled.device or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
+    wanted = np.zeros(len(filled.computed), dtype=bool)
+    wanted[missing] = True
     with job.progress.track(title, len(missing)) as bar:
         committer = Committer(
             job.log,
             job.request.keys,
-            provenance,
+            provenance_of(job.encoder.engine, filled.device),
             bar,
-            job.settings.commit_seconds,
-            job.settings.commit_bytes,
-            filled.seconds,
+            job.settings,
+            elsewhere,
+            wanted,
+            filled.computed,
             filled.failures,
+            filled.seconds,
         )
         try:
+            committer.look()  # loading the model may have taken long
             for start in range(0, len(missing), _SLICE):
-                _encode_slice(job, missing[start : start + _SLICE], committer)
+                portion = missing[start : start + _SLICE]
+                _encode_slice(job, portion[wanted[portion]], committer)
         finally:
-            committer.commit()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
+            committer.finish()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
 
 
-def _encode_slice(job: Job, wanted: Rows, committer: Committer) -> None:
-    load = loader(job.manifest, job.params.field, job.params.row.kind, job.request, wanted)
-    stream = encode_stream(job.encoder, load, len(wanted), job.settings.workers, committer.seconds)
+def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
+    load = loader(job.manifest, job.params.field, job.params.row.kind, job.request, portion)
+    items, wanted = portion.tolist(), committer.wanted
+    stream = encode_stream(
+        job.encoder,
+        load,
+        len(portion),
+        job.settings.workers,
+        committer.seconds,
+        skip=lambda item: not wanted[items[item]],
+    )
     with closing(stream) as results:
         for result in results:
             if isinstance(result, Encoded):
-                committer.add(wanted[result.items], result.vectors)
+                committer.add(portion[result.items], result.vectors)
             else:
-                committer.fail(int(wanted[result.item]), result.reason)
+                committer.fail(items[result.item], result.reason)

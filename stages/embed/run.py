@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from stages.contract import Progress
-from stages.embed.compute import EmbedSettings, Filled, Job, fill_store
+from stages.embed.compute import Filled, Job, fill_store
 from stages.embed.export import export
 from stages.embed.failures import refuse_failures, write_failures
 from stages.embed.params import EmbedParams
 from stages.embed.request import make_request
+from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Encoder
 from stages.items import Manifest
-from store import Fingerprint
+from store import Fingerprint, InvalidVectors, StoreError
 
 __all__ = ["EmbedInputs", "EmbedOutputs", "EmbedResult", "EmbedSettings", "encoder_and_fingerprint", "run"]
+
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,25 @@ def run(
     log = settings.store.open(fingerprint, encoder.dim, params.dtype)
     request = make_request(manifest, params.field, with_empty=params.missing_rule == "encode_empty")
     job = Job(params, manifest, request, encoder, log, settings, progress)
+    return _result(_fill_and_export(job, outputs))
+
+
+def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
     filled = fill_store(job)
-    write_failures(outputs.failed, manifest, request, filled.failures)
-    refuse_failures(params, request, filled.failures)
-    with filled.seconds.of("write"):
-        export(job, filled.locations, outputs.matrix, outputs.card)
-    return _result(filled)
+    for attempt in range(1, _ROUNDS + 1):
+        write_failures(outputs.failed, job.manifest, job.request, filled.failures)
+        refuse_failures(job.params, job.request, filled.failures)
+        try:
+            with filled.seconds.of("write"):
+                export(job, filled.locations, outputs.matrix, outputs.card)
+            break
+        except StoreError as error:
+            # A segment that was damaged or removed after its keys were noted is seen only when its rows are read: they
+            # are then missing, and are computed again. No computing helps against a full disk or a missing right.
+            if attempt == _ROUNDS or isinstance(error, OSError | InvalidVectors):
+                raise
+        filled = fill_store(job, filled)
+    return filled
 
 
 def _result(filled: Filled) -> EmbedResult:

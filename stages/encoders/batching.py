@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -40,28 +41,38 @@ class Failed:
 
 
 def encode_stream(
-    encoder: Encoder, load: Callable[[int], str | bytes], count: int, workers: int, seconds: Seconds
+    encoder: Encoder,
+    load: Callable[[int], str | bytes],
+    count: int,
+    workers: int,
+    seconds: Seconds,
+    skip: Callable[[int], bool] = lambda item: False,  # noqa: ARG005
 ) -> Generator[Encoded | Failed, None, None]:
     """Encode items 0..count-1; `load(i)` gives the raw item and may raise one of `ITEM_ERRORS`.
+
+    `skip(i)` is asked before an item is prepared and again before it goes to the model, so that an item which is no
+    longer wanted while the stream runs costs nothing more.
 
     Memory is bounded by two windows of prepared items, whatever `count` is: one that the model works on, one ahead.
     Close the generator to stop early: preparations that have not begun are then dropped.
     """
     pool = ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        for window in _windows(pool, lambda item: encoder.prepare(load(item)), count, encoder.window):
+        wanted = (item for item in range(count) if not skip(item))
+        for window in _windows(pool, lambda item: encoder.prepare(load(item)), wanted, encoder.window):
             prepared: _Prepared = []
             yield from _collect(window, prepared, seconds)
-            yield from _encode(encoder, prepared, seconds)
+            yield from _encode(encoder, prepared, seconds, skip)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _windows(pool: ThreadPoolExecutor, prepare: Callable[[int], Any], count: int, size: int) -> Iterator[_Preparing]:
+def _windows(
+    pool: ThreadPoolExecutor, prepare: Callable[[int], Any], wanted: Iterator[int], size: int
+) -> Iterator[_Preparing]:
     """Yield windows of running preparations, always one window ahead of the model."""
     ahead: deque[_Preparing] = deque()
-    for start in range(0, count, size):
-        items = range(start, min(start + size, count))
+    while items := list(islice(wanted, size)):
         ahead.append(deque((item, pool.submit(prepare, item)) for item in items))
         if len(ahead) == 2:
             yield ahead.popleft()
@@ -80,14 +91,15 @@ def _collect(window: _Preparing, prepared: _Prepared, seconds: Seconds) -> Itera
             yield Failed(item, f"{type(error).__name__}: {error}")
 
 
-def _encode(encoder: Encoder, prepared: _Prepared, seconds: Seconds) -> Iterator[Encoded]:
+def _encode(encoder: Encoder, prepared: _Prepared, seconds: Seconds, skip: Callable[[int], bool]) -> Iterator[Encoded]:
     """Encode and use up a window's items, those of like cost together, so that little of a batch is padding."""
     prepared.sort(key=lambda pair: encoder.cost(pair[1]))
     while prepared:
         # Every item of a batch is padded to its costliest, the last one here.
         fitting = max(1, encoder.budget // max(1, encoder.cost(prepared[-1][1])))
-        batch = prepared[-fitting:]
-        with seconds.of("infer"):
-            vectors = encoder.encode([each for _, each in batch])
+        batch = [pair for pair in prepared[-fitting:] if not skip(pair[0])]
         del prepared[-fitting:]
-        yield Encoded(np.array([item for item, _ in batch], dtype=np.int64), vectors)
+        if batch:
+            with seconds.of("infer"):
+                vectors = encoder.encode([each for _, each in batch])
+            yield Encoded(np.array([item for item, _ in batch], dtype=np.int64), vectors)

@@ -23,11 +23,12 @@ _ROWS = 8192
 
 @dataclass(frozen=True)
 class FuseInputs:
-    """What `fuse` reads: the matrices in the order of `FuseParams.features`."""
+    """What `fuse` reads: the matrices in the order of `FuseParams.features`, and their cards' digests."""
 
     manifest: Path
     split: Path
     matrices: tuple[Path, ...]
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def run(params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, progress: 
         When a matrix is missing or not aligned with the manifest.
     """
     ids = Manifest.open(inputs.manifest).ids()
-    matrices = open_aligned(inputs.matrices, ids)
+    matrices = open_aligned(inputs.matrices, ids, inputs.digests)
     widths = tuple(matrix.dim for matrix in matrices)
     # Only `standard` learns something, and only from train rows.
     train = np.flatnonzero(read_split(inputs.split, ids) == "train") if params.scale == "standard" else np.zeros(0, int)

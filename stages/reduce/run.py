@@ -23,11 +23,12 @@ _ROWS = 8192
 
 @dataclass(frozen=True)
 class ReduceInputs:
-    """What `reduce` reads."""
+    """What `reduce` reads: one matrix, and the digest that its card states."""
 
     manifest: Path
     split: Path
     matrix: Path
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, prog
         When there are too few usable train rows, or the matrix is not aligned with the manifest.
     """
     ids = Manifest.open(inputs.manifest).ids()
-    (source,) = open_aligned([inputs.matrix], ids)
+    (source,) = open_aligned([inputs.matrix], ids, inputs.digests)
     train = np.flatnonzero((read_split(inputs.split, ids) == "train") & source.usable)
     if not len(train):
         raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")

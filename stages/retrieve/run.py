@@ -26,11 +26,12 @@ from store.publish import atomic_output
 
 @dataclass(frozen=True)
 class RetrieveInputs:
-    """What one retrieval system reads: `matrices` in the order of `RetrieveParams.features`."""
+    """What one retrieval system reads: `matrices` and their cards' `digests`, in the order of its `features`."""
 
     manifest: Path
     split: Path
     matrices: tuple[Path, ...]
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     """
     manifest = Manifest.open(inputs.manifest)
     ids, labels = manifest.ids(), _labels(manifest)
-    matrices = open_aligned(inputs.matrices, ids)
+    matrices = open_aligned(inputs.matrices, ids, inputs.digests)
     usable = np.any([np.asarray(matrix.usable) for matrix in matrices], axis=0)
     roles = cast_roles(params, read_split(inputs.split, ids), usable, manifest.labelled())
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)

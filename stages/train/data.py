@@ -56,8 +56,8 @@ class Data:
         return Rows(gather(self.matrices, rows), self.targets[rows])
 
 
-def read_data(manifest_path: Path, split: Path, matrices: Sequence[Path]) -> Data:
-    """Read everything but the features.
+def read_data(manifest_path: Path, split: Path, matrices: Sequence[Path], digests: Sequence[str] = ()) -> Data:
+    """Read everything but the features; `digests` are what the matrices' cards state.
 
     Raises
     ------
@@ -69,7 +69,8 @@ def read_data(manifest_path: Path, split: Path, matrices: Sequence[Path]) -> Dat
     parts, labelled = read_split(split, ids), manifest.labelled()
     if not np.any((parts == "train") & labelled):
         raise InputError(f"train: expected labelled train rows in {manifest_path}; found none; check the label column.")
-    return Data(ids, task, manifest.info.classes, open_aligned(matrices, ids), _targets(manifest), parts, labelled)
+    opened = open_aligned(matrices, ids, digests)
+    return Data(ids, task, manifest.info.classes, opened, _targets(manifest), parts, labelled)
 
 
 def _targets(manifest: Manifest) -> NDArray[Any]:

@@ -25,11 +25,12 @@ _ROWS = 8192
 
 @dataclass(frozen=True)
 class TrainInputs:
-    """What `train` reads: the matrices in the order of `TrainParams.features`."""
+    """What `train` reads: the matrices in the order of `TrainParams.features`, and their cards' digests."""
 
     manifest: Path
     split: Path
     matrices: tuple[Path, ...]
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def run(
     RunError
         When the training diverged.
     """
-    data = read_data(inputs.manifest, inputs.split, inputs.matrices)
+    data = read_data(inputs.manifest, inputs.split, inputs.matrices, inputs.digests)
     _refuse_other_task(params, data)
     device = resolve_device(settings.device)
     train, dev = data.rows("train"), data.rows("dev")

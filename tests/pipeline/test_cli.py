@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +139,34 @@ def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
     done = call(project, "diptych", "store", "verify", DIPTYCH_STORE=str(copy))
     assert done.returncode == 1
     assert segment.name in done.stderr
+
+
+def test_a_matrix_is_verified_once_per_file_and_that_is_remembered(project: Path) -> None:
+    matrix = project / "data/embed/image-colors.zarr.zip"
+    time.sleep(max(0.0, matrix.stat().st_ctime + 2.5 - time.time()))  # a younger file is not remembered
+    assert call(project, "diptych", "retrieve", "by-image").returncode == 0
+    remembered = {entry: entry.stat().st_mtime_ns for entry in (project / ".diptych/verified").iterdir()}
+    assert any(json.loads(entry.read_text())["path"] == str(matrix.resolve()) for entry in remembered)
+    assert call(project, "diptych", "retrieve", "by-image").returncode == 0
+    assert all(entry.stat().st_mtime_ns == written for entry, written in remembered.items())
+
+
+@pytest.mark.parametrize("command", [["fuse", "both"], ["train", "text"], ["retrieve", "by-image"]])
+def test_a_matrix_that_is_not_the_one_of_its_card_is_refused(project: Path, command: list[str]) -> None:
+    name = "caption-hash" if command[0] == "train" else "image-colors"
+    card = project / f"metrics/embed/{name}.json"
+    good = card.read_text("utf-8")
+    digest = json.loads(good)["digest"]
+    try:
+        card.write_text(good.replace(digest, "0" * 64), "utf-8")
+        done = call(project, "diptych", *command)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "0" * 64 in done.stderr.replace("\n", "")
+        card.write_text("{}", "utf-8")
+        assert call(project, "diptych", *command).returncode == 2
+        card.unlink()
+        done = call(project, "diptych", *command)
+        assert done.returncode == 2
+        assert "run `dvc repro`" in done.stderr
+    finally:
+        card.write_text(good, "utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from stages.errors import InputError
 from stages.features import open_aligned
-from store import CorruptMatrix
+from store import CorruptMatrix, open_matrix
 
 
 def test_matrices_come_in_the_order_asked_for(dataset: Any) -> None:
@@ -37,3 +37,14 @@ def test_a_damaged_matrix_is_not_read(dataset: Any) -> None:
     path.write_bytes(bytes(data))
     with pytest.raises(CorruptMatrix):
         open_aligned([path], dataset.ids(300))
+
+
+def test_another_matrix_than_the_card_states_is_not_read(dataset: Any) -> None:
+    """Case 81: whole, aligned, with digests of its own, and yet not the one that git knows."""
+    paths = [dataset.matrix("m", np.ones((3, 2))), dataset.matrix("n", np.zeros((3, 2)))]
+    stated = [open_matrix(path).digest for path in paths]
+    assert len(open_aligned(paths, dataset.ids(3), stated)) == 2
+    forged = dataset.matrix("n", np.full((3, 2), 7.0))
+    assert open_matrix(forged).digest != stated[1]
+    with pytest.raises(CorruptMatrix, match=rf"n.zarr.zip.*expected the digest {stated[1]}.*`dvc pull`"):
+        open_aligned(paths, dataset.ids(3), stated)

@@ -187,7 +187,7 @@ def test_the_winner_does_not_depend_on_order(log, make_rows):
     segments = [(name, log.files.read(name)) for name in log.segments()]
     answers = []
     for order in itertools.permutations(segments):
-        found = locate(keys, [(name, KeyTable.of(segment)) for name, segment in order])
+        found = locate(keys, [(name, KeyTable.of(segment.keys, segment.row_digests)) for name, segment in order])
         rows = [dict(order)[found.names[s]].vectors[r] for s, r in zip(found.segment, found.row, strict=True)]
         answers.append(np.array(rows))
         digests = np.stack([s.row_digests[np.argmax((s.keys == keys[0]).all(axis=1))] for _, s in segments])

@@ -140,8 +140,7 @@ def test_h5py_itself_reads_it(tmp_path):
 def test_chunks_of_a_zarr_matrix_are_one_aligned_view(tmp_path):
     header, block, _ = make(1100, 3)
     write(tmp_path / "m.zarr.zip", header, [block], chunk_rows=1)
-    matrix = open_matrix(tmp_path / "m.zarr.zip")
-    view = matrix._chunks
+    view = open_matrix(tmp_path / "m.zarr.zip")._vectors.chunks
     assert view.shape == (1100, 1, 3)
     assert view.strides[0] % 64 == 0
     assert view.ctypes.data % 64 == 0

@@ -22,7 +22,7 @@ from store import (
 )
 from store import matrix as matrix_module
 from store.plain_json import parse_document
-from store.zarr_documents import document_bytes, zip_entry
+from store.zarr_documents import chunk_bytes, document_bytes, zip_entry
 
 HEADER = MatrixHeader([f"id{i}" for i in range(40)], 3, "float32", np.zeros(3), {"note": "x"})
 VECTORS = np.random.default_rng(0).standard_normal((40, 3)).astype("f4")
@@ -159,7 +159,6 @@ ZARR_ABUSES = {
     "one dimension": edit_vectors(shape=[40]),
     "another codec": edit_vectors(codecs=[{"name": "pickle"}]),
     "another type": edit_vectors(data_type="float64"),
-    "unordered chunks": lambda members: members.update({"vectors/c/1/0": members.pop("vectors/c/1/0")}),
 }
 
 
@@ -192,7 +191,6 @@ H5_ABUSES = {
     "a lost mask": lambda file: file.pop("ok"),
     "external storage": moved_to_external,
     "a soft link": soft_link,
-    "chunked": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:], chunks=(10, 3)),
     "another type": lambda file: file.create_dataset("vectors", data=file.pop("vectors")[:].astype("f8")),
     "never written": lambda file: file.create_dataset("vectors", shape=file.pop("vectors").shape, dtype="f4"),
 }
@@ -215,3 +213,39 @@ def test_other_files_are_refused(matrix_path):
         matrix_path.write_bytes(content)
         with pytest.raises(CorruptMatrix):
             open_matrix(matrix_path)
+
+
+def ids_cut(offsets, utf8=None):
+    """Store the text of the ids cut otherwise, with checksums that fit."""
+
+    def change(members):
+        members["ids_offsets/c/0"] = chunk_bytes(np.array(offsets, "i8"))
+        members["ids_utf8/c/0"] = members["ids_utf8/c/0"] if utf8 is None else chunk_bytes(np.frombuffer(utf8, "u1"))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("offsets", "utf8"),
+    [
+        ([1, 3, 6], None),
+        ([0, 3, 5], None),
+        ([0, 7, 6], None),
+        ([0, -1, 6], None),
+        ([0, 2, 6], None),  # within the second character
+        ([0, 3, 6], b"abc\xffde"),
+        ([0, 3, 6], b"abcde\xc3"),
+    ],
+)
+def test_ids_that_are_no_text_are_refused_at_once(tmp_path, offsets, utf8):
+    path = tmp_path / "m.zarr.zip"
+    write_matrix(path, MatrixHeader(["aé", "bcd"], 1, "float32", np.zeros(1)), [one_column(2)])
+    rezip(path, ids_cut([0, 3, 6]))
+    assert open_matrix(path, verify=False).ids == ["aé", "bcd"]
+    rezip(path, ids_cut(offsets, utf8))
+    with pytest.raises(CorruptMatrix):
+        open_matrix(path, verify=False)
+
+
+def one_column(n):
+    return MatrixBlock(np.ones((n, 1), "f4"), np.ones(n, bool), np.ones(n, bool))

