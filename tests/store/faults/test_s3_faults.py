@@ -113,6 +113,27 @@ def test_an_upload_in_parts_that_was_never_finished_is_not_visible(address, fing
     files.call_s3("abort_multipart_upload", **where, UploadId=upload)
 
 
+def test_no_credential_is_stored_or_told(proxy, address, fingerprint, make_rows, monkeypatch, caplog):
+    secrets = ("AKIAUNMISTAKABLE", "unmistakable-secret", "unmistakable-token")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    for name, secret in zip(names, secrets, strict=True):
+        monkeypatch.setenv(name, secret)
+    store = FeatureStore(address)
+    log = store.open(fingerprint, DIM, "float32")
+    log.append(*make_rows(0, 10), {})
+    stored = [store.backend.read(f"{log.folder}/encoder.json", 1 << 20)]
+    stored += [store.backend.read(f"{log.files.folder}/{name}", 1 << 20) for name in log.segments()]
+    said = [store.address, log.shown]
+    for answer in (Answer(403, "AccessDenied"), Answer(400, "ExpiredToken"), Answer(404, "NoSuchBucket")):
+        proxy.plan = lambda *_, answer=answer: answer
+        with pytest.raises(OSError, match=answer.code) as caught, caplog.at_level("INFO"):
+            log.append(*make_rows(10, 20), {})
+        said.append(str(caught.value))
+    told = " ".join([*said, caplog.text]).encode() + b"".join(stored)
+    assert not [secret for secret in secrets if secret.encode() in told]
+    assert any(secret in seen for secret in secrets[:1] for seen in proxy.credentials)  # they were really in use
+
+
 @pytest.mark.slow
 def test_the_largest_segment_is_one_request(proxy, address):
     # A killed upload in parts would leave the parts behind, to be paid for and never seen.
