@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from store.regular_file import read_regular
 
 # A file among the folders above it, links in a circle, a name that is too long.
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-_LOG = logging.getLogger("diptych.store")
 
 
 class LocalBackend:
@@ -52,11 +50,6 @@ class LocalBackend:
             raise UnsupportedStore(f"expected a folder as the store, found {error}; name another") from error
         if not stat.S_ISDIR(mode):
             raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-            _LOG.warning(
-                "everybody on this machine may replace what is in the store %s; `chmod o-w` it, or set the sticky bit",
-                self.shown(""),
-            )
 
     @property
     def address(self) -> str:
@@ -76,9 +69,9 @@ class LocalBackend:
         """List everything that is no folder; links are listed as such, and refused when they are read."""
         found = []
         for entry in self._scan(folder):
+            if entry.is_dir(follow_symlinks=False):
+                continue
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    continue
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 # Kept: whoever reads it learns that it is gone, and lists again for what replaced it.

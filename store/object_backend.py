@@ -167,7 +167,8 @@ class ObjectBackend:
             return []
         bucket, _, folder = self._prefix.partition("/")
         found = self._tried("", lambda: listing(bucket))
-        return sorted(str(each["Key"]) for each in found if str(each["Key"]).startswith(folder))
+        below = f"{folder}/" if folder else ""
+        return sorted(str(each["Key"]) for each in found if str(each["Key"]).startswith(below))
 
     def now(self) -> float:
         """Put a small object and read the time that the storage gave it."""

@@ -22,6 +22,7 @@ def test_where_nothing_is_nothing_is_found_and_nothing_is_made(place):
     with pytest.raises(FileNotFoundError):
         backend.move("v1/name", "v1/other")
     backend.remove("v1/name")
+    assert backend.uploads() == []
     assert [name for name in place.names() if name.startswith("v1")] == []
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, FingerprintMismatch, verify
+from store.compaction import compact
+from store.garbage import gc
 from store.segment import SegmentName
+from store.trash import list_trash
 
 from ..sound import assert_store_ok, model_of
 from .place import Place
@@ -171,6 +174,22 @@ def test_a_cache_of_keys_changes_no_answer(open_log, make_rows, tmp_path, monkey
     with monkeypatch.context() as patch:
         patch.setattr("store.segment_files.read_segment", None)  # a lookup that reads no segment
         assert open_log(cache=cache).locate(keys).found.all()
+
+
+def test_merged_and_thrown_away_segments_lose_no_row(place, open_log, make_rows):
+    keys, vectors = make_rows(0, 30)
+    log = open_log()
+    for start in range(0, 30, 10):
+        log.append(keys[start : start + 10], vectors[start : start + 10], {})
+    located, before = log.locate(keys), log.segments()
+    (merge,) = compact(place.store(), apply=True)
+    assert log.segments() == [merge.output]
+    assert sorted(name.rpartition("/")[2] for name in place.names() if name.startswith("trash/")) == before
+    np.testing.assert_array_equal(log.read(located, slice(None)), vectors)
+    assert len(assert_store_ok(place.store(), model_of(keys, vectors))) == 30
+    assert gc(place.store(), [make_rows(50, 51)[0]], apply=True) == []  # nobody's rows, and young
+    assert len(assert_store_ok(place.store(), model_of(keys, vectors))) == 30
+    assert all(each.age < 60 for each in list_trash(place.backend(), place.backend().now()))
 
 
 def test_the_same_calls_give_the_same_store_everywhere(places, fingerprint, make_rows, segment_format):

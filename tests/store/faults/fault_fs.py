@@ -14,6 +14,10 @@ from fsspec import AbstractFileSystem
 WRITES = {"pipe_file", "cp_file", "rm_file"}
 
 
+class Killed(BaseException):
+    """Ends the client at once, as SIGKILL would: an object backend has no temporary file to clear away."""
+
+
 def busy() -> OSError:
     """What s3fs makes of 503 SlowDown."""
     return OSError(errno.EBUSY, "Please reduce your request rate.")

@@ -43,6 +43,7 @@ class FlakyProxy(ThreadingHTTPServer):
         self.target = urlsplit(target).netloc
         self.plan: Plan = lambda *_: None
         self.seen: list[tuple[str, str]] = []
+        self.credentials: list[str] = []
         self.lock = threading.Lock()
 
     @property
@@ -64,6 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.server.lock:
             self.server.seen.append((self.command, self.path))
+            self.server.credentials.append(self.headers.get("Authorization", ""))
             number = len([method for method, path in self.server.seen if (method, path) == (self.command, self.path)])
         instead = self.server.plan(self.command, self.path, number)
         if instead is None or instead.acted:

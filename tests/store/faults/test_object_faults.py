@@ -20,7 +20,7 @@ from store import (
     StoreUnreachable,
 )
 
-from .fault_fs import Call, Fault, after, at, busy, expired
+from .fault_fs import Call, Fault, Killed, after, at, busy, expired
 
 ATTEMPTS = 6
 ANSWERS = {
@@ -32,10 +32,6 @@ ANSWERS = {
     "500": OSError(errno.EREMOTEIO, "We encountered an internal error."),
     "403": PermissionError("Access Denied"),
 }
-
-
-class Killed(BaseException):
-    """Ends the client at once, as SIGKILL would: an object backend has no temporary file to clear away."""
 
 
 @pytest.fixture
@@ -258,26 +254,6 @@ def test_a_probe_that_could_not_be_removed_is_nobodys_segment(cloud):
     cloud.work(store)
     assert cloud.kept() == 20
     assert files.calls
-
-
-def test_a_move_killed_at_any_request_leaves_the_file_under_one_name_or_both(make_cloud):
-    for acted in (False, True):
-        for number in range(1, 6):
-            cloud = make_cloud()
-            store, files = cloud.client(at(number, Killed(), acted=acted))
-            files.inner.pipe_file(f"{cloud.prefix}/a", b"data")
-            try:
-                store.backend.move("a", "trash/b")
-            except Killed:
-                pass
-            else:
-                assert len(files.calls) < number
-            left = {name: files.inner.cat_file(name) for name in cloud.names()}
-            assert left
-            assert set(left.values()) == {b"data"}
-            if f"{cloud.prefix}/a" in left:
-                cloud.client()[0].backend.move("a", "trash/b")
-            assert cloud.names() == [f"{cloud.prefix}/trash/b"]
 
 
 def test_no_fault_means_no_pause_and_no_error(cloud, pauses):

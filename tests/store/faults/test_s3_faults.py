@@ -106,9 +106,32 @@ def test_an_upload_in_parts_that_was_never_finished_is_not_visible(address, fing
     upload = files.call_s3("create_multipart_upload", **where)["UploadId"]
     files.call_s3("upload_part", **where, UploadId=upload, PartNumber=1, Body=b"half of a segment")
     assert files.call_s3("list_multipart_uploads", Bucket=BUCKET)["Uploads"]
+    assert store.backend.uploads() == [where["Key"]]
+    assert FeatureStore(address[:-1]).backend.uploads() == []  # a root whose name only begins alike
     assert log.segments() == [name]
     assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 5
     files.call_s3("abort_multipart_upload", **where, UploadId=upload)
+
+
+def test_no_credential_is_stored_or_told(proxy, address, fingerprint, make_rows, monkeypatch, caplog):
+    secrets = ("AKIAUNMISTAKABLE", "unmistakable-secret", "unmistakable-token")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    for name, secret in zip(names, secrets, strict=True):
+        monkeypatch.setenv(name, secret)
+    store = FeatureStore(address)
+    log = store.open(fingerprint, DIM, "float32")
+    log.append(*make_rows(0, 10), {})
+    stored = [store.backend.read(f"{log.folder}/encoder.json", 1 << 20)]
+    stored += [store.backend.read(f"{log.files.folder}/{name}", 1 << 20) for name in log.segments()]
+    said = [store.address, log.shown]
+    for answer in (Answer(403, "AccessDenied"), Answer(400, "ExpiredToken"), Answer(404, "NoSuchBucket")):
+        proxy.plan = lambda *_, answer=answer: answer
+        with pytest.raises(OSError, match=answer.code) as caught, caplog.at_level("INFO"):
+            log.append(*make_rows(10, 20), {})
+        said.append(str(caught.value))
+    told = " ".join([*said, caplog.text]).encode() + b"".join(stored)
+    assert not [secret for secret in secrets if secret.encode() in told]
+    assert any(secret in seen for secret in secrets[:1] for seen in proxy.credentials)  # they were really in use
 
 
 @pytest.mark.slow
