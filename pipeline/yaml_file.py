@@ -47,6 +47,8 @@ def parse_yaml(text: str, path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InputError(f"{where}: expected plain YAML; found: {getattr(error, 'problem', error)}; mend it.") from None
+    except RecursionError:
+        raise InputError(f"{path}: expected a few levels of nesting; found very many; flatten it.") from None
     _refuse_bombs(content, path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping of sections; found {type(content).__name__}; see the README.")

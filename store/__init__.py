@@ -16,6 +16,7 @@ from store.errors import (
     InvalidKey,
     InvalidRequest,
     InvalidVectors,
+    RowsRemoved,
     SigningError,
     StoreError,
     StoreFull,
@@ -30,7 +31,7 @@ from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.garbage import GRACE_DAYS, Garbage, gc
-from store.index import Locations, locate
+from store.index import KeySet, Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
@@ -69,6 +70,7 @@ __all__ = [
     "InvalidKey",
     "InvalidRequest",
     "InvalidVectors",
+    "KeySet",
     "LocalBackend",
     "Locations",
     "Matrix",
@@ -79,6 +81,7 @@ __all__ = [
     "ObjectBackend",
     "Problem",
     "Repair",
+    "RowsRemoved",
     "Segment",
     "SegmentFormat",
     "SignReport",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from store.backend import Backend
 from store.encoder_record import EncoderRecord, compare_record, establish_record
-from store.errors import CorruptSegment, StoreError
+from store.errors import CorruptSegment, RowsRemoved, StoreError
 from store.fingerprint import Fingerprint
 from store.index import Locations, locate
 from store.key import sortable
@@ -182,7 +182,9 @@ class EncoderLog:
         Raises
         ------
         StoreError
-            When a row was not found, or was removed from the store since.
+            When a row was not found.
+        RowsRemoved
+            When a row was removed from the store since; locate again, and it is missing.
         CorruptSegment
             When a segment is damaged; locate again, and its rows are missing.
         """
@@ -206,7 +208,7 @@ class EncoderLog:
             unseen = 0 if locations.found.any() else unseen + 1
             if unseen == _UNSEEN:
                 break
-        raise StoreError(
+        raise RowsRemoved(
             f"expected {len(vectors)} located rows in {self.shown}, found some removed meanwhile; "
             "run again, and they will be computed again"
         )

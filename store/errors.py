@@ -5,6 +5,7 @@
     StoreError
     ├── CorruptSegment       (ValueError)       a segment's bytes are not what its name promises
     ├── CorruptMatrix        (ValueError)       a matrix file is torn, altered or not ours
+    ├── RowsRemoved                             located rows are gone from the store
     ├── UnsupportedFormat    (ValueError)       written by a newer version
     ├── FingerprintMismatch  (ValueError)       a folder belongs to another encoder
     ├── InvalidVectors       (ValueError)       the caller's rows may not be stored
@@ -37,6 +38,10 @@ class CorruptSegment(StoreError, ValueError):  # noqa: N818 (named for what it i
 
 class CorruptMatrix(StoreError, ValueError):  # noqa: N818
     """A matrix file is incomplete, altered or not of our format."""
+
+
+class RowsRemoved(StoreError):  # noqa: N818
+    """Rows that a lookup found were taken out of the store before they were read; another lookup misses them."""
 
 
 class UnsupportedFormat(StoreError, ValueError):  # noqa: N818

@@ -127,6 +127,21 @@ class SegmentFiles:
                 self._cache.keep_only({entry.name for _, entry in entries})
                 return
 
+    def table(self, name: str) -> KeyTable:
+        """Give the key table of one segment.
+
+        Raises
+        ------
+        CorruptSegment
+            When it is damaged, or `name` is not that of a segment.
+        FileNotFoundError
+            When it is no longer there.
+        """
+        promised = SegmentName.parse(name)
+        if promised is None:
+            raise CorruptSegment(f"expected the name of a segment, found {name[:200]!r}; list them anew")
+        return self._table(promised, Entry(name, promised.size, 0.0))
+
     def _table(self, name: SegmentName, entry: Entry) -> KeyTable:
         if entry.name in self._damaged:
             raise CorruptSegment(f"segment {name} is damaged, as was seen before; run `diptych store repair`")

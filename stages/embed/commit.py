@@ -37,6 +37,8 @@ class Committer:
         Which of them this run has tried to encode; kept up to date here.
     failures : dict
         Position in the request -> reason, for rows that the quality gate refused or that never came.
+    crowded : bool
+        Whether somebody else has published rows that were computed here too, so works at the same place.
     """
 
     log: EncoderLog
@@ -49,6 +51,7 @@ class Committer:
     computed: NDArray[np.bool_]
     failures: dict[int, str]
     seconds: Seconds
+    crowded: bool = False
     _pending: list[tuple[Rows, NDArray[np.floating[Any]]]] = field(default_factory=list)
     _pending_bytes: int = 0
     _from_others: int = 0
@@ -104,6 +107,7 @@ class Committer:
         found = self.elsewhere.look()
         new = np.unique(found[self.wanted[found]])
         self.wanted[new] = False
+        self.crowded |= bool(self.computed[found].any())
         self._from_others += len(new)
         self.tracker.advance(len(new), self._note())
         return found

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ def _load(job: Job, seconds: Seconds) -> str:
 
 
 def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
-    """Encode and store the missing contents, in the order of the manifest; add what becomes of them to `filled`."""
+    """Encode and store the missing contents; add what becomes of them to `filled`."""
     filled.device = filled.device or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
@@ -136,11 +137,24 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
         )
         try:
             committer.look()  # loading the model may have taken long
-            for start in range(0, len(missing), _SLICE):
-                portion = missing[start : start + _SLICE]
-                _encode_slice(job, portion[wanted[portion]], committer)
+            while wanted.any():
+                _encode_slice(job, _next_portion(job, committer), committer)
         finally:
             committer.finish()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
+
+
+def _next_portion(job: Job, committer: Committer) -> Rows:
+    """Choose what to encode next: in the order of the manifest, and elsewhere in it when somebody is at this place.
+
+    Two machines that begin at once would otherwise do the same rows at the same pace, each before the other's are to
+    be seen. From a place drawn by lot each does its own share, and passes over that of the other.
+    """
+    left = np.flatnonzero(committer.wanted)
+    start = 0
+    if committer.crowded and len(left) > job.encoder.window:  # less is prepared already, and is not worth moving for
+        start = random.randrange(len(left))  # noqa: S311 (no secret)
+    committer.crowded = False
+    return np.roll(left, -start)[:_SLICE]
 
 
 def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
@@ -160,3 +174,5 @@ def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
                 committer.add(portion[result.items], result.vectors)
             else:
                 committer.fail(items[result.item], result.reason)
+            if committer.crowded and np.count_nonzero(wanted) > job.encoder.window:
+                return

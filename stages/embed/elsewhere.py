@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from store import CorruptSegment, EncoderLog, UnsupportedFormat
+from store import CorruptSegment, EncoderLog, KeySet, UnsupportedFormat
 
 Rows = NDArray[np.int64]
 
@@ -47,25 +47,12 @@ class Elsewhere:
 
     def _found_in(self, name: str) -> Rows:
         try:
-            keys = self._log.files.read(name).keys
+            return self._wanted.places(self._log.files.table(name))
         except (CorruptSegment, UnsupportedFormat, FileNotFoundError):
             # Its rows are computed here; the lookup at the end of the run tells of the damage.
             return np.zeros(0, dtype=np.int64)
-        order, heads = self._sorted
-        place = np.searchsorted(heads, _heads(keys))
-        inside = np.flatnonzero(place < len(heads))
-        items = order[place[inside]]
-        # The search compared the first quarter of each key; of two that agree in it one may be missed, at no harm.
-        equal: NDArray[np.bool_] = (self._keys[items] == keys[inside]).all(axis=1)
-        return items[equal]
 
     @cached_property
-    def _sorted(self) -> tuple[Rows, NDArray[np.uint64]]:
-        """The keys' order and their beginnings in it; made when somebody else first publishes."""
-        heads = _heads(self._keys)
-        order = np.argsort(heads, kind="stable")
-        return order, heads[order]
-
-
-def _heads(keys: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    return np.ascontiguousarray(keys[:, :8]).view(">u8").reshape(len(keys)).astype(np.uint64)
+    def _wanted(self) -> KeySet:
+        """The keys, sorted when somebody else first publishes."""
+        return KeySet(self._keys)

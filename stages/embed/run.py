@@ -17,7 +17,7 @@ from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Encoder
 from stages.items import Manifest
-from store import Fingerprint, InvalidVectors, StoreError
+from store import CorruptSegment, Fingerprint, RowsRemoved
 
 __all__ = ["EmbedInputs", "EmbedOutputs", "EmbedResult", "EmbedSettings", "encoder_and_fingerprint", "run"]
 
@@ -95,10 +95,10 @@ def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
             with filled.seconds.of("write"):
                 export(job, filled.locations, outputs.matrix, outputs.card)
             break
-        except StoreError as error:
+        except (CorruptSegment, RowsRemoved):
             # A segment that was damaged or removed after its keys were noted is seen only when its rows are read: they
-            # are then missing, and are computed again. No computing helps against a full disk or a missing right.
-            if attempt == _ROUNDS or isinstance(error, OSError | InvalidVectors):
+            # are then missing, and are computed again.
+            if attempt == _ROUNDS:
                 raise
         filled = fill_store(job, filled)
     return filled

@@ -46,3 +46,13 @@ def test_a_store_of_an_unknown_kind_is_wrong_input(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedStore, match="ftp://") as caught:
         settings.feature_store("zarr.zip")
     assert caught.value.exit_code == 2
+
+
+def test_the_spill_is_a_local_folder_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    default = load_settings(tmp_path / "local.toml", {}).spill_store("h5")
+    assert default.address == str(tmp_path / ".diptych" / "spill")
+    assert default.segment_format == "h5"
+    other = load_settings(tmp_path / "local.toml", {"DIPTYCH_SPILL": "/scratch/spill"}).spill_store("zarr.zip")
+    assert other.address == "/scratch/spill"
+    assert not (tmp_path / ".diptych").exists()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from store import FeatureStore, key_array, verify
+from store import CorruptSegment, EncoderLog, FeatureStore, Locations, key_array, verify
 
 Model = Mapping[bytes, np.ndarray]
 
@@ -40,12 +42,22 @@ def assert_store_ok(store: FeatureStore, expected: Model | None = None, *, damag
         return here
     keys, vectors = key_array(list(expected)), np.stack(list(expected.values()))
     for log in store.logs():
-        found = log.locate(keys)
-        assert set(found.corrupt) == set(damaged)
+        found, read = _located_and_read(log, keys)
+        assert set(found.corrupt) <= set(damaged)
         rows = np.flatnonzero(found.found)
-        np.testing.assert_array_equal(log.read(found, rows), vectors[rows])
+        np.testing.assert_array_equal(read, vectors[rows])
         here |= {keys[row].tobytes() for row in rows}
     return here
+
+
+def _located_and_read(log: EncoderLog, keys: NDArray[np.uint8]) -> tuple[Locations, NDArray[Any]]:
+    """Look up and read; a lookup over a network sees only the keys of a segment, so reading it may tell its damage."""
+    while True:
+        found = log.locate(keys)
+        try:
+            return found, log.read(found, np.flatnonzero(found.found))
+        except CorruptSegment:  # from now on the log skips that segment
+            assert len(log.locate(keys).corrupt) > len(found.corrupt)
 
 
 def damaged_copies(data: bytes) -> list[bytes]:

@@ -125,7 +125,9 @@ class StoreMachine(RuleBasedStateMachine):
         for merge in merges:
             rows = self.join(merge.inputs)
             for name in merge.inputs:
-                self.trash[name] = self.model.pop(name)
+                retired = self.model.pop(name)
+                if name != merge.output:  # rows that one of the inputs holds alone make that input again
+                    self.trash[name] = retired
             self.model[merge.output] = rows
             self.bad -= {merge.output}
 

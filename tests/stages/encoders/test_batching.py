@@ -170,6 +170,23 @@ def test_never_more_than_two_windows_of_prepared_items_are_alive():
     assert 8 < encoder.alive.most <= 16
 
 
+def test_items_no_longer_wanted_are_neither_prepared_nor_encoded():
+    encoder = Lengths(budget=4, window=8)
+    unwanted, loaded, encoded = {0, 1, 2, 3, 4}, [], []
+
+    def load(item: int) -> str:
+        loaded.append(item)
+        return f"{item}:1"
+
+    for result in encode_stream(encoder, load, 40, 1, Seconds(), skip=lambda item: item in unwanted):
+        assert isinstance(result, Encoded)
+        encoded += result.items.tolist()
+        unwanted.update(range(10, 30))  # when two windows were prepared: items 5 to 20
+    assert sorted(loaded) == [*range(5, 21), *range(30, 40)]
+    assert sorted(encoded) == [*range(5, 13), *range(30, 40)]  # the first batch held 9 to 12
+    assert all(encoder.batches)
+
+
 def test_the_next_window_is_prepared_while_the_model_works():
     encoder = Lengths(budget=8, window=8)
     results = encode_stream(encoder, lambda item: f"{item}:1", 32, 2, Seconds())
