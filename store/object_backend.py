@@ -85,8 +85,7 @@ class ObjectBackend:
 
     def read_start(self, path: str, size: int) -> bytes | None:
         """Read a range, so that looking keys up does not load the vectors."""
-        data: bytes = self._tried(path, lambda: self._fs.cat_file(self._full(path), start=0, end=size))
-        return data
+        return self._tried(path, lambda: self._get(path, size))
 
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Put one object in one request."""
