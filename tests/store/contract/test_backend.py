@@ -79,6 +79,20 @@ def test_no_more_is_read_than_was_agreed(place):
             backend.read("a/name", limit)
 
 
+def test_the_start_of_a_file_is_read_where_that_is_less_work(place):
+    backend = place.backend()
+    backend.publish("a/name", DATA)
+    backend.publish("a/empty", b"")
+    asked = [("name", 10), ("name", 1), ("name", len(DATA)), ("name", len(DATA) + 1000), ("empty", 10)]
+    found = [backend.read_start(f"a/{name}", size) for name, size in asked]
+    if place.kind == "folder":
+        assert found == [None] * 5
+        return
+    assert found == [DATA[:10], DATA[:1], DATA, DATA, b""]
+    with pytest.raises(FileNotFoundError):
+        backend.read_start("a/other", 10)
+
+
 def test_listings_hold_one_level_sorted_files_and_folders_apart(place):
     for path in ("b/two", "b/one", "b/c/three", "b/.hidden/four", "b/a/d/five", "six"):
         place.put(path, path.encode())

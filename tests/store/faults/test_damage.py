@@ -52,6 +52,31 @@ def test_damage_that_a_remembered_key_table_hides_from_the_lookup_is_seen_by_the
     assert len(assert_store_ok(store, model_of(keys, vectors))) == 20
 
 
+def test_no_flipped_byte_is_silent_where_a_lookup_reads_the_keys_alone(cloud, make_rows):
+    keys, vectors = make_rows(0, 20)
+    store, files = cloud.client()
+    log = cloud.log(store)
+    names = [log.append(keys[start : start + 10], vectors[start : start + 10], {}) for start in (0, 10)]
+    (path,) = [name for name in cloud.names() if name.endswith(names[0])]
+    good = files.inner.cat_file(path)
+    told_by_the_read = 0
+    for data in damaged_copies(good):
+        files.inner.pipe_file(path, data)
+        log = cloud.log(store)
+        found = log.locate(keys)
+        if not found.corrupt:
+            told_by_the_read += 1
+            with pytest.raises(CorruptSegment, match=names[0]):
+                log.read(found, np.flatnonzero(found.found))
+            found = log.locate(keys)
+        assert found.corrupt == (names[0],)
+        assert found.found.tolist() == [False] * 10 + [True] * 10
+        np.testing.assert_array_equal(log.read(found, slice(10, 20)), vectors[10:])
+    assert 0 < told_by_the_read < 200
+    assert log.append(keys[:10], vectors[:10], {}) == names[0]
+    assert cloud.kept() == 20
+
+
 # Two vectors for one key
 
 
