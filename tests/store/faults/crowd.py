@@ -21,7 +21,7 @@ from store import FeatureStore, Fingerprint, content_key, key_array
 
 FINGERPRINT = Fingerprint.of("crowd", {"weights": "00"})
 DIM = 4
-KEYS = 1200
+KEYS = 600
 WINDOW = 24
 TOLERANCE = 1e-4
 

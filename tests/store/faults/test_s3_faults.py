@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -72,9 +73,11 @@ def test_a_server_that_comes_up_again_is_waited_for(s3, address, fingerprint, ma
     keys, vectors = make_rows(0, 10)
     port = free_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    pausing, sleep = threading.Event(), time.sleep
+    monkeypatch.setattr("store.object_backend.time.sleep", lambda seconds: (pausing.set(), sleep(seconds)))
     with ThreadPoolExecutor() as pool:
         opened = pool.submit(lambda: FeatureStore(address).open(fingerprint, DIM, "float32"))
-        time.sleep(0.7)  # the first attempts find nobody there
+        assert pausing.wait(30)  # the first attempt has found nobody there
         with flaky_proxy(s3, port) as proxy:
             log = opened.result(60)
             log.append(keys, vectors, {})
