@@ -141,7 +141,15 @@ class LocalBackend:
         source, destination = self.root / path, self.root / target
         with explained(destination, 0):
             self._settle(destination.parent)
-            os.rename(source, destination)  # noqa: PTH104 (one `os` for all steps lets the tests fail each of them)
+            try:
+                os.rename(source, destination)  # noqa: PTH104 (one `os` for all steps lets the tests fail each of them)
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                raise UnsupportedStore(
+                    f"expected {self.shown(path)} and {self.shown(target)} on one file system, found two; "
+                    "mount the store as a whole"
+                ) from error
             sync(destination.parent, self._durability)
             sync(source.parent, self._durability)
 

@@ -25,6 +25,8 @@ _TEMPORARY = ".tmp-"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 # Answers that another attempt would not change.
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+# What comes through as it is when a server cannot be reached; by name, because the packages of S3 are optional.
+_NO_CONNECTION = {"botocore.exceptions.ConnectionError", "botocore.exceptions.HTTPClientError"}
 _ATTEMPTS = 6
 _FIRST_PAUSE = 0.05  # seconds; doubled after each attempt, so about 1.6 s in all
 
@@ -200,7 +202,9 @@ class ObjectBackend:
                     return action()
                 except _FINAL:
                     raise
-                except (OSError, TimeoutError):
+                except Exception as error:
+                    if not _may_pass(error):
+                        raise
                     # Some jitter, so that many writers do not come back at the same moment.
                     time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
             return action()
@@ -226,6 +230,12 @@ class ObjectBackend:
             if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
                 raise _unreachable(self.shown(path), "the storage to answer", error) from error
             raise
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether another attempt may go better: a request that failed, but not a wrong one or a missing key."""
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(error).__mro__}
+    return isinstance(error, OSError) or bool(kinds & _NO_CONNECTION)
 
 
 def _taken(path: str) -> FileExistsError:

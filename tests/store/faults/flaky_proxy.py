@@ -38,8 +38,8 @@ class FlakyProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, target: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, target: str, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.target = urlsplit(target).netloc
         self.plan: Plan = lambda *_: None
         self.seen: list[tuple[str, str]] = []
@@ -103,9 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def flaky_proxy(target: str) -> Iterator[FlakyProxy]:
+def flaky_proxy(target: str, port: int = 0) -> Iterator[FlakyProxy]:
     """Run a proxy in front of `target`."""
-    with FlakyProxy(target) as proxy:
+    with FlakyProxy(target, port) as proxy:
         thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from store import FeatureStore, Fingerprint, StoreFull, StoreNotWritable
+from store import FeatureStore, Fingerprint, StoreFull, StoreNotWritable, UnsupportedStore
 from store import publish as publish_module
 
 from ..small_disk import resize, small_disk
@@ -192,6 +192,33 @@ def test_readers_see_all_or_nothing_while_a_publisher_pauses(tmp_path, monkeypat
     assert len(assert_store_ok(FeatureStore(tmp_path), model_of(keys, vectors))) == 10
 
 
+def test_a_folder_made_anew_on_the_server_is_listed_again(tmp_path, stand_in, fingerprint, make_rows):
+    keys, vectors = make_rows(0, 10)
+    log = FeatureStore(tmp_path).open(fingerprint, DIM, "float32")
+    log.append(keys, vectors, {})
+
+    class Stale(FaultyOs):
+        """A network file system whose handle of a folder is out of date, some times."""
+
+        def __init__(self, times: int) -> None:
+            super().__init__()
+            self.times = times
+
+        def scandir(self, path):
+            self.times -= 1
+            if self.times >= 0:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+            return os.scandir(path)
+
+    stand_in(Stale(1))
+    assert log.locate(keys).found.all()
+    stand_in(Stale(100))
+    with pytest.raises(OSError, match="Stale"):
+        log.locate(keys)
+    stand_in(os)
+    assert len(assert_store_ok(FeatureStore(tmp_path), model_of(keys, vectors))) == 10
+
+
 # Real file systems
 
 
@@ -226,6 +253,9 @@ def test_a_store_that_spans_file_systems_needs_no_copy(tmp_path, fingerprint, ma
         assert log.segments() == []
         log.append(keys[10:], vectors[10:], {})
         assert (Path(log.shown) / "segments").stat().st_dev != root.stat().st_dev
+        (name,) = log.segments()
+        with pytest.raises(UnsupportedStore, match="on one file system, found two"):  # and neither copied nor lost
+            log.files.backend.move(f"{log.folder}/segments/{name}", "trash/name")
         assert len(assert_store_ok(FeatureStore(root), model_of(keys, vectors))) == 10
     assert len(assert_store_ok(FeatureStore(root), model_of(keys, vectors))) == 10
 

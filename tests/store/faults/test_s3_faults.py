@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from store import FeatureStore, StoreNotWritable, StoreUnreachable
 from store.segment import MAX_SEGMENT_BYTES
 
-from ..moto_server import BUCKET
+from ..moto_server import BUCKET, free_port
 from ..sound import assert_store_ok, model_of
 from .flaky_proxy import Answer, FlakyProxy, flaky_proxy
 
@@ -64,6 +66,28 @@ def test_a_busy_server_is_waited_for(proxy, address, fingerprint, make_rows):
     FeatureStore(address).open(fingerprint, DIM, "float32").append(keys, vectors, {})
     assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 10
     assert [method for method, path in proxy.seen if is_segment(path)].count("PUT") == 4
+
+
+def test_a_server_that_comes_up_again_is_waited_for(s3, address, fingerprint, make_rows, monkeypatch):
+    keys, vectors = make_rows(0, 10)
+    port = free_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    with ThreadPoolExecutor() as pool:
+        opened = pool.submit(lambda: FeatureStore(address).open(fingerprint, DIM, "float32"))
+        time.sleep(0.7)  # the first attempts find nobody there
+        with flaky_proxy(s3, port) as proxy:
+            log = opened.result(60)
+            log.append(keys, vectors, {})
+            assert proxy.seen
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    assert len(assert_store_ok(FeatureStore(address), model_of(keys, vectors))) == 10
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_server_that_stays_away_is_told(address, fingerprint, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StoreUnreachable, match=r"Could not connect.*AWS_ENDPOINT_URL"):
+        FeatureStore(address).open(fingerprint, DIM, "float32")
 
 
 def test_credentials_that_expire_between_two_appends(proxy, address, fingerprint, make_rows):
