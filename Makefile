@@ -26,8 +26,8 @@ check: $(VENV)/.dev  ## Lint, format, types, layers
 	mypy
 	lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## Run the benchmarks
-	python benchmarks/matrix_gather.py
+bench: $(VENV)/.dev  ## Run the benchmarks (minutes) and write benchmarks/results.json
+	python -m benchmarks
 
 clean:  ## Remove the environment and caches; the feature store and the results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,13 +1,12 @@
 """Times the feature store: writing beside `np.save`, lookups in a large store, and what reuse saves a run of `embed`.
 
-``python -m benchmarks.store`` prints the rows; `measure` returns them. Subject and peer take turns in one run.
+`measure` returns the rows; ``python -m benchmarks`` prints and writes them. Subject and peer take turns in one run.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import sys
 import tempfile
 import time
 import tracemalloc
@@ -160,10 +159,3 @@ def _row(name: str, peer: str, value: float, peer_value: float, unit: str, note:
         "unit": unit,
         "note": note,
     }
-
-
-if __name__ == "__main__":
-    for each in measure():
-        sys.stdout.write(
-            f"{each['name']:20} {each['ratio']:8} {each['subject_value']:9} {each['unit']}  {each['note']}\n"
-        )

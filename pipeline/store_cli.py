@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +18,7 @@ from pipeline.store_sign_cli import sign_app
 from pipeline.store_transfer_cli import transfer_app
 from pipeline.verbs import Session
 from stages.errors import InputError
-from store import FeatureStore, conflicts, list_encoders, stats, verify
+from store import FeatureStore, conflicts, list_encoders, open_matrix, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
@@ -43,12 +44,34 @@ def list_(as_json: AsJson = False) -> None:
 
 @store_app.command("stats")
 def stats_(as_json: AsJson = False) -> None:
-    """Print the sums over all encoders."""
+    """Print the sums over all encoders, and how each matrix of this project is read."""
     found = asdict(stats(open_store()))
+    matrices = [_described(path) for path in _matrix_files()]
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        sys.stdout.write(json.dumps({**found, "matrices": matrices}, indent=2) + "\n")
         return
     out.print(", ".join(f"{name} {value}" for name, value in found.items()), markup=False)
+    for each in matrices:
+        slow = (
+            "" if each["mapped"] else ": compressed or cut otherwise, so each read unpacks; `dvc repro` writes it plain"
+        )
+        out.print(f"{each['path']}: {each['rows']} x {each['dim']}, {each['reader']}{slow}", markup=False)
+
+
+def _matrix_files() -> list[Path]:
+    found = (path for verb in paths.PRODUCERS for path in (paths.DATA / verb).glob("*"))
+    return sorted(path for path in found if path.name.endswith((".zarr.zip", ".h5")))
+
+
+def _described(path: Path) -> dict[str, Any]:
+    matrix = open_matrix(path, verify=False)
+    return {
+        "path": str(path),
+        "rows": len(matrix),
+        "dim": matrix.dim,
+        "reader": matrix.reader,
+        "mapped": matrix.mapped,
+    }
 
 
 @store_app.command("verify")

@@ -127,7 +127,10 @@ def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
     listed = json.loads(call(project, "diptych", "store", "ls", "--json").stdout)
     assert {row["encoder"] for row in listed} == {"hash", "colorhist"}
     assert call(project, "diptych", "store", "ls").returncode == 0
-    assert json.loads(call(project, "diptych", "store", "stats", "--json").stdout)["rows"] > 100
+    stats = json.loads(call(project, "diptych", "store", "stats", "--json").stdout)
+    assert stats["rows"] > 100
+    assert [(each["reader"], each["mapped"]) for each in stats["matrices"]] == [("mapped", True)] * 2
+    assert "data/embed/caption-hash.zarr.zip: 100 x 64, mapped" in call(project, "diptych", "store", "stats").stdout
     assert call(project, "diptych", "store", "verify", "--rows").returncode == 0
     copy = tmp_path / "store"
     shutil.copytree(project / ".diptych" / "store", copy)

@@ -1,0 +1,49 @@
+"""``python -m benchmarks``: run all benchmarks, print them with their goals, and write ``benchmarks/results.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import matrix, store
+
+RESULTS = Path(__file__).parent / "results.json"
+# Name -> (whether the ratio should be at least or at most the bound, the bound).
+GOALS = {
+    "store.write.zarr": (">=", 0.5),
+    "store.write.h5": (">=", 0.5),
+    "matrix.read.zarr": (">=", 0.8),
+    "matrix.read.h5": (">=", 0.8),
+    "matrix.gather.zarr": ("<=", 1.5),
+    "matrix.gather.h5": ("<=", 1.5),
+}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="seconds instead of minutes; the ratios mean little")
+    small = parser.parse_args().small
+    if small:
+        rows = [*matrix.measure(20_000, 64, 3), *store.measure(2_000, 20_000, 2_000, 100, 2)]
+    else:
+        rows = [*matrix.measure(), *store.measure()]
+    for row in rows:
+        sys.stdout.write(f"{_line(row)}\n")
+    if not small:
+        RESULTS.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
+        sys.stdout.write(f"written to {RESULTS}\n")
+
+
+def _line(row: matrix.Row) -> str:
+    sense, bound = GOALS.get(row["name"], ("", 0.0))
+    met = {"": True, ">=": row["ratio"] >= bound, "<=": row["ratio"] <= bound}[sense]
+    goal = f"goal {sense} {bound}{'' if met else ': missed'}" if sense else ""
+    value = f"{row['subject_value']:.4g} {row['unit']}"
+    return f"{row['name']:20} {value:>14}  {row['ratio']:8.4g} x {row['peer']:24} {goal}"
+
+
+if __name__ == "__main__":
+    main()
