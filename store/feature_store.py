@@ -9,7 +9,7 @@ from store.address import open_backend
 from store.backend import Backend
 from store.encoder_log import EncoderLog
 from store.encoder_record import EncoderRecord, read_record
-from store.errors import InvalidVectors, StoreError
+from store.errors import FingerprintMismatch, InvalidVectors, UnsupportedFormat
 from store.fingerprint import Fingerprint
 from store.publish import Durability
 from store.rows import VectorType
@@ -93,7 +93,7 @@ class FeatureStore:
                 record = read_record(self.backend, folder)
                 if record is not None:
                     found.append(self.log(record))
-            except StoreError as error:
+            except (FingerprintMismatch, UnsupportedFormat) as error:
                 _LOG.warning("skipped an encoder folder: %s", error)
         return found
 

@@ -68,7 +68,6 @@ def record_unanswered(call: Call) -> Fault | None:
 
 
 @pytest.mark.parametrize("look", [list_encoders, stats, conflicts, compact], ids=lambda look: look.__name__)
-@pytest.mark.xfail(reason="FeatureStore.logs skips an encoder whose record was not answered as if it were damaged")
 def test_a_storage_that_does_not_answer_is_no_store_without_encoders(cloud, pauses, look):
     cloud.work(cloud.client()[0])
     with pytest.raises(StoreUnreachable):
