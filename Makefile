@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# A file's tests stay in one process: they share what is dear to make.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-all check bench clean
@@ -15,10 +17,10 @@ repro: $(VENV)/.base  ## Install what is missing, then run the whole pipeline (o
 	dvc repro
 
 test: $(VENV)/.dev  ## Install what is missing, then run the fast tests
-	python -m pytest
+	python -m pytest $(PARALLEL)
 
 test-all: $(VENV)/.dev  ## The slow tests too
-	python -m pytest -m "not gpu"
+	python -m pytest $(PARALLEL) -m "not gpu"
 
 check: $(VENV)/.dev  ## Lint, format, types, layers
 	ruff check .

@@ -16,7 +16,19 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from store import FeatureStore, Fingerprint, compact, conflicts, content_key, gc, key_array, repair, restore, verify
+from store import (
+    CorruptSegment,
+    FeatureStore,
+    Fingerprint,
+    compact,
+    conflicts,
+    content_key,
+    gc,
+    key_array,
+    repair,
+    restore,
+    verify,
+)
 from store.local_backend import LocalBackend
 from store.segment import row_digests
 from store.trash import DAY
@@ -24,6 +36,7 @@ from store.trash import DAY
 DIM = 3
 FINGERPRINT = Fingerprint.of("tiny", {"weights": "00"})
 KEYS = key_array([content_key("test", str(number).encode()) for number in range(12)])
+NUMBER_OF = {key.tobytes(): number for number, key in enumerate(KEYS)}
 NUMBERS = st.sets(st.integers(0, len(KEYS) - 1), min_size=1, max_size=6)
 CLIENTS = st.integers(0, 1)
 
@@ -112,13 +125,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(client=CLIENTS, left=st.integers(0, 4))
     def compact_and_die(self, client: int, left: int) -> None:
-        planned = compact(self.clients[client])
         self.clients[client].backend.left = left
         try:
             self.merged(compact(self.clients[client], apply=True))
         except Killed:
             self.clients[client] = self.client(client)
-            self.see_what_is_left(planned)
+            self.see_what_is_left()
         self.clients[client].backend.left = -1
 
     def merged(self, merges) -> None:
@@ -131,23 +143,23 @@ class StoreMachine(RuleBasedStateMachine):
             self.model[merge.output] = rows
             self.bad -= {merge.output}
 
-    def see_what_is_left(self, planned) -> None:
-        """After a death within compaction: what is new holds the rows of planned inputs, and what is gone is in it."""
-        names = set(self.log(1).segments())
-        damaged = names - set(self.model) - set(self.new_names(names, planned))
-        for merge in planned:
-            rows = self.join(merge.inputs)
-            for name in merge.inputs:
-                if name not in names:
-                    self.trash[name] = self.model.pop(name)
-            for name in self.new_names(names - damaged, planned):
-                found = self.log(1).files.read(name)
-                if {key.tobytes() for key in found.keys} == {KEYS[number].tobytes() for number in rows}:
-                    self.model[name] = rows
-
-    def new_names(self, names: set[str], planned) -> list[str]:
-        inputs = {name for merge in planned for name in merge.inputs}
-        return [name for name in names if name not in self.model and name not in self.bad and name not in inputs]
+    def see_what_is_left(self) -> None:
+        """After a death within compaction: whatever was written and retired, every key has the vector it had."""
+        before, log = self.join(self.model), self.log(1)
+        names = set(log.segments())
+        for name in set(self.model) - names:
+            self.trash[name] = self.model.pop(name)
+        for name in names - set(self.model):
+            try:
+                segment = log.files.read(name)
+            except CorruptSegment:
+                assert name in self.bad
+                continue
+            numbers = [NUMBER_OF[key.tobytes()] for key in segment.keys]
+            self.model[name] = dict(zip(numbers, segment.vectors, strict=True))
+            self.bad -= {name}
+        after = self.join(self.model)
+        assert {key: row.tobytes() for key, row in after.items()} == {key: row.tobytes() for key, row in before.items()}
 
     bad: frozenset[str] = frozenset()
 
