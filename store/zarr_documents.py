@@ -76,10 +76,20 @@ def document_bytes(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
 
 
-def chunk_bytes(values: NDArray[Any]) -> bytes:
-    """Encode one chunk: little-endian values, then their CRC-32C."""
-    data = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
-    return data + struct.pack("<I", google_crc32c.value(data))
+def chunk_parts(values: NDArray[Any]) -> tuple[memoryview, bytes]:
+    """Encode one chunk without copying it: little-endian values, and their CRC-32C, which follows them."""
+    flat = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).reshape(-1).view(np.uint8)
+    frozen = flat.view()
+    frozen.flags.writeable = False  # the checksum takes nothing that may change
+    return flat.data, struct.pack("<I", google_crc32c.value(frozen))
+
+
+def write_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, *parts: bytes | memoryview) -> None:
+    """Write a stored member from several parts, as `writestr` would write them joined."""
+    entry.file_size = sum(len(part) for part in parts)
+    with archive.open(entry, "w") as member:
+        for part in parts:
+            member.write(part)
 
 
 def chunk_values(data: bytes, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

@@ -20,13 +20,14 @@ from store.verified import FileStamp
 from store.zarr_documents import (
     CHECKSUM_BYTES,
     array_document,
-    chunk_bytes,
     chunk_name,
+    chunk_parts,
     chunk_values,
     document_bytes,
     group_document,
     read_document,
     whole_chunks,
+    write_member,
     zip_entry,
 )
 
@@ -66,7 +67,7 @@ class ZarrMatrixWriter:
         if len(values) < self._chunk_rows:
             values = np.zeros((self._chunk_rows, self._dim), dtype=self._dtype)
             values[: len(group.vectors)] = group.vectors
-        self._put_aligned(chunk_name("vectors", 2, self._chunks), chunk_bytes(values))
+        self._put_aligned(chunk_name("vectors", 2, self._chunks), *chunk_parts(values))
         self._chunks += 1
         self._present.append(group.present)
         self._ok.append(group.ok)
@@ -81,7 +82,7 @@ class ZarrMatrixWriter:
             document = array_document(values.shape, whole_chunks(values.shape), values.dtype)
             self._put(f"{name}/zarr.json", document_bytes(document))
             if values.size:
-                self._put(chunk_name(name, 1), chunk_bytes(values))
+                self._put(chunk_name(name, 1), *chunk_parts(values))
         self._put("zarr.json", document_bytes(group_document(attributes)))
         self._archive.close()
         self._file.close()
@@ -94,17 +95,17 @@ class ZarrMatrixWriter:
         with contextlib.suppress(OSError):
             self._file.close()
 
-    def _put(self, name: str, data: bytes) -> None:
-        self._archive.writestr(zip_entry(name), data)
+    def _put(self, name: str, *parts: bytes | memoryview) -> None:
+        write_member(self._archive, zip_entry(name), *parts)
 
-    def _put_aligned(self, name: str, data: bytes) -> None:
+    def _put_aligned(self, name: str, *parts: bytes | memoryview) -> None:
         entry = zip_entry(name)
         shortest = self._file.tell() + _LOCAL_HEADER.size + len(name) + _EXTRA_HEADER.size
         if self._base < 0:
             self._base = _round_up(shortest)
         padding = self._base + self._chunks * self._stride - shortest
         entry.extra = _EXTRA_HEADER.pack(_EXTRA_PADDING, padding) + bytes(padding)
-        self._archive.writestr(entry, data)
+        write_member(self._archive, entry, *parts)
 
 
 def _chunk_size(rows: int, dim: int, itemsize: int) -> int:

@@ -14,12 +14,13 @@ from store.plain_json import parse_document
 from store.segment_parts import ROW_DIGEST_BYTES, VECTOR_TYPES, RawSegment, expected_shapes
 from store.zarr_documents import (
     array_document,
-    chunk_bytes,
     chunk_name,
+    chunk_parts,
     chunk_values,
     document_bytes,
     group_document,
     whole_chunks,
+    write_member,
     zip_entry,
 )
 
@@ -41,15 +42,16 @@ _HEAD_SPARE_BYTES = 4096
 
 def build(segment: RawSegment) -> bytes:
     """Write a segment; equal content gives equal bytes."""
-    members = {"zarr.json": document_bytes(group_document(segment.attributes))}
+    members: dict[str, tuple[bytes | memoryview, ...]]
+    members = {"zarr.json": (document_bytes(group_document(segment.attributes)),)}
     for name, values in segment.arrays().items():
         document = array_document(values.shape, whole_chunks(values.shape), values.dtype)
-        members[f"{name}/zarr.json"] = document_bytes(document)
-        members[chunk_name(name, 2)] = chunk_bytes(values)
+        members[f"{name}/zarr.json"] = (document_bytes(document),)
+        members[chunk_name(name, 2)] = chunk_parts(values)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         for member in sorted(members):
-            archive.writestr(zip_entry(member), members[member])
+            write_member(archive, zip_entry(member), *members[member])
     return file.getvalue()
 
 

@@ -22,7 +22,7 @@ from store import (
 )
 from store import matrix as matrix_module
 from store.plain_json import parse_document
-from store.zarr_documents import chunk_bytes, document_bytes, zip_entry
+from store.zarr_documents import chunk_parts, document_bytes, zip_entry
 
 HEADER = MatrixHeader([f"id{i}" for i in range(40)], 3, "float32", np.zeros(3), {"note": "x"})
 VECTORS = np.random.default_rng(0).standard_normal((40, 3)).astype("f4")
@@ -219,8 +219,10 @@ def ids_cut(offsets, utf8=None):
     """Store the text of the ids cut otherwise, with checksums that fit."""
 
     def change(members):
-        members["ids_offsets/c/0"] = chunk_bytes(np.array(offsets, "i8"))
-        members["ids_utf8/c/0"] = members["ids_utf8/c/0"] if utf8 is None else chunk_bytes(np.frombuffer(utf8, "u1"))
+        members["ids_offsets/c/0"] = b"".join(chunk_parts(np.array(offsets, "i8")))
+        members["ids_utf8/c/0"] = (
+            members["ids_utf8/c/0"] if utf8 is None else b"".join(chunk_parts(np.frombuffer(utf8, "u1")))
+        )
 
     return change
 
