@@ -36,7 +36,9 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
         "missing": params.missing_rule,
     }
     blocks = _Blocks(job, locations)
-    header = MatrixHeader(job.manifest.ids(), job.log.dim, params.dtype, _missing_vector(job, locations), about)
+    # The whole record too, so that a matrix tells what made it wherever it goes, without any store.
+    attributes = {**about, "record": job.log.fingerprint.record}
+    header = MatrixHeader(job.manifest.ids(), job.log.dim, params.dtype, _missing_vector(job, locations), attributes)
     info = write_matrix(matrix, header, blocks.stream())
     counts = {"present": blocks.present, "ok": blocks.ok, "failed": blocks.present - blocks.ok}
     facts = {"rows": info.rows, "dim": info.dim, "dtype": info.dtype, "digest": info.digest}

@@ -17,7 +17,6 @@ from store.segment import rows_per_segment
 from tests.pipeline.project import ROOT, environment
 
 PAGE = (ROOT / "docs" / "sharing.md").read_text("utf-8")
-# Written on another branch at the moment; take a name off this list when its command is there.
 ROLE = "arn:aws:iam::111111111111:role/diptych-"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stages.errors import InputError
-from store import FeatureStore
+from store import FeatureStore, Fingerprint
 
 from .album import picture
 from .counting import vector_of
@@ -48,6 +48,9 @@ def test_the_card_describes_the_matrix(album):
     assert (card["encoder"], card["field"], card["dim"], card["dtype"]) == ("counting", "caption", 8, "float16")
     for name in ("fingerprint", "content", "missing", "encoder", "field"):
         assert matrix.attributes[name] == card[name]
+    (log,) = FeatureStore(album.store).logs()
+    assert matrix.attributes["record"] == log.fingerprint.record
+    assert Fingerprint.of("counting", matrix.attributes["record"]).digest == card["fingerprint"]
 
 
 def test_a_second_run_computes_nothing_and_never_loads_the_model(album, counting):
