@@ -10,6 +10,7 @@ from pipeline.settings import Settings
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from store import FeatureStore, Fingerprint, Holding, holdings, parse_key
+from store.backend import printable
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _key_of(item: str, field: str) -> bytes | None:
 
 def _place(found: Holding) -> str:
     origin = ", ".join(f"{key} {value}" for key, value in sorted(found.provenance.items()))
-    return f"{found.fingerprint.folder}: row {found.row} of {found.segment} ({origin or 'no provenance'})"
+    return f"{found.fingerprint.folder}: row {found.row} of {found.segment} ({printable(origin) or 'no provenance'})"
 
 
 def _differences(wanted: Fingerprint, found: Holding) -> list[str]:

@@ -36,7 +36,7 @@ def repair_(apply: Apply = False) -> None:
     for each in found:
         remedy = each.remedy or "a person has to look at it"
         out.print(f"{store.backend.shown(each.path)}: {each.problem}\n  -> {remedy}", markup=False)
-    _conclude(len(found), "problem", apply)
+    _conclude(sum(bool(each.remedy) or not apply for each in found), "problem", apply)
     if not all(each.remedy for each in found):
         raise typer.Exit(1)
 
@@ -59,7 +59,7 @@ def compact_(
     merges = compact(open_store(), apply=apply, encoder=encoder)
     for merge in merges:
         out.print(f"{merge.encoder_folder}: {len(merge.inputs)} segments with {merge.rows} rows", markup=False)
-    _conclude(len(merges), "merge", apply)
+    _conclude(sum(bool(merge.output) or not apply for merge in merges), "merge", apply)
 
 
 def gc_(

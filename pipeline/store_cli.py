@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipeline.store_sign_cli import sign_app
 from pipeline.store_transfer_cli import transfer_app
 from pipeline.verbs import Session
 from stages.errors import InputError
-from store import FeatureStore, conflicts, list_encoders, open_matrix, stats, verify
+from store import FeatureStore, StoreError, conflicts, list_encoders, open_matrix, stats, verify
 
 store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
@@ -64,7 +65,11 @@ def _matrix_files() -> list[Path]:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    matrix = open_matrix(path, verify=False)
+    try:
+        matrix = open_matrix(path, verify=False)
+    except StoreError as error:
+        err.print(str(error), markup=False, style="red")
+        return {"path": str(path), "rows": 0, "dim": 0, "reader": "damaged", "mapped": True}
     return {
         "path": str(path),
         "rows": len(matrix),
@@ -83,6 +88,7 @@ def verify_(
     reencode: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Encode a random share again and compare, such as 0.1%.")
     ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the sample of --reencode; another one each time.")] = None,
 ) -> None:
     """Check every segment against its name; exit 1 and name what is damaged."""
     share = _share(reencode) if reencode is not None else None
@@ -91,7 +97,7 @@ def verify_(
     if conflicts_:
         bad += _tell_conflicts(store)
     if share is not None:
-        bad += _tell_audits(share)
+        bad += _tell_audits(share, secrets.randbelow(2**31) if seed is None else seed)
     if bad:
         raise typer.Exit(1)
     found = stats(store)
@@ -122,20 +128,21 @@ def _tell_conflicts(store: FeatureStore) -> int:
     return sum(not each.tolerated for each in found)
 
 
-def _tell_audits(share: float) -> int:
+def _tell_audits(share: float, seed: int) -> int:
     from stages.embed.audit import AuditSettings, audit
     from stages.items import Manifest
 
     session = Session.open()
     store = session.settings.feature_store(session.params.store.format)
-    settings = AuditSettings(share, 0, session.settings.device, session.settings.workers)
+    settings = AuditSettings(share, seed, session.settings.device, session.settings.workers)
     manifest, wrong = Manifest.open(paths.MANIFEST), 0
     for name, entry in session.params.embed.items():
         found = audit(entry, manifest, store, settings, session.progress)
-        wrong += len(found.wrong)
+        wrong += len(found.wrong) + (found.stored > 0 and not found.checked)
         failed = f", {found.failed} could not be read" if found.failed else ""
         out.print(
-            f"{name}: {found.checked} of {found.stored} rows encoded again, lowest cosine {found.lowest:.6f}{failed}",
+            f"{name}: {found.checked} of {found.stored} rows encoded again (seed {seed}), lowest cosine "
+            f"{found.lowest:.6f}{failed}",
             markup=False,
         )
         for item, cosine in found.wrong:

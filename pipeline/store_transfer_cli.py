@@ -55,6 +55,11 @@ def import_(
     target = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")
     with _progress(f"import from {source}") as told:
         report = import_store(source, target, encoders=encoder, told=told)
+    if report.segments and target.signing.trusted is not None:
+        out.print(
+            "The imported segments carry no signature of a trusted key, so lookups leave them out: check where "
+            "they come from, then run `diptych store sign`."
+        )
     _tell("imported", report, source)
 
 

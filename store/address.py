@@ -40,10 +40,9 @@ def open_backend(address: str | Path, durability: Durability = "full") -> Backen
         return LocalBackend(Path(text), durability)
     try:
         url = urlsplit(text)
-    except ValueError as error:
+    except ValueError:  # its text may quote a password
         raise UnsupportedStore(
-            f"expected a folder or {_SCHEMES[0]}://bucket/folder as the store, found no URL ({error}); "
-            "correct the address"
+            f"expected a folder or {_SCHEMES[0]}://bucket/folder as the store, found no URL; correct the address"
         ) from None
     if url.scheme == "file" and not url.netloc:
         return LocalBackend(Path(url.path), durability)

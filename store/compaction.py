@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from store.encoder_log import EncoderLog
-from store.errors import CorruptSegment, StoreError
+from store.errors import CorruptSegment, InvalidRequest, StoreError
 from store.feature_store import FeatureStore
 from store.key import sortable
+from store.maintenance import row_damage
 from store.plain_json import canonical_json
 from store.segment import Segment, SegmentName, build_segment, rows_per_segment
 from store.trash import throw_away
@@ -66,15 +67,18 @@ def compact(
 
     Raises
     ------
+    InvalidRequest
+        When there is no such encoder.
     SigningError
         When `apply` is on and lookups would not see what is merged, for want of a trusted key of ours.
     """
     if apply:
         store.signing.check_writer()
     merges: list[Merge] = []
-    for log in store.logs():
-        if encoder not in (None, log.fingerprint.encoder, log.fingerprint.folder):
-            continue
+    logs = [log for log in store.logs() if encoder in (None, log.fingerprint.encoder, log.fingerprint.folder)]
+    if encoder is not None and not logs:
+        raise InvalidRequest(f"expected an encoder of this store, found {encoder!r}; see `diptych store ls`")
+    for log in logs:
         for inputs in _bunches(log, target_rows):
             merge = Merge(log.folder, tuple(str(name) for name in inputs), sum(name.rows for name in inputs))
             merges.append(_apply(store, log, merge) if apply else merge)
@@ -91,9 +95,12 @@ def _bunches(log: EncoderLog, target_rows: int) -> Iterator[list[SegmentName]]:
         if name.rows > capacity // 2 or str(name) in untouchable:
             continue
         try:
-            provenance = canonical_json(log.files.read(str(name)).provenance)
+            segment = log.files.read(str(name))
         except (CorruptSegment, FileNotFoundError):
             continue
+        if row_damage(segment):  # merged, one bad row would condemn all the others
+            continue
+        provenance = canonical_json(segment.provenance)
         bunch = waiting.setdefault(provenance, [])
         if sum(each.rows for each in bunch) + name.rows > capacity:
             yield from _worth_merging(bunch)

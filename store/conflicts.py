@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from store.encoder_log import EncoderLog
 from store.errors import CorruptSegment
 from store.feature_store import FeatureStore
+from store.key import KEY_BYTES
 from store.key_table import BYTES_PER_ROW, KeyTable
 
 # Same encoder, same input: what hardware, batch size and number format may change (cosine).
@@ -70,7 +71,8 @@ def conflicts(store: FeatureStore) -> list[Conflict]:
 
 
 def _of_log(log: EncoderLog) -> list[Conflict]:
-    total = sum(name.rows for name, _ in log.files.entries())
+    # A file that is not as long as its name says holds no such number of rows.
+    total = sum(name.rows for name, entry in log.files.entries() if entry.size == name.size >= name.rows * KEY_BYTES)
     passes = 1 + total * 2 * BYTES_PER_ROW // _PASS_BYTES
     names: list[str] = []
     found: dict[tuple[str, str], Conflict] = {}

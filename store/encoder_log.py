@@ -233,6 +233,7 @@ class EncoderLog:
             rows = locations.row[wanted[here]]
             # The lookup compared half of each key.
             if not np.array_equal(segment.keys[rows], locations.keys[wanted[here]]):
+                self.files.skip(locations.names[number])
                 raise CorruptSegment(
                     f"segment {locations.names[number]}: expected the keys that were located, found others beginning "
                     "alike; move the file away: somebody made them so"

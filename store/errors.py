@@ -33,7 +33,17 @@ class StoreError(Exception):
 
 
 class CorruptSegment(StoreError, ValueError):  # noqa: N818 (named for what it is, as the specification does)
-    """A segment is truncated, altered, renamed or not of our format; its rows count as missing."""
+    """A segment is truncated, altered, renamed or not of our format; its rows count as missing.
+
+    Attributes
+    ----------
+    unread : bool
+        Its bytes could not be read, so nothing is known of them: it is skipped, and nobody moves it away.
+    """
+
+    def __init__(self, message: str, *, unread: bool = False) -> None:
+        super().__init__(message)
+        self.unread = unread
 
 
 class CorruptMatrix(StoreError, ValueError):  # noqa: N818

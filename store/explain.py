@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from store.errors import InvalidKey
+from store.errors import CorruptSegment, InvalidKey
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.key import KEY_BYTES
@@ -58,7 +58,10 @@ def holdings(store: FeatureStore, key: bytes) -> list[Holding]:
         if located.found[0]:
             name = located.names[located.segment[0]]
             row = int(located.row[0])
-            segment = log.files.read(name)
+            try:
+                segment = log.files.read(name)
+            except (CorruptSegment, FileNotFoundError):
+                continue  # damaged, or merged just now: the next lookup misses it, or finds it elsewhere
             if segment.keys[row].tobytes() == key:
                 found.append(Holding(log.fingerprint, name, row, segment.provenance))
     return found

@@ -110,7 +110,7 @@ def _key_set(known: Iterable[NDArray[np.uint8]]) -> KeySet:
 def _unneeded(store: FeatureStore, keys: KeySet, now: float, grace: float) -> Iterator[Garbage]:
     for log in store.logs():
         needed = _needed_names(log, keys)
-        for name, entry in log.files.entries():
+        for name, entry in log.files.all_entries():
             age = now - entry.modified
             # What is not in `needed` was read, or is damaged: that is for `repair`.
             if age > grace and needed.get(entry.name) is False:
@@ -119,7 +119,7 @@ def _unneeded(store: FeatureStore, keys: KeySet, now: float, grace: float) -> It
 
 def _needed_names(log: EncoderLog, keys: KeySet) -> dict[str, bool]:
     """Tell for each sound segment whether it holds a needed row, also one that another segment holds too."""
-    return {name: keys.meets(table) for name, table in log.files.tables(corrupt=[])}
+    return {name: keys.meets(table) for name, table in log.files.tables(corrupt=[], untrusted=True)}
 
 
 def _orphans(store: FeatureStore, now: float, grace: float) -> Iterator[Garbage]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from store.backend import Entry, printable
-from store.errors import StoreError, StoreNotReadable, UnsupportedStore
+from store.errors import StoreError, StoreNotReadable, StoreUnreachable, UnsupportedStore
 from store.publish import Durability, explained, make_folder, probe_writable, publish, sync, temporary_beside
 from store.regular_file import read_regular
 
 # A file among the folders above it, links in a circle, a name that is too long.
+_LOG = logging.getLogger("diptych.store")
 _NO_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+# What says nothing of a file: the network, the server, or this process has reached a limit.
+_NO_ANSWER = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.EAGAIN, errno.EBUSY, errno.ENOTCONN,
+    errno.ECONNRESET, errno.ECONNREFUSED, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+}  # fmt: skip
 
 
 class LocalBackend:
@@ -48,6 +55,10 @@ class LocalBackend:
             if error.errno not in _NO_FOLDER:
                 raise
             raise UnsupportedStore(f"expected a folder as the store, found {error}; name another") from error
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            _LOG.warning(
+                "everybody on this machine may write to the store %s: `chmod o-w` it, or use signatures", self.shown("")
+            )
         if not stat.S_ISDIR(mode):
             raise UnsupportedStore(f"expected a folder as the store, found something else at {self.root}; name another")
 
@@ -89,7 +100,7 @@ class LocalBackend:
         with self._readable(folder):
             for attempt in range(2):
                 try:
-                    with os.scandir(self.root / folder) as entries:
+                    with os.scandir(self._inside(f"{folder}/any" if folder else "any").parent) as entries:
                         return list(entries)
                 except (FileNotFoundError, NotADirectoryError):
                     break
@@ -100,9 +111,9 @@ class LocalBackend:
         return []
 
     def read(self, path: str, limit: int) -> bytes:
-        """Read a regular file; a link, FIFO or device is refused, and links among the folders above it are not."""
+        """Read a regular file; a link, FIFO or device is refused, and so is a link among the folders below the root."""
         with self._readable(path):
-            return read_regular(self.root / path, limit)
+            return read_regular(self._inside(path), limit)
 
     @contextlib.contextmanager
     def _readable(self, path: str) -> Iterator[None]:
@@ -114,6 +125,33 @@ class LocalBackend:
             raise StoreNotReadable(
                 f"expected the right to read {self.shown(path)}, found none; ask its owner for read access"
             ) from error
+        except OSError as error:
+            if error.errno not in _NO_ANSWER:
+                raise
+            # Of the machine and not of the file: nobody may take it for damage.
+            raise StoreUnreachable(
+                f"expected the storage to answer at {self.shown(path)}, found: {error.strerror}; run again"
+            ) from error
+
+    def _inside(self, path: str) -> Path:
+        """Give a path below the root, having seen that no folder on the way is a link to somewhere else.
+
+        Raises
+        ------
+        UnsupportedStore
+            When one is: what is written, moved or deleted there would not be ours.
+        """
+        place, parts = self.root, Path(path).parts
+        if Path(path).is_absolute() or ".." in parts:
+            raise UnsupportedStore(f"expected a path below the store, found {printable(path)!r}; name another")
+        for part in parts:
+            if place != self.root and place.is_symlink():
+                raise UnsupportedStore(
+                    f"expected folders below {printable(str(self.root))}, found the link {printable(str(place))}; "
+                    "remove it, and name the store's own folder"
+                )
+            place /= part
+        return place
 
     def read_start(self, path: str, size: int) -> bytes | None:  # noqa: ARG002
         """Give None: a whole file is read at once, and checked as a whole."""
@@ -121,7 +159,7 @@ class LocalBackend:
 
     def publish(self, path: str, data: bytes, *, heal: bool = False) -> None:
         """Write a temporary file beside the target, make it durable, then give it its name."""
-        target = self.root / path
+        target = self._inside(path)
         with explained(target, len(data)):
             self._settle(target.parent)
         publish(target, data, durability=self._durability, heal=heal)
@@ -138,7 +176,7 @@ class LocalBackend:
 
     def move(self, path: str, target: str) -> None:
         """Rename, within one file system."""
-        source, destination = self.root / path, self.root / target
+        source, destination = self._inside(path), self._inside(target)
         with explained(destination, 0):
             self._settle(destination.parent)
             try:
@@ -155,8 +193,9 @@ class LocalBackend:
 
     def remove(self, path: str) -> None:
         """Unlink."""
-        with explained(self.root / path, 0):
-            (self.root / path).unlink(missing_ok=True)
+        place = self._inside(path)
+        with explained(place, 0):
+            place.unlink(missing_ok=True)
 
     def probe_writable(self, folder: str) -> None:
         """Write and remove a file in the folder, or in its nearest existing ancestor."""

@@ -146,7 +146,7 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[
     names = [entry.name for _, entry in log.files.all_entries()]
     untrusted = log.files.signatures.untrusted(names)
     for name in names:
-        problem = _verify_segment(log, name, rows)
+        problem = _problem_if_there(log, name, rows)
         tick()
         if problem is None and name in untrusted:
             # Not damaged: somebody may still vouch for it, and no repair may take it away.
@@ -155,7 +155,7 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[
             yield problem
 
 
-def _verify_segment(log: EncoderLog, name: str, rows: bool) -> Problem | None:
+def _problem_if_there(log: EncoderLog, name: str, rows: bool) -> Problem | None:
     """Say what is wrong with a segment, unless it is gone."""
     try:
         return segment_problem(log, name, rows=rows)
@@ -176,12 +176,13 @@ def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None
     try:
         segment = log.files.read(name)
     except (CorruptSegment, UnsupportedFormat) as error:
-        return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment))
-    what = _verify_rows(segment) if rows else ""
+        return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment) and not error.unread)
+    what = row_damage(segment) if rows else ""
     return Problem(log.folder, name, what) if what else None
 
 
-def _verify_rows(segment: Segment) -> str:
+def row_damage(segment: Segment) -> str:
+    """Say what is wrong with the rows of a segment that was read; "" when nothing is."""
     wrong = np.flatnonzero((row_digests(segment.vectors) != segment.row_digests).any(axis=1))
     if len(wrong):
         return (

@@ -27,7 +27,7 @@ def canonical_json(value: object) -> bytes:
 def _require_plain(value: object, where: str, depth: int = 0) -> None:
     if depth > _MAX_DEPTH:
         raise ValueError(
-            f"expected at most {_MAX_DEPTH} levels in {where[:200]}, found it nested too deeply; flatten it"
+            f"expected at most {_MAX_DEPTH} levels in {where[:200]!r}, found it nested too deeply; flatten it"
         )
     # Exact types: numpy.float64 is a float and an IntEnum an int, but neither promises the same text for ever.
     if type(value) is dict:

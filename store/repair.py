@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from store.encoder_record import RECORD_NAME, EncoderRecord
+from store.encoder_record import RECORD_NAME, EncoderRecord, read_record
 from store.feature_store import LAYOUT, FeatureStore
-from store.maintenance import Problem, verify
+from store.maintenance import Problem, segment_problem, verify
 from store.trash import throw_away
 
 
@@ -51,20 +51,41 @@ def repair(
     """
     records = {f"{LAYOUT}/{record.fingerprint.folder}": record for record in known}
     now = store.backend.now() if apply else 0.0
-    problems = verify(store, rows=rows)
-    return [_mend(store, problem, records.get(problem.encoder_folder), now, apply) for problem in problems]
+    repairs = []
+    for problem in verify(store, rows=rows):
+        if problem.segment:
+            repairs.append(_move_away(store, problem, now, apply, rows))
+        else:
+            repairs.append(_restore_record(store, problem, records.get(problem.encoder_folder), apply))
+    return repairs
 
 
-def _mend(store: FeatureStore, problem: Problem, record: EncoderRecord | None, now: float, apply: bool) -> Repair:
-    if problem.segment and not problem.damaged:
-        return Repair(f"{problem.encoder_folder}/segments/{problem.segment}", problem.what, "")
-    if problem.segment:
-        path = f"{problem.encoder_folder}/segments/{problem.segment}"
-        if apply:
-            throw_away(store.backend, path, now, damaged=True)
-        return Repair(path, problem.what, "moved to the folder `damaged`; its rows will be computed again")
-    path = f"{problem.encoder_folder}/{RECORD_NAME}"
+def _move_away(store: FeatureStore, problem: Problem, now: float, apply: bool, rows: bool) -> Repair:
+    path = f"{problem.encoder_folder}/segments/{problem.segment}"
+    if not problem.damaged:
+        return Repair(path, problem.what, "")
+    if apply and not _still_damaged(store, problem, rows):
+        return Repair(path, problem.what, "nothing: it was stored again, or moved away, meanwhile")
+    if apply:
+        throw_away(store.backend, path, now, damaged=True)
+    return Repair(path, problem.what, "moved to the folder `damaged`; its rows will be computed again")
+
+
+def _still_damaged(store: FeatureStore, problem: Problem, rows: bool) -> bool:
+    """Look again: verifying a large store takes long, and a writer of the same rows heals what it finds damaged."""
+    record = read_record(store.backend, problem.encoder_folder)
     if record is None:
+        return False
+    try:
+        again = segment_problem(store.log(record), problem.segment, rows=rows)
+    except FileNotFoundError:
+        return False
+    return again is not None and again.damaged
+
+
+def _restore_record(store: FeatureStore, problem: Problem, record: EncoderRecord | None, apply: bool) -> Repair:
+    path = f"{problem.encoder_folder}/{RECORD_NAME}"
+    if record is None or not problem.damaged:  # of a newer version: whole, and not ours to write
         return Repair(path, problem.what, "")
     if apply:
         store.backend.publish(path, record.to_bytes(), heal=True)

@@ -178,9 +178,14 @@ def read_segment(backend: Backend, folder: str, name: str) -> Segment:
         raise UnsupportedFormat(f"segment {name}: {error}") from error
     except StoreError:
         raise
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ESTALE:
+    except OSError as error:
+        if error.errno == errno.ESTALE:
             raise FileNotFoundError(errno.ENOENT, "removed on another host", name) from error
+        raise CorruptSegment(
+            f"segment {name} cannot be read: {error}; look at the disk, or delete the file: its rows count as missing",
+            unread=error.errno != errno.ELOOP,
+        ) from error
+    except ValueError as error:
         raise CorruptSegment(
             f"segment {name} is damaged: {error}; run `diptych store repair`, and its rows will be computed again"
         ) from error
@@ -259,5 +264,8 @@ def decode_segment(promised: SegmentName, data: bytes) -> Segment:
         raise UnsupportedFormat(f"expected format version {FORMAT_VERSION} or older, found {version}; upgrade diptych")
     if not strictly_ascending(raw.keys):
         raise ValueError("expected keys in ascending order, each once, found others")
-    provenance = parse_document(str(raw.attributes.get("provenance", "{}")).encode())
+    text = str(raw.attributes.get("provenance", "{}")).encode()
+    provenance = parse_document(text)
+    if len(text) > MAX_PROVENANCE_BYTES or canonical_json(provenance) != text:
+        raise ValueError("expected a short provenance as canonical JSON, found another")
     return Segment(raw.keys, raw.vectors, raw.row_digests, provenance, fingerprint)

@@ -76,10 +76,14 @@ class SegmentFiles:
             segment = read_segment(self.backend, self.folder, name)
             self._check_owner(name, segment)
         except CorruptSegment:
-            self._damaged.add(name)
-            self._cache.drop(name)
+            self.skip(name)
             raise
         return segment
+
+    def skip(self, name: str) -> None:
+        """Let lookups of this object leave a segment out from now on."""
+        self._damaged.add(name)
+        self._cache.drop(name)
 
     def _check_owner(self, name: str, segment: Segment) -> None:
         record = self._record
@@ -100,17 +104,19 @@ class SegmentFiles:
         if promised is not None:
             self._cache.put(promised, KeyTable.of(segment.keys, segment.row_digests))
 
-    def tables(self, corrupt: list[str]) -> Iterator[tuple[str, KeyTable]]:
+    def tables(self, corrupt: list[str], *, untrusted: bool = False) -> Iterator[tuple[str, KeyTable]]:
         """Give the key table of every sound segment; list again when one vanished while reading.
 
         Parameters
         ----------
         corrupt : list of str
             The names of damaged segments are appended here, and each is told in a warning.
+        untrusted : bool
+            Also give the segments that lookups do not see.
         """
         seen: set[str] = set()
         for _ in range(_LISTINGS):
-            entries = self.entries()
+            entries = self.all_entries() if untrusted else self.entries()
             vanished = False
             for name, entry in entries:
                 if entry.name in seen:

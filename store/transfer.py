@@ -110,7 +110,7 @@ def import_store(
     encoders: Collection[str] | None = None,
     told: Told = lambda done, total: None,  # noqa: ARG005
 ) -> TransferReport:
-    """Add another root, or an archive, to a store; nothing in it is changed or replaced, except damaged copies.
+    """Add another root, or an archive, to a store; nothing in it is changed or replaced, except copies of another size.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def import_store(
         archive = _is_archive(source)
         root = FeatureStore(stack.enter_context(ArchiveBackend(Path(source))) if archive else source)
         if not archive and not root.exists():
-            raise UnsupportedStore(f"expected a store to import at {source}, found none; correct the address")
+            raise UnsupportedStore(f"expected a store to import at {root.address}, found none; correct the address")
         jobs, problems = _jobs(root, encoders)
         return _copy(jobs, problems, _Root(target), told)
 
@@ -147,7 +147,7 @@ def _is_archive(address: str | Path) -> bool:
     if not text.endswith(SUFFIX):
         return False
     if "://" in text:
-        raise UnsupportedStore(f"expected an archive as a local file, found {text}; copy it, or name a folder")
+        raise UnsupportedStore("expected an archive as a local file, found a URL; copy it here, or name a folder")
     return True
 
 

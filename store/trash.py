@@ -12,6 +12,7 @@ TRASH = "trash"
 # Apart, so that restoring a day brings no damage back.
 DAMAGED = "damaged"
 DAY = 86_400.0
+_DEPTH = 3  # layout, encoder, segments or signatures
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,24 @@ def restore(backend: Backend, date: str) -> list[str]:
     paths = _below(backend, root) if date in backend.folders(TRASH) else []
     if not paths:
         raise InvalidRequest(f"expected trash of the day {date!r}, found none; look into the folder `{TRASH}`")
+    there: dict[str, set[str]] = {}
     restored = []
     for path in paths:
         origin = path.removeprefix(f"{root}/")
         folder, _, name = origin.rpartition("/")
-        if name not in {entry.name for entry in backend.files(folder)}:
+        if folder not in there:
+            there[folder] = {entry.name for entry in backend.files(folder)}
+        if name not in there[folder]:
             backend.move(path, origin)
             restored.append(origin)
     return restored
 
 
-def _below(backend: Backend, folder: str) -> list[str]:
-    inner = [path for name in backend.folders(folder) for path in _below(backend, f"{folder}/{name}")]
-    return [*(f"{folder}/{entry.name}" for entry in backend.files(folder)), *inner]
+def _below(backend: Backend, folder: str, depth: int = _DEPTH) -> list[str]:
+    """List all files below a folder, no deeper than we put any."""
+    inner = backend.folders(folder) if depth else []
+    deeper = [path for name in inner for path in _below(backend, f"{folder}/{name}", depth - 1)]
+    return [*(f"{folder}/{entry.name}" for entry in backend.files(folder)), *deeper]
 
 
 def _date(now: float) -> str:

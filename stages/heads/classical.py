@@ -19,6 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from stages.errors import InputError
+from stages.heads.machines import is_shared
+from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Epoch, Problem, Rows, Scores
 from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
@@ -132,7 +134,8 @@ class ClassicalModel:
         """Return [n, labels learned], whatever form the estimator gives it in."""
         labels = self.learned_ is not None
         if hasattr(self.estimator, "decision_function"):
-            margins = np.asarray(self.estimator.decision_function(x))
+            shared = is_shared(self.estimator)
+            margins = shared_margins(self.estimator, x) if shared else np.asarray(self.estimator.decision_function(x))
             if margins.ndim == 1:  # a single label, or two classes
                 margins = margins[:, None] if labels else np.stack([-margins, margins], axis=1)
             # 0.5 at the machine's own threshold; over many classes only softmax keeps the first ones apart in float32.

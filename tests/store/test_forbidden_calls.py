@@ -39,7 +39,7 @@ JUSTIFIED = {
     },
     "local_backend.py": {
         "os.rename(source, destination)": "move, within one file system",
-        "(self.root / path).unlink(": "remove, which gc asks for",
+        "place.unlink(": "remove, which gc asks for",
         "probe.write_bytes(": "a temporary name, to read the clock of the storage",
         "probe.unlink(": "the same",
     },

@@ -14,6 +14,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from stages.errors import InputError, RunError
 from stages.heads.catalog import HEADS, build_head
+from stages.heads.machines import is_shared, margins
 from stages.heads.model import Model, Problem, Rows
 from stages.heads.skops_file import load_estimator, save_estimator
 
@@ -83,6 +84,20 @@ def test_the_svm_says_one_half_at_its_own_threshold(make_toy: Any) -> None:
     model = head("svm", "multilabel", 3).fit(rows(toy.blocks[0], toy.y), NOBODY)
     pipeline = model.model.estimator  # type: ignore[attr-defined]
     np.testing.assert_array_equal(model.scores(toy.blocks[0]) >= 0.5, pipeline.predict(toy.blocks[0]) == 1)
+
+
+@pytest.mark.parametrize("labels", [1, 2, 5])
+def test_many_machines_share_one_kernel_and_say_the_same(labels: int) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 3)).astype(np.float32)
+    y = (x @ rng.normal(size=(3, labels)) + rng.normal(size=labels) > 0).astype(np.float32)
+    model = head("svm", "multilabel", labels).fit(rows(x[:80], y[:80]), NOBODY)
+    estimator = model.model.estimator  # type: ignore[attr-defined]
+    assert is_shared(estimator)
+    expected = estimator.decision_function(x).reshape(len(x), labels)
+    np.testing.assert_allclose(margins(estimator, x), expected, rtol=1e-9, atol=1e-9)
+    single = head("svm", "multiclass", 2).fit(rows(x[:80], y[:80, 0].astype(np.int64)), NOBODY)
+    assert not is_shared(single.model.estimator)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["forest", "svm"])
