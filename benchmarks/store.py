@@ -157,7 +157,7 @@ def _timed(action: Callable[[], object]) -> float:
 def _row(name: str, peer: str, value: float, peer_value: float, unit: str, note: str) -> Row:
     return {
         "name": name,
-        "subject": "diptych",
+        "subject": name,
         "peer": peer,
         "ratio": round(value / peer_value, 4),
         "subject_value": round(value, 4),

@@ -178,4 +178,5 @@ def main() -> None:
         err.print(f"error: expected to read and write here; found: {error}; make room or mend it.", markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
+        err.print("stopped: what was finished is kept; the same command goes on from there")
         sys.exit(130)

@@ -9,7 +9,7 @@ from pipeline.params import Params
 from pipeline.settings import Settings
 from stages.errors import InputError
 from stages.nearest import did_you_mean
-from store import FeatureStore, Fingerprint, Holding, holdings, parse_key
+from store import FeatureStore, Fingerprint, Holding, holdings, not_searched, parse_key
 from store.backend import printable
 
 
@@ -41,6 +41,10 @@ def explain(asked: str, params: Params, settings: Settings) -> list[Explanation]
         When it is neither.
     """
     store = settings.feature_store(params.store.format)
+    if not store.exists():
+        raise InputError(
+            f"expected a feature store at {store.address}; found none; correct DIPTYCH_STORE or local.toml."
+        )
     key = parse_key(asked)
     if key is not None:
         return [_of_key(asked, holdings(store, key))]
@@ -66,7 +70,9 @@ def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Expl
         return Explanation(name, f"hit: key {key.hex()}", [_place(hit)])
     same = [each for each in found.values() if each.fingerprint.encoder == fingerprint.encoder]
     if not same:
-        return Explanation(name, f"miss: key {key.hex()} was never encoded by any {fingerprint.encoder}", [])
+        return Explanation(
+            name, f"miss: no {fingerprint.encoder} vector was found for key {key.hex()}", not_searched(store)
+        )
     reason = f"miss: key {key.hex()} was encoded by another {fingerprint.encoder}"
     return Explanation(name, reason, [line for each in same for line in _differences(fingerprint, each)])
 

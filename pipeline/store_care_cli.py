@@ -18,6 +18,7 @@ from stages.records import IMAGE
 from store import GRACE_DAYS, FeatureStore, compact, gc, key_array, repair, restore, text_key
 from store.encoder_record import EncoderRecord
 
+_UNDO = "undo: `diptych store restore YYYY-MM-DD`, with today's date (UTC)"
 Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this option nothing is changed.")]
 
 
@@ -34,9 +35,12 @@ def repair_(apply: Apply = False) -> None:
     store = open_store()
     found = repair(store, _known_records(), apply=apply)
     for each in found:
-        remedy = each.remedy or "a person has to look at it"
+        remedy = each.remedy or "left: mend it by hand, or run this in a project whose params.yaml names this encoder"
         out.print(f"{store.backend.shown(each.path)}: {each.problem}\n  -> {remedy}", markup=False)
-    _conclude(sum(bool(each.remedy) or not apply for each in found), "problem", apply)
+    left = sum(not each.remedy for each in found)
+    _conclude(len(found) - left if apply else len(found), "problem", apply)
+    if left:
+        out.print(f"{left} left", markup=False)
     if not all(each.remedy for each in found):
         raise typer.Exit(1)
 
@@ -60,6 +64,8 @@ def compact_(
     for merge in merges:
         out.print(f"{merge.encoder_folder}: {len(merge.inputs)} segments with {merge.rows} rows", markup=False)
     _conclude(sum(bool(merge.output) or not apply for merge in merges), "merge", apply)
+    if apply and merges:
+        out.print(_UNDO)
 
 
 def gc_(
@@ -89,6 +95,10 @@ def gc_(
         size = f"{each.rows} rows, " if each.kind == "segment" else ""
         out.print(f"{each.kind} {store.backend.shown(each.path)} ({size}{each.age_days:.0f} days)", markup=False)
     _conclude(len(found), "file", apply)
+    if any(each.kind == "segment" for each in found):
+        out.print(
+            _UNDO if apply else f"judged by {len(named) or 1} manifest(s): name those of every project that shares it"
+        )
     _tell_uploads(store)
 
 

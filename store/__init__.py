@@ -26,7 +26,7 @@ from store.errors import (
     UnsupportedFormat,
     UnsupportedStore,
 )
-from store.explain import Holding, holdings, parse_key
+from store.explain import Holding, holdings, not_searched, parse_key
 from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
@@ -117,6 +117,7 @@ __all__ = [
     "list_encoders",
     "list_trash",
     "locate",
+    "not_searched",
     "open_matrix",
     "parse_key",
     "probe_writable",

@@ -14,6 +14,9 @@ from store.rows import VectorType
 FORMAT_VERSION = 1
 RECORD_NAME = "encoder.json"
 _MAX_RECORD_BYTES = 4 << 20
+_REMEDY = (
+    "run `diptych store repair --apply` in a project that uses this encoder, or restore it from a copy of the store"
+)
 _FIELDS = {"format_version", "min_reader", "encoder", "record", "digest", "dim", "dtype"}
 
 
@@ -69,13 +72,11 @@ def read_record(backend: Backend, folder: str) -> EncoderRecord | None:
         raise
     except (OSError, ValueError, TypeError) as error:
         raise FingerprintMismatch(
-            f"expected the record of an encoder in {path}, found one that cannot be read ({error}); "
-            "restore it from another copy of the store, or move the folder away"
+            f"expected the record of an encoder in {path}, found one that cannot be read ({error}); {_REMEDY}"
         ) from error
     if record.fingerprint.digest != fields["digest"] or record.fingerprint.folder != folder.rpartition("/")[2]:
         raise FingerprintMismatch(
-            f"expected {path} to describe its own folder, found the record of {record.fingerprint.folder}; "
-            "restore it from another copy of the store, or move the folder away"
+            f"expected {path} to describe its own folder, found the record of {record.fingerprint.folder}; {_REMEDY}"
         )
     return record
 
@@ -129,8 +130,7 @@ def compare_record(backend: Backend, folder: str, record: EncoderRecord) -> bool
         found = read_record(backend, folder)
         if found is None:
             raise FingerprintMismatch(
-                f"expected {RECORD_NAME} next to the segments in {backend.shown(folder)}, found none; "
-                "restore it from another copy of the store, or move the folder away"
+                f"expected {RECORD_NAME} next to the segments in {backend.shown(folder)}, found none; {_REMEDY}"
             )
     if found is None:
         return False

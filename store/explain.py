@@ -41,6 +41,27 @@ def parse_key(text: str) -> bytes | None:
     return key if len(key) == KEY_BYTES and len(text) == 2 * KEY_BYTES else None
 
 
+def not_searched(store: FeatureStore) -> list[str]:
+    """Say which parts of the store a lookup leaves out, and so why a vector may be missing that is there."""
+    known = {log.folder for log in store.logs()}
+    said = [
+        f"{store.backend.shown(folder)}: its record is lost or damaged: run `diptych store repair`"
+        for folder in store.encoder_folders()
+        if folder not in known and store.backend.exists(f"{folder}/segments")
+    ]
+    for log in store.logs():
+        corrupt: list[str] = []
+        names = {entry.name for _, entry in log.files.all_entries()}
+        for _ in log.files.tables(corrupt):
+            pass
+        untrusted = len(log.files.signatures.untrusted(names))
+        if corrupt:
+            said.append(f"{log.shown}: {len(corrupt)} damaged segment(s): run `diptych store repair`")
+        if untrusted:
+            said.append(f"{log.shown}: {untrusted} segment(s) without a trusted signature")
+    return said
+
+
 def holdings(store: FeatureStore, key: bytes) -> list[Holding]:
     """Look one key up under every encoder.
 

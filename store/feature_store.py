@@ -93,6 +93,8 @@ class FeatureStore:
                 record = read_record(self.backend, folder)
                 if record is not None:
                     found.append(self.log(record))
+                elif self.backend.exists(f"{folder}/segments"):
+                    _LOG.warning("skipped an encoder folder without a record: %s", self.backend.shown(folder))
             except (FingerprintMismatch, UnsupportedFormat) as error:
                 _LOG.warning("skipped an encoder folder: %s", error)
         return found

@@ -137,7 +137,9 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[
         if record is None and not store.backend.exists(f"{folder}/segments"):
             return  # somebody else's folder
         if record is None:
-            yield Problem(folder, "", "expected encoder.json next to the segments, found none; restore it")
+            yield Problem(
+                folder, "", "expected encoder.json next to the segments, found none; run `diptych store repair --apply`"
+            )
             return
         log = store.log(record)
     except (FingerprintMismatch, UnsupportedFormat) as error:

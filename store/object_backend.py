@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import logging
 import random
 import time
 import uuid
@@ -21,6 +22,7 @@ from store.backend import Entry, printable
 from store.errors import StoreError, StoreFull, StoreNotReadable, StoreNotWritable, StoreUnreachable
 
 _T = TypeVar("_T")
+_LOG = logging.getLogger("diptych.store")
 _TEMPORARY = ".tmp-"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 # Answers that another attempt would not change.
@@ -48,6 +50,7 @@ class ObjectBackend:
         self._fs = files
         self._prefix = prefix.rstrip("/")
         self._address = address.rstrip("/")
+        self._bucket_seen = False
 
     @property
     def address(self) -> str:
@@ -189,9 +192,29 @@ class ObjectBackend:
         try:
             found = self._tried(folder, lambda: self._fs.ls(full, detail=True, refresh=True))
         except FileNotFoundError:
+            self._require_bucket()
             return []
         # Some storages list a marker object for the folder itself.
         return [each for each in found if str(each["name"]).strip("/") != full.strip("/")]
+
+    def _require_bucket(self) -> None:
+        """Tell an empty store from a misspelt bucket, once.
+
+        Raises
+        ------
+        StoreUnreachable
+            When the storage says that there is no such bucket.
+        """
+        ask = getattr(self._fs, "call_s3", None)
+        if self._bucket_seen or ask is None:
+            return
+        try:
+            self._tried("", lambda: ask("head_bucket", Bucket=self._prefix.partition("/")[0]))
+        except FileNotFoundError as error:
+            raise _unreachable(self._address, "a bucket that exists", error) from error
+        except StoreNotReadable:  # the right to look at the bucket itself is not needed
+            pass
+        self._bucket_seen = True
 
     def _tried(self, path: str, action: Callable[[], _T], size: int = 0, *, writes: bool = False) -> _T:
         """Act, again after a pause when the storage is busy or unreachable, and explain what stays wrong."""
@@ -204,6 +227,9 @@ class ObjectBackend:
                 except Exception as error:
                     if not _may_pass(error):
                         raise
+                    _LOG.warning(
+                        "waiting for %s (attempt %d of %d): %s", self.address, attempt + 1, _ATTEMPTS, _short(error)
+                    )
                     # Some jitter, so that many writers do not come back at the same moment.
                     time.sleep(_FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
             return action()
@@ -226,9 +252,15 @@ class ObjectBackend:
                     f"expected room for {size} bytes at {self.shown(path)}, found none ({error}); free some space"
                 ) from error
             # Not every client error is an OSError: botocore has a tree of its own.
-            if isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp")):
+            # A ValueError comes from an endpoint that is no URL.
+            ours = type(error).__module__.startswith(("botocore", "aiobotocore", "aiohttp"))
+            if ours or isinstance(error, OSError | ValueError):
                 raise _unreachable(self.shown(path), "the storage to answer", error) from error
             raise
+
+
+def _short(error: Exception) -> str:
+    return printable(f"{type(error).__name__}: {error}"[:200])
 
 
 def _may_pass(error: Exception) -> bool:

@@ -71,7 +71,8 @@ def restore(backend: Backend, date: str) -> list[str]:
     root = f"{TRASH}/{date}"
     paths = _below(backend, root) if date in backend.folders(TRASH) else []
     if not paths:
-        raise InvalidRequest(f"expected trash of the day {date!r}, found none; look into the folder `{TRASH}`")
+        days = ", ".join(day for day in backend.folders(TRASH) if _below(backend, f"{TRASH}/{day}")) or "no day"
+        raise InvalidRequest(f"expected a day with trash, found {date!r}; there is trash of: {days}")
     there: dict[str, set[str]] = {}
     restored = []
     for path in paths:

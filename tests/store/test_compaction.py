@@ -185,5 +185,5 @@ def test_what_was_retired_can_be_restored(store, log, make_rows):
     day = trashed[0].path.split("/")[1]
     assert len(restore(store.backend, day)) == 2
     assert before < set(log.segments())
-    with pytest.raises(InvalidRequest, match="found none"):
+    with pytest.raises(InvalidRequest, match="trash of: no day"):
         restore(store.backend, day)

@@ -116,9 +116,13 @@ def test_a_key_that_may_only_read(proxy, address, fingerprint, make_rows):
 
 
 def test_a_bucket_that_is_not_there_is_named(proxy, fingerprint, make_rows):
-    log = FeatureStore("s3://diptych-nowhere/x").open(fingerprint, DIM, "float32")
-    with pytest.raises(StoreUnreachable, match=r"a bucket that exists at s3://diptych-nowhere/x"):
-        log.append(*make_rows(0, 2), {})
+    store = FeatureStore("s3://diptych-nowhere/x")
+    for act in (
+        store.exists,  # and not "an empty store": a misspelt name would cost a team all its vectors
+        lambda: store.open(fingerprint, DIM, "float32").append(*make_rows(0, 2), {}),
+    ):
+        with pytest.raises(StoreUnreachable, match=r"a bucket that exists at s3://diptych-nowhere/x"):
+            act()
     assert proxy.seen
 
 
