@@ -43,7 +43,7 @@ from store.object_backend import ObjectBackend
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
 from store.repair import Repair, repair
-from store.rows import VectorType, row_problems
+from store.rows import VectorType, cosines, row_problems
 from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
 from store.signing import Signer, TrustedKeys
@@ -106,6 +106,7 @@ __all__ = [
     "compact",
     "conflicts",
     "content_key",
+    "cosines",
     "export_store",
     "exposure",
     "foreign_owner",

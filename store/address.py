@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import fsspec
 
@@ -51,6 +51,10 @@ def open_backend(address: str | Path, durability: Durability = "full") -> Backen
             f"expected a folder or one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)} as the store, "
             f"found {url.scheme}://...; mount the storage, or choose another"
         )
+    return _object_backend(text, url)
+
+
+def _object_backend(text: str, url: SplitResult) -> ObjectBackend:
     if "@" in url.netloc or url.query or url.fragment:
         raise UnsupportedStore(
             f"expected {url.scheme}://bucket/folder and nothing else, found a user name, password or query in the "

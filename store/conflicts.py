@@ -13,6 +13,7 @@ from store.errors import CorruptSegment
 from store.feature_store import FeatureStore
 from store.key import KEY_BYTES
 from store.key_table import BYTES_PER_ROW, KeyTable
+from store.rows import cosines
 
 # Same encoder, same input: what hardware, batch size and number format may change (cosine).
 _LIMITS = {"exact": 0.999, "fast": 0.99}
@@ -145,14 +146,8 @@ def _compare(log: EncoderLog, segments: tuple[str, str], first: Positions, secon
     first, second = first[same], second[same]
     if not len(first):
         return None
-    cosine = _cosines(mine.vectors[first].astype(np.float64), theirs.vectors[second].astype(np.float64))
+    cosine = cosines(mine.vectors[first], theirs.vectors[second])
     lowest = int(cosine.argmin())
     limit = _LIMITS.get(str(log.fingerprint.record.get("numeric_contract")), _LIMITS["exact"])
     key = mine.keys[first[lowest]].tobytes().hex()
     return Conflict(log.folder, segments, len(first), float(cosine[lowest]), key, bool(cosine[lowest] >= limit))
-
-
-def _cosines(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cosine of each pair of rows; no row is all zero."""
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.asarray((a * b).sum(axis=1) / lengths)

@@ -48,6 +48,22 @@ def _largest_bits(vectors: NDArray[np.floating[Any]]) -> NDArray[np.unsignedinte
     return np.asarray(magnitude.max(axis=1))
 
 
+def cosines(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Give the cosine of each pair of rows, computed in float64; 0 where one row is all zero.
+
+    Parameters
+    ----------
+    a, b : ndarray of float, shape [N, D]
+
+    Returns
+    -------
+    ndarray of float64, shape [N]
+    """
+    first, second = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.asarray((first * second).sum(axis=1) / np.where(lengths == 0, np.inf, lengths))
+
+
 def check_keys(keys: NDArray[np.uint8]) -> None:
     """Refuse keys that are not a uint8 array of shape [N, 32].
 

@@ -74,7 +74,7 @@ class SegmentFiles:
         """
         try:
             segment = read_segment(self.backend, self.folder, name)
-            self._check_owner(name, segment)
+            self.check_owner(name, segment)
         except CorruptSegment:
             self.skip(name)
             raise
@@ -85,7 +85,14 @@ class SegmentFiles:
         self._damaged.add(name)
         self._cache.drop(name)
 
-    def _check_owner(self, name: str, segment: Segment) -> None:
+    def check_owner(self, name: str, segment: Segment) -> None:
+        """Refuse a segment that lies in the folder of another encoder.
+
+        Raises
+        ------
+        CorruptSegment
+            Naming what differs.
+        """
         record = self._record
         expected = (record.fingerprint.digest, record.dim, record.dtype)
         found = (segment.fingerprint, segment.vectors.shape[1], segment.vectors.dtype.name)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from store.archive import SUFFIX, ArchiveBackend, ArchiveWriter, write_archive
 from store.encoder_log import EncoderLog
 from store.encoder_record import RECORD_NAME, establish_record, read_record
@@ -26,10 +24,9 @@ from store.errors import (
     UnsupportedStore,
 )
 from store.feature_store import FeatureStore
-from store.maintenance import Problem
+from store.maintenance import Problem, row_damage
 from store.publish import Durability
-from store.rows import row_problems
-from store.segment import MAX_SEGMENT_BYTES, Segment, SegmentName, check_promise, decode_segment, row_digests
+from store.segment import MAX_SEGMENT_BYTES, Segment, SegmentName, check_promise, decode_segment
 
 # Called after every segment with how many are done and how many there are.
 Told = Callable[[int, int], None]
@@ -281,15 +278,8 @@ def _read(log: EncoderLog, name: SegmentName) -> tuple[bytes, Segment]:
     data = log.files.backend.read(log.files.path(name), name.size)
     check_promise(name, data)
     segment = decode_segment(name, data)
-    expected = (log.fingerprint.digest, log.dim, log.dtype)
-    found = (segment.fingerprint, segment.vectors.shape[1], segment.vectors.dtype.name)
-    if found != expected:
-        raise ValueError(f"expected fingerprint, dimension and dtype {expected}, found {found}")
-    wrong = np.flatnonzero((row_digests(segment.vectors) != segment.row_digests).any(axis=1))
-    if len(wrong):
-        raise ValueError(f"expected each row to match its digest, found {len(wrong)} that do not, first row {wrong[0]}")
-    problems = row_problems(segment.vectors)
-    bad = np.flatnonzero(problems != "")
-    if len(bad):
-        raise ValueError(f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]}")
+    log.files.check_owner(str(name), segment)
+    damage = row_damage(segment)
+    if damage:
+        raise ValueError(damage)
     return data, segment

@@ -18,7 +18,7 @@ from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.device import resolve_device
 from stages.encoders.timing import Seconds
 from stages.items import Manifest
-from store import FeatureStore
+from store import FeatureStore, cosines
 
 # Both vectors keep the numeric contract against the reference, so they may differ by twice its angle; `exact` leaves
 # room for the rounding of half precision and of another batch size.
@@ -98,7 +98,7 @@ def _compare(
     cosine = np.full(len(sample), np.nan)
     for result in stream:
         if isinstance(result, Encoded):
-            cosine[result.items] = _cosines(result.vectors, read(sample[result.items]))
+            cosine[result.items] = cosines(result.vectors, read(sample[result.items]))
         bar.advance(len(result.items) if isinstance(result, Encoded) else 1)
     return cosine
 
@@ -122,10 +122,3 @@ def _ids(manifest: Manifest, rows: Rows) -> list[str]:
         return []
     ids = manifest.ids()
     return [ids[row] for row in rows.tolist()]
-
-
-def _cosines(new: NDArray[np.floating[Any]], stored: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Cosine of each pair of rows ([n, D] each); 0 where one is all zero."""
-    a, b = new.astype(np.float64), stored.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.asarray((a * b).sum(axis=1) / np.where(lengths == 0, np.inf, lengths))
