@@ -38,6 +38,7 @@ class Hdf5MatrixWriter:
 
     def __init__(self, path: Path, header: MatrixHeader, ids: Ids, caller_attributes: dict[str, Any]) -> None:
         self._path, self._next = path, 0
+        self._arrays = sorted(each.name for each in header.arrays)
         if header.version > 1:
             caller_attributes = {**caller_attributes, "arrays": described(header.arrays)}
         attributes = np.frombuffer(canonical_json(caller_attributes), dtype=np.uint8)
@@ -89,11 +90,9 @@ class Hdf5MatrixWriter:
     def close(self, attributes: dict[str, Any]) -> None:
         """Write the digests of blocks and, last of all, the attributes."""
         self._write_at("block_digests", 0, _digests(attributes["block_digests"]))
-        arrays = sorted(attributes.get("arrays", {}).items())
-        if arrays:
-            self._write_at(
-                "array_digests", 0, _digests([each for _, array in arrays for each in array["block_digests"]])
-            )
+        if self._arrays:
+            arrays = [attributes["arrays"][name] for name in self._arrays]
+            self._write_at("array_digests", 0, _digests([each for array in arrays for each in array["block_digests"]]))
         os.fsync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1

@@ -155,6 +155,19 @@ def test_a_matrix_without_arrays_is_as_before(matrix_path):
         matrix.read_array("tokens", slice(None))
 
 
+def test_in_version_1_the_word_was_the_callers(tmp_path, monkeypatch):
+    header, block, expected = make(arrays=())
+    header = dataclasses.replace(header, attributes={"arrays": ["mine"]})
+    with pytest.raises(InvalidVectors, match="found arrays; rename"):
+        write(tmp_path / "m.h5", header, [block])
+    monkeypatch.setattr("store.matrix.RESERVED", ())
+    for suffix in FORMATS:
+        write(tmp_path / f"m{suffix}", header, [block])
+        matrix = open_matrix(tmp_path / f"m{suffix}")
+        assert (matrix.arrays, matrix.attributes["arrays"], matrix.mapped) == ({}, ["mine"], True)
+        np.testing.assert_array_equal(matrix[:], expected["vectors"])
+
+
 def test_wrong_names_and_rows_are_told(matrix_path):
     header, block, _ = make()
     write(matrix_path, header, [block])
@@ -229,37 +242,6 @@ def test_a_usable_row_must_be_finite_in_every_array(matrix_path, name):
     with pytest.raises(InvalidVectors, match=f"finite {name} in usable rows, found another for id 'item-{row}'"):
         write(matrix_path, header, cut(block, [10] * 5))
     assert list(matrix_path.parent.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("missing", "sound"),
-    [
-        (np.zeros(DIM), True),
-        (np.full(DIM, 255, np.uint8), True),
-        (np.full(DIM, 256), False),
-        (np.full(DIM, -1), False),
-        (np.full(DIM, 0.5), False),
-        (np.full(DIM, np.nan), False),
-    ],
-)
-def test_the_missing_vector_of_bytes_must_be_bytes(matrix_path, missing, sound):
-    header, block, _ = make(dtype="uint8", arrays=())
-    header = dataclasses.replace(header, missing_vector=missing)
-    if sound:
-        write(matrix_path, header, [block])
-        np.testing.assert_array_equal(open_matrix(matrix_path).missing_vector, missing)
-    else:
-        with pytest.raises(InvalidVectors, match="missing vector of 5"):
-            write(matrix_path, header, [block])
-
-
-def test_black_pictures_come_back(matrix_path):
-    header, block, _ = make(dtype="uint8", arrays=())
-    block.vectors[:] = 0
-    write(matrix_path, dataclasses.replace(header, missing_vector=np.zeros(DIM)), [block])
-    matrix = open_matrix(matrix_path)
-    assert (matrix.dtype, matrix.mapped, matrix.attributes["min_reader"]) == ("uint8", True, 2)
-    assert not matrix[:].any()
 
 
 def test_memory_holds_some_groups_and_never_an_array(matrix_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from store import (
     cosines,
     export_store,
     import_store,
+    open_matrix,
     repair,
     row_problems,
     verify,
@@ -26,6 +28,8 @@ from store import (
 from store.key import sortable
 from store.rows import finite_rows
 from store.segment import build_segment, row_digests
+
+from .wide import make, write
 
 DIM = 6
 ZERO_LEGAL = Fingerprint.of("words", {"zero_rows": "legal"})
@@ -227,3 +231,44 @@ def test_finite_rows_looks_at_whole_rows():
     assert finite_rows(values.astype(">f4")).tolist() == [True, False, False, True]
     assert finite_rows(values[:0]).tolist() == []
     assert finite_rows(np.zeros((2, 3), bool)).tolist() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("missing", "sound"),
+    [
+        (np.zeros(5), True),
+        (np.full(5, 255, np.uint8), True),
+        (np.full(5, 256), False),
+        (np.full(5, -1), False),
+        (np.full(5, 0.5), False),
+        (np.full(5, np.nan), False),
+    ],
+)
+def test_the_missing_vector_of_bytes_must_be_bytes(matrix_path, missing, sound):
+    header, block, _ = make(dtype="uint8", arrays=())
+    header = dataclasses.replace(header, missing_vector=missing)
+    if sound:
+        write(matrix_path, header, [block])
+        np.testing.assert_array_equal(open_matrix(matrix_path).missing_vector, missing)
+    else:
+        with pytest.raises(InvalidVectors, match="missing vector of 5"):
+            write(matrix_path, header, [block])
+
+
+def test_black_pictures_come_back(matrix_path):
+    header, block, _ = make(dtype="uint8", arrays=())
+    block.vectors[:] = 0
+    write(matrix_path, dataclasses.replace(header, missing_vector=np.zeros(5)), [block])
+    matrix = open_matrix(matrix_path)
+    assert (matrix.dtype, matrix.mapped, matrix.attributes["min_reader"]) == ("uint8", True, 2)
+    assert not matrix[:].any()
+
+
+@pytest.mark.parametrize(("dtype", "rows"), [("uint8", 4), ("float16", 50)])
+def test_wide_rows_of_bytes_come_in_small_chunks_and_those_of_floats_as_before(tmp_path, monkeypatch, dtype, rows):
+    monkeypatch.setattr("store.matrix.GROUP_BYTES", 4 * 5)
+    header, block, expected = make(dtype=dtype, arrays=())
+    write(tmp_path / "m.zarr.zip", header, [block])
+    matrix = open_matrix(tmp_path / "m.zarr.zip")
+    assert matrix._vectors.chunks.shape[1] == rows
+    np.testing.assert_array_equal(matrix[:], expected["vectors"])
