@@ -81,14 +81,12 @@ def _processor() -> Iterator[Finding]:
 
 def _disk() -> Iterator[Finding]:
     yield _free("disk", Path.cwd())
-    try:
+    with contextlib.suppress(InputError, OSError):  # wrong settings, or a store out of reach, are found below
         store = load_settings(paths.LOCAL_FILE, os.environ).store
-    except InputError:  # which is found below
-        return
-    there = Path(store).expanduser().absolute()
-    there = next(each for each in (there, *there.parents) if each.exists())
-    if "://" not in store and there.stat().st_dev != Path.cwd().stat().st_dev:
-        yield _free("store disk", there)
+        there = Path(store).expanduser().absolute()
+        there = next(each for each in (there, *there.parents) if each.exists())
+        if "://" not in store and there.stat().st_dev != Path.cwd().stat().st_dev:
+            yield _free("store disk", there)
 
 
 def _free(name: str, place: Path) -> Finding:
