@@ -95,14 +95,14 @@ class CheckedNetwork:
                 self.runtime.compute_dtype, lowest, _FAST_ENOUGH,
             )  # fmt: skip
             self._network = _compiled(module, example, exact)
-            self.runtime = self._network.runtime
+            self.runtime.compute_dtype = self._network.runtime.compute_dtype
         self._checked = True
         del self._unchecked
 
 
 def _cosines(first: Array, second: Array) -> Array:
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return np.einsum("nd,nd->n", first, second) / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return np.asarray(np.einsum("nd,nd->n", first, second) / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
 class TorchNetwork:
