@@ -150,7 +150,9 @@ def _embed(session: Session, name: str) -> str:
         failed=machine.failed_folder(),
         retry_failed=session.retry_failed,
     )
-    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, paths.fitted(params.fit)), outputs, settings, session.progress)
+    result = embed.run(
+        params, embed.EmbedInputs(paths.MANIFEST, paths.fitted(params.fit)), outputs, settings, session.progress
+    )
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
         write_json(record, asdict(result))

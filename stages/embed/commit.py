@@ -74,7 +74,7 @@ class Committer:
             )
         with np.errstate(over="ignore"):  # an overflow in the cast is caught as non-finite just below
             stored = vectors.astype(self.log.dtype)
-        problems = row_problems(stored)
+        problems = row_problems(stored, zero_legal=self.log.zero_legal)
         good = problems == ""
         for item, problem in zip(items[~good], problems[~good], strict=True):
             self.fail(int(item), f"{REFUSED}{problem} row in {self.log.dtype}")

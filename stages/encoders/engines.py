@@ -86,12 +86,12 @@ class TorchNetwork:
 
 
 def _has_bfloat16(device: str) -> bool:
-    """Tell whether bfloat16 is fast on a device; a processor without instructions for it can be a hundred times slower."""
+    """Tell whether bfloat16 is fast on a device; without instructions for it, it can be a hundred times slower."""
     import torch
 
     if device != "cpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class OpenVinoNetwork:
@@ -115,8 +115,10 @@ class OpenVinoNetwork:
 
 def _openvino() -> Any:
     """Import OpenVINO without its telemetry, which would report to its makers, unasked, from the import on."""
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] (None refuses the import)
+    # None in the place of a module refuses its import, which OpenVINO takes as "not installed".
+    modules: dict[str, Any] = sys.modules
+    if "openvino" not in modules:
+        modules.setdefault("openvino_telemetry", None)
     import openvino
 
     return openvino

@@ -70,10 +70,7 @@ class Preprocessing:
         In whole pixels of the resized picture, as torchvision's Resize and CenterCrop round them.
         """
         short = int(self.size / self.crop)
-        if width <= height:
-            resized = short, int(short * height / width)
-        else:
-            resized = int(short * width / height), short
+        resized = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
         left, top = (round((side - self.size) / 2.0) for side in resized)
         across, down = width / resized[0], height / resized[1]
         return left * across, top * down, (left + self.size) * across, (top + self.size) * down

@@ -56,7 +56,7 @@ def test_other_layouts_are_refused_with_the_one_expected(tmp_path):
     shutil.copy(resolve_model(USE_MODEL) / "sp.model", tmp_path)
     np.savez(tmp_path / "weights.npz", other=np.zeros(3))
     encoder = build_encoder("use", EncoderChoice(model=str(tmp_path)))
-    with pytest.raises(InputError, match="named and shaped as in the package.*found KeyError"):
+    with pytest.raises(InputError, match=r"named and shaped as in the package.*found KeyError"):
         encoder.load(Placement())
 
 
@@ -69,7 +69,7 @@ def test_weights_that_are_a_pickle_are_never_run(tmp_path):
 
 
 def test_a_variant_without_weights_is_refused_unless_random():
-    with pytest.raises(InputError, match="only variant of use that has weights.*set model to random"):
+    with pytest.raises(InputError, match=r"only variant of use that has weights.*set model to random"):
         build_encoder("use", EncoderChoice(variant="transformer"))
     with pytest.raises(InputError, match="expected one of dan, transformer; found 'lite'"):
         build_encoder("use", EncoderChoice(variant="lite", model="random"))

@@ -212,7 +212,7 @@ def test_a_damaged_binary_file_is_refused(fasttext, tmp_path):
     other = tmp_path / "model.bin"
     for content in (b"", b"a 1 2 3\n", struct.pack("=3i", 793_712_314, 12, 0)):
         other.write_bytes(content)
-        with pytest.raises(InputError, match="because its name ends in .bin; found another beginning"):
+        with pytest.raises(InputError, match=r"because its name ends in \.bin; found another beginning"):
             read_dim(other)
     for length in (20, 200, len(whole) // 2):
         other.write_bytes(whole[:length])
