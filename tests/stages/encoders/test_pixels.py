@@ -25,7 +25,7 @@ def pictures() -> list[np.ndarray]:
     """Photographs upright and lying, odd and even sides, smaller than the input, and noise."""
     china = load_sample_image("china.jpg")
     noise = np.random.default_rng(0).integers(0, 256, (333, 501, 3), dtype=np.uint8)
-    return [china, china.transpose(1, 0, 2), china[:301, :302], china[:40, :77], china[:99, :500], noise]
+    return [china, china.transpose(1, 0, 2), china[:301, :302], china[:40, :77], china[:99, :500], noise, noise[:, :99]]
 
 
 def reference(picture: np.ndarray, size: int, resize: str) -> np.ndarray:
@@ -44,12 +44,7 @@ def test_the_bytes_are_those_of_torchvision(pictures, encode, png, size, resize)
     assert rows.dtype == np.float32
     assert encoder.parts == (Part("vectors", (3 * size * size,)),)
     expected = np.stack([reference(each, size, resize) for each in pictures])
-    found = rows.reshape(expected.shape)
-    np.testing.assert_array_equal(found, np.rint(found))
-    different = np.abs(found - expected)
-    print(different.max(), (different > 0).mean())
-    assert different.max() <= 1
-    assert (different > 0).mean() < 1e-3
+    np.testing.assert_array_equal(rows.reshape(expected.shape), expected)
 
 
 def test_planes_of_red_green_and_blue_lie_one_behind_the_other(encode, png):
