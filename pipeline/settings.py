@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,8 @@ class Settings(BaseModel):
         Root of the feature store: a local or shared folder, or ``s3://bucket/folder``.
     device : str
         auto, cpu, cuda or cuda:<n>.
+    engine : {"auto", "torch", "openvino"}
+        What runs networks: auto is OpenVINO on a processor, torch on a GPU.
     workers : int
         Threads that read, decode and tokenise ahead of the model.
     commit_seconds : float
@@ -40,18 +42,22 @@ class Settings(BaseModel):
         The list of the keys whose segments are seen; when left out, trusted-keys.txt of the project if there is one.
     spill : str
         A local folder that takes finished rows when the store fails in the middle of a run.
+    failed : str
+        A local folder that remembers which contents cannot be embedded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: str = ".diptych/store"
     device: str = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
     workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
     commit_seconds: float = Field(default=5.0, gt=0)
     cache: str = ".diptych/cache"
     signing_key: str | None = None
     trusted_keys: str | None = None
     spill: str = ".diptych/spill"
+    failed: str = ".diptych/failed"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -79,6 +85,10 @@ class Settings(BaseModel):
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
         # In full, because a person is told to import it, wherever they stand.
         return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
+
+    def failed_folder(self) -> Path:
+        """Return the folder that remembers which contents cannot be embedded; it is made when it is needed."""
+        return Path(self.failed).expanduser()
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from stages.contract import Progress
 from stages.embed.commit import Committer
 from stages.embed.elsewhere import Elsewhere
+from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
 from stages.embed.provenance import provenance_of
 from stages.embed.request import Request, Rows, loader
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.device import resolve_device
-from stages.encoders.protocol import Encoder
+from stages.encoders.device import resolve_placement
+from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
 from stages.items import Manifest
@@ -57,15 +58,18 @@ class Filled:
     failures : dict
         Position in the request -> reason.
     seconds : Seconds
-    device : str
-        Where the model was loaded; "" when nothing had to be computed.
+    runtime : Runtime or None
+        What computed; None when nothing had to be.
+    known : int
+        How many of the failures were known before and not tried again.
     """
 
     locations: Locations
     computed: NDArray[np.bool_]
     failures: dict[int, str]
     seconds: Seconds
-    device: str = ""
+    runtime: Runtime | None = None
+    known: int = 0
 
 
 def fill_store(job: Job, before: Filled | None = None) -> Filled:
@@ -87,17 +91,28 @@ def fill_store(job: Job, before: Filled | None = None) -> Filled:
     for attempt in range(_ROUNDS + 1):
         elsewhere = Elsewhere(job.log, job.request.keys)
         locations = job.log.locate(job.request.keys)
-        filled = filled or Filled(locations, np.zeros(len(locations), dtype=bool), {}, Seconds())
+        filled = filled or _begin(job, locations)
         filled.locations = locations
         missing = _missing(filled)
         if not len(missing):
             return filled
         if attempt < _ROUNDS:
-            _compute(job, missing, elsewhere, filled)
+            with _remembered(job).updated(job.request.keys, filled.computed, filled.failures):
+                _compute(job, missing, elsewhere, filled)
     raise RunError(
         f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
         "look at it with `diptych store verify`, and run again."
     )
+
+
+def _remembered(job: Job) -> KnownFailures:
+    return KnownFailures(job.settings.failed, job.log.fingerprint)
+
+
+def _begin(job: Job, locations: Locations) -> Filled:
+    """Begin with what is known to fail, unless it is to be tried again."""
+    known = {} if job.settings.retry_failed else _remembered(job).recall(job.request.keys, ~locations.found)
+    return Filled(locations, np.zeros(len(locations), dtype=bool), known, Seconds(), known=len(known))
 
 
 def _missing(filled: Filled) -> Rows:
@@ -106,18 +121,17 @@ def _missing(filled: Filled) -> Rows:
     return np.flatnonzero(missing)
 
 
-def _load(job: Job, seconds: Seconds) -> str:
-    """Load the model and return the device it is on; before that, see that its work can be kept."""
+def _load(job: Job, seconds: Seconds) -> Runtime:
+    """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
-    device = resolve_device(job.settings.device) if job.encoder.engine == "torch" else "cpu"
+    placement = resolve_placement(job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
-        job.encoder.load(device)
-    return device
+        return job.encoder.load(placement)
 
 
 def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
     """Encode and store the missing contents; add what becomes of them to `filled`."""
-    filled.device = filled.device or _load(job, filled.seconds)
+    filled.runtime = filled.runtime or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
     wanted = np.zeros(len(filled.computed), dtype=bool)
@@ -126,7 +140,7 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
         committer = Committer(
             job.log,
             job.request.keys,
-            provenance_of(job.encoder.engine, filled.device),
+            provenance_of(filled.runtime),
             bar,
             job.settings,
             elsewhere,
