@@ -87,6 +87,8 @@ class EncoderRow:
         Where its own weights are, see `resolve_model`; "none" without weights, "fit" when `fit` makes them.
     input : str
         What of an item it reads, such as "224 x 224, crop" or "64 tokens".
+    revision : str or None
+        The commit of `model`, when that is a hub id that we pin.
     pooling, normalisation : str
         How its vector comes from the last layer, and how that is scaled.
     licence : str
@@ -116,3 +118,4 @@ class EncoderRow:
     build: Callable[[EncoderChoice], Encoder]
     fitted: bool = False
     empty_text: bool = False
+    revision: str | None = None

@@ -55,6 +55,7 @@ def _row(name: str, dim: int, licence: str, source: str) -> EncoderRow:
         options=_OPTIONS,
         build=partial(build_transformer, name),
         empty_text=True,
+        revision=own.revision,
     )
 
 
