@@ -20,10 +20,23 @@ from pipeline.settings import load_settings
 from stages.encoders import hub
 from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
 from stages.encoders.device import resolve_device
+from stages.encoders.row import UNPUBLISHED
 from stages.errors import DiptychError, InputError
 from store import FeatureStore, StoreError, exposure, foreign_owner
 
-_PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "timm",
+    "scikit-learn",
+    "gensim",
+    "opencv-python-headless",
+    "zarr",
+    "h5py",
+    "numpy",
+    "pyarrow",
+    "dvc",
+)
 _LOW_DISK = 5e9
 
 
@@ -127,7 +140,7 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    for row in ENCODERS.values():
+    for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
         yield _try(f"encoder {row.name}", partial(_located, row))
 
 
@@ -137,11 +150,12 @@ def _located(row: EncoderRow) -> str:
         return f"{row.dim}-d, needs no weights"
     if row.model == "random":
         return f"{row.dim}-d, random weights only; give `model:` for others"
-    revision: str | None = getattr(row, "revision", None)
     if hub.is_hub_id(row.model):
-        if not hub.is_fetched(row.model, revision):
+        if not hub.is_fetched(row.model, row.revision):
             return f"{row.dim}-d, needs the model hub: {row.model} is not on this machine yet"
         return f"{row.dim}-d, weights found in the cache of the model hub: {row.model}"
+    if row.model == UNPUBLISHED:
+        return f"{row.dim}-d, weights on no hub: give `model:`"
     return f"{row.build(EncoderChoice()).dim}-d, weights found: {row.model}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -62,8 +63,13 @@ class EmbedPlan:
         return sum(counts) if counts else None
 
 
-def plan_embed(name: str, params: Params, settings: Settings) -> EmbedPlan:
+def plan_embed(name: str, params: Params, settings: Settings, stages: Sequence[str]) -> EmbedPlan:
     """Look every key of one entry up in the store; nothing is computed.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        What `dvc repro` may run, as `fit@<entry>`.
 
     What is wrong with one entry, such as a model hub out of reach, becomes its `problem`.
 
@@ -74,6 +80,8 @@ def plan_embed(name: str, params: Params, settings: Settings) -> EmbedPlan:
     """
     entry = params.embed[name]
     plan = EmbedPlan(name, entry.encoder, "ok" if _made_by(name) else "none")
+    if f"fit@{entry.fit}" in stages or not paths.is_fitted(entry.fit):
+        return replace(plan, problem=f"what fit@{entry.fit} makes is not known before it has run")
     try:
         return _counted(plan, entry, params, settings)
     except InputError as error:

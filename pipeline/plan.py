@@ -48,8 +48,9 @@ def make_plan(params: Params, settings: Settings) -> Plan:
     """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
-    encoders = [plan_embed(name, params, settings) for name in params.embed] if prepared else []
-    return Plan(prepared and "prepare" not in changed, encoders, changed, _affected(params, changed))
+    stages = _affected(params, changed)
+    encoders = [plan_embed(name, params, settings, stages) for name in params.embed] if prepared else []
+    return Plan(prepared and "prepare" not in changed, encoders, changed, stages)
 
 
 def print_plan(plan: Plan) -> None:
@@ -150,13 +151,16 @@ def _readers(params: Params) -> dict[str, list[str]]:
 
     Finer than DVC's own graph: through the `wire` files an experiment depends on its own features only.
     """
-    graph: dict[str, list[str]] = {"prepare": ["split"], "split": []}
+    fits = [f"fit@{name}" for name in params.fit]
+    graph: dict[str, list[str]] = {"prepare": ["split", *fits], "split": fits[:], **{fit: [] for fit in fits}}
     for verb in (*paths.PRODUCERS, "train", "retrieve"):
         for name, entry in getattr(params, verb).items():
             stage = f"{verb}@{name}"
             graph[stage] = []
             if verb == "embed":
                 graph["prepare"].append(stage)
+                if entry.fit is not None:
+                    graph[f"fit@{entry.fit}"].append(stage)
             else:
                 graph["split"].append(stage)
             for feature in features_of(entry):

@@ -19,6 +19,10 @@ RANDOM = "random"
 """As `model`: the real architecture with seeded random weights, for tests and dry runs."""
 
 
+UNPUBLISHED = "a file"
+"""As the model of a row: its weights are on no hub, so that the user names the file."""
+
+
 @dataclass(frozen=True)
 class EncoderChoice:
     """What a user may override of a row; None keeps the row's own value.

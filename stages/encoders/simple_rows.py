@@ -5,7 +5,7 @@ from __future__ import annotations
 from stages.encoders.image.colorhist import ColorHistogram
 from stages.encoders.image.pixels import PixelImage
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import RANDOM, EncoderChoice, EncoderRow
+from stages.encoders.row import RANDOM, UNPUBLISHED, EncoderChoice, EncoderRow
 from stages.encoders.text.hashing import HashText
 from stages.encoders.text.use import USE_MODEL, UniversalSentenceEncoder
 from stages.encoders.text.use_random import RandomUseDan, RandomUseTransformer
@@ -66,6 +66,7 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         source="systems.md 2.7: test double",
         options=(),
         build=_hash,
+        empty_text=True,
     ),
     EncoderRow(
         name="use",
@@ -79,12 +80,13 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         source="systems.md 2.3: packaged multilingual v3 DAN",
         options=("model", "seed", "variant"),
         build=_use,
+        empty_text=True,
     ),
     EncoderRow(
         name="wordvec",
         kind="text",
         dim=300,
-        model="none",
+        model=UNPUBLISHED,
         input="32 words",
         pooling="mean of known words; tokens: each word",
         normalisation="none",
