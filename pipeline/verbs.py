@@ -181,8 +181,9 @@ def _embed(session: Session, name: str) -> str:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())
     rate = f" ({result.rate:.0f}/s, {result.runtime}, bottleneck {result.bottleneck})" if result.new else ""
+    noted = "".join(f", {count} {what.replace('_', ' ')}" for what, count in result.notes.items() if count)
     known = f" ({result.known} known and not tried again, which --retry-failed does)" if result.known else ""
-    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}; {spent}"
+    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}{noted}; {spent}"
 
 
 def _reduce(session: Session, name: str) -> str:
