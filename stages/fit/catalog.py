@@ -9,7 +9,7 @@ from pathlib import Path
 from stages.contract import Task
 from stages.encoders.row import Kind
 from stages.fit.context import FitContext, Fitted
-from stages.fit.options import Options, W2vOptions
+from stages.fit.options import ConvaeOptions, Options, W2vOptions
 
 Fit = Callable[[FitContext, Path], Fitted]
 
@@ -53,7 +53,16 @@ def _w2v(context: FitContext, folder: Path) -> Fitted:
     return fit_w2v(context, folder)
 
 
+def _convae(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.convae import fit_convae  # torch
+
+    return fit_convae(context, folder)
+
+
 FITTERS: dict[str, FitterRow] = {
     row.name: row
-    for row in (FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),)
+    for row in (
+        FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),
+        FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
+    )
 }

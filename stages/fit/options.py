@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stages.encoders.row import Resize
+
 Width = Annotated[int, Field(ge=1)]
 
 
@@ -35,3 +37,27 @@ class W2vOptions(Options):
     min_count: Width = 1
     epochs: Width = 5
     negative: Width = 5
+
+
+class ConvaeOptions(Options):
+    """A convolutional autoencoder, trained with Adam on the mean squared error; systems.md 3.6.
+
+    Attributes
+    ----------
+    size : int
+        Pixels of a side, a multiple of 4.
+    resize : {"squash", "crop"}
+        Both sides at once, whatever the picture's shape; or the short side, then the centre.
+    hidden, latent : int
+        Widths of the linear layers; `latent` is that of the vectors.
+    batch, epochs : int
+    lr : float
+    """
+
+    size: int = Field(default=224, ge=8, multiple_of=4)
+    resize: Resize = "squash"
+    hidden: Width = 1200
+    latent: Width = 200
+    batch: Width = 32
+    epochs: Width = 100
+    lr: float = Field(default=1e-3, gt=0)
