@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +37,31 @@ class W2vOptions(Options):
     min_count: Width = 1
     epochs: Width = 5
     negative: Width = 5
+
+
+class BovwOptions(Options):
+    """A vocabulary of visual words, k-means on SIFT descriptors; systems.md 3.5.
+
+    Attributes
+    ----------
+    k : int
+        Words.
+    dense : bool
+        Descriptors on a grid of 8 pixels instead of at key points, which flat pictures have few of.
+    sample : int
+        Descriptors to cluster at most.
+    regions : {"none", "grid", "boxes3"}
+        What `regions: true` of an `embed` entry gives a histogram each: the cells of `grid`, or three boxes side by
+        side over the full height, as in the pictures of NLVR.
+    grid : (int, int)
+        Rows and columns of cells, for `regions: grid` and for `map: true` of an `embed` entry.
+    """
+
+    k: int = Field(default=256, ge=2)
+    dense: bool = False
+    sample: Width = 100_000
+    regions: Literal["none", "grid", "boxes3"] = "none"
+    grid: tuple[Width, Width] = (4, 4)
 
 
 class ConvaeOptions(Options):
