@@ -9,9 +9,10 @@ from pathlib import Path
 from stages.contract import Task
 from stages.encoders.row import Kind
 from stages.fit.context import FitContext, Fitted
-from stages.fit.options import Options, W2vOptions
+from stages.fit.options import BovwOptions, ConvaeOptions, Options, W2vOptions
 
 Fit = Callable[[FitContext, Path], Fitted]
+_VISION = ("opencv-python-headless", "scikit-learn", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,23 @@ def _w2v(context: FitContext, folder: Path) -> Fitted:
     return fit_w2v(context, folder)
 
 
+def _bovw(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.bovw import fit_bovw  # OpenCV and scikit-learn
+
+    return fit_bovw(context, folder)
+
+
+def _convae(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.convae import fit_convae  # torch
+
+    return fit_convae(context, folder)
+
+
 FITTERS: dict[str, FitterRow] = {
     row.name: row
-    for row in (FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),)
+    for row in (
+        FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),
+        FitterRow("bovw", "image", BovwOptions, "systems.md 3.5", _VISION, 1, _bovw),
+        FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
+    )
 }

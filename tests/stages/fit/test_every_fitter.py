@@ -18,6 +18,8 @@ from .killed import Counting, Killed
 
 SMALL: dict[str, dict[str, Any]] = {
     "w2v": {"encoder": "w2v", "field": "caption", "vector_size": 8, "epochs": 4},
+    "bovw": {"encoder": "bovw", "field": "image", "k": 6, "sample": 200},
+    "convae": {"encoder": "convae", "field": "image", "size": 8, "hidden": 6, "latent": 4, "batch": 5, "epochs": 4},
 }
 WITH_EPOCHS = [name for name in SMALL if "epochs" in SMALL[name]]
 every = pytest.mark.parametrize("name", SMALL)
