@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stages.encoders.image.preprocessing import Preprocessing
+from stages.encoders.image.preprocessing import FILTERS, Preprocessing
 from stages.encoders.row import RANDOM, UNPUBLISHED, EncoderChoice
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
@@ -159,7 +160,7 @@ def _read_config(path: Path, own: Architecture) -> tuple[Architecture, int]:
         if name == own.name:
             return own, classes
         return _measured(name, classes, _preprocessing(config["pretrained_cfg"])), classes
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, RuntimeError, AttributeError, AssertionError) as error:
         raise InputError(
             f"model: expected architecture, num_classes and pretrained_cfg of a timm network in {path.name}; found "
             f"{error!r}; name the folder of a timm model."
@@ -168,6 +169,8 @@ def _read_config(path: Path, own: Architecture) -> tuple[Architecture, int]:
 
 def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
+    if config["interpolation"] not in FILTERS:
+        raise ValueError(f"interpolation {config['interpolation']!r}")
     return Preprocessing(
         int(config["input_size"][1]),
         float(config["crop_pct"]),
@@ -179,12 +182,22 @@ def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
 
 def _measured(name: str, classes: int, preprocessing: Preprocessing) -> Architecture:
     """Find the widths of a network that the catalogue does not know, by a pass without numbers."""
+    import timm
     import torch
 
+    if not timm.is_model(name):  # timm takes other words for places to fetch a network from
+        raise ValueError(f"architecture {name!r}")
     with torch.device("meta"):
-        network = _build(name, classes)
-        features = network.forward_features(torch.zeros(1, 3, preprocessing.size, preprocessing.size))
-        pooled = network.forward_head(features, pre_logits=True).shape[1]
-    channels, cells = (features.shape[1], features.shape[2]) if features.dim() == 4 else (0, 0)
+        network = _build(name, classes).eval()
+
+    def features(size: int) -> Any:
+        with torch.device("meta"):
+            return network.forward_features(torch.zeros(1, 3, size, size))
+
+    own = features(preprocessing.size)
+    if own.dim() != 4 or own.shape[2] != own.shape[3]:
+        raise ValueError(f"architecture {name!r}, whose features are no map")
+    pooled = network.forward_head(own, pre_logits=True).shape[1]
     count = sum(each.numel() for each in network.parameters())
-    return Architecture(name, pooled, channels, count, preprocessing, cells=lambda size: cells)  # noqa: ARG005
+    cells = cache(lambda size: int(features(size).shape[2]))
+    return Architecture(name, pooled, own.shape[1], count, preprocessing, cells=cells)

@@ -18,7 +18,7 @@ from stages.encoders.row import Decode, Resize
 Pixels = NDArray[np.uint8]
 # Of a picture that is longer than so many times its width, only the middle is resized: the whole would take gigabytes.
 _LONGEST = 32
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Return the pixels uint8 [size, size, 3] of a decoded RGB picture."""
-        size, resample = (self.size, self.size), _FILTERS[self.interpolation]
+        size, resample = (self.size, self.size), FILTERS[self.interpolation]
         if self.resize == "squash":
             return np.asarray(image.resize(size, resample))
         whole, left, top = self._geometry(*image.size)
@@ -92,5 +92,5 @@ class Preprocessing:
     def _golden_digest(self) -> str:
         grid = np.arange(96 * 128 * 3, dtype=np.uint32).reshape(96, 128, 3)
         pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
-        resized = pattern.resize((57, 43), _FILTERS[self.interpolation])
+        resized = pattern.resize((57, 43), FILTERS[self.interpolation])
         return hashlib.sha256(resized.tobytes()).hexdigest()

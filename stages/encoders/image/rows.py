@@ -28,6 +28,14 @@ def _inception_cells(size: int) -> int:
     return size
 
 
+def _googlenet_cells(size: int) -> int:
+    """Cells across GoogLeNet's last map: its first step pads, its poolings round up instead."""
+    size = (size - 1) // 2 + 1
+    for kernel in (3, 3, 3, 2):
+        size = -(-(size - kernel) // 2) + 1
+    return size
+
+
 ARCHITECTURES: dict[str, Architecture] = {
     "efficientnet-lite0": Architecture(
         "tf_efficientnet_lite0", 1280, 1280, 4_652_008,
@@ -49,7 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     # The published weights came from TensorFlow, where pixels lie in [-1, 1].
     "googlenet": Architecture(
         "torchvision/googlenet", 1024, 1024, 6_624_904, replace(_IMAGENET, mean=_HALVES, std=_HALVES),
-        aside=("aux1.", "aux2."),
+        cells=_googlenet_cells, aside=("aux1.", "aux2."),
     ),
     "vgg16": Architecture("vgg16", 4096, 512, 138_357_544, _IMAGENET, cells=lambda size: size // 32),
 }  # fmt: skip
