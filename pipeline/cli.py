@@ -37,6 +37,9 @@ app.add_typer(store_app, name="store")
 
 Entry = Annotated[str | None, typer.Argument(help="Entry of the section in params.yaml; all entries when left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try contents again that failed before and are remembered.")
+]
 _STAGES = "Stages, in the order of a run"
 
 
@@ -59,12 +62,12 @@ def fit(name: Entry = None) -> None:
 
 
 @app.command(rich_help_panel=_STAGES)
-def embed(name: Entry = None) -> None:
+def embed(name: Entry = None, retry_failed: RetryFailed = False) -> None:
     """Encode what the feature store lacks, then write the matrix aligned to the data set.
 
     Example: diptych embed caption-minilm
     """
-    run_verb("embed", name)
+    run_verb("embed", name, retry_failed=retry_failed)
 
 
 @app.command(rich_help_panel=_STAGES)

@@ -40,6 +40,8 @@ class Settings(BaseModel):
         The list of the keys whose segments are seen; when left out, trusted-keys.txt of the project if there is one.
     spill : str
         A local folder that takes finished rows when the store fails in the middle of a run.
+    failed : str
+        A local folder that remembers which contents cannot be embedded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class Settings(BaseModel):
     signing_key: str | None = None
     trusted_keys: str | None = None
     spill: str = ".diptych/spill"
+    failed: str = ".diptych/failed"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -79,6 +82,10 @@ class Settings(BaseModel):
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
         # In full, because a person is told to import it, wherever they stand.
         return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
+
+    def failed_folder(self) -> Path:
+        """Return the folder that remembers which contents cannot be embedded; it is made when it is needed."""
+        return Path(self.failed).expanduser()
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

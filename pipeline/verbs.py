@@ -26,14 +26,15 @@ from store import remember_verifications
 
 @dataclass(frozen=True)
 class Session:
-    """One call of the command line: what is asked for, and the machine's settings."""
+    """One call of the command line: what is asked for, the machine's settings, and whether to try failures again."""
 
     params: Params
     settings: Settings
     progress: ConsoleProgress
+    retry_failed: bool = False
 
     @classmethod
-    def open(cls) -> Session:
+    def open(cls, *, retry_failed: bool = False) -> Session:
         """Go to the project's root and read its params and settings; each matrix below it is verified once per file.
 
         Raises
@@ -44,18 +45,23 @@ class Session:
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
         remember_verifications(paths.VERIFIED)
-        return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress())
+        return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress(), retry_failed)
 
 
-def run_verb(verb: str, name: str | None) -> None:
+def run_verb(verb: str, name: str | None, *, retry_failed: bool = False) -> None:
     """Run one entry of a verb, or all of them when no name is given.
+
+    Parameters
+    ----------
+    retry_failed : bool
+        For `embed`: try contents again that are known to fail.
 
     Raises
     ------
     InputError
         When the section has no such entry.
     """
-    session = Session.open()
+    session = Session.open(retry_failed=retry_failed)
     if verb in _SINGLE:
         _SINGLE[verb](session)
         return
@@ -134,7 +140,15 @@ def _embed(session: Session, name: str) -> str:
     machine = session.settings
     store = machine.feature_store(session.params.store.format)
     spill = machine.spill_store(session.params.store.format)
-    settings = embed.EmbedSettings(store, machine.device, machine.workers, machine.commit_seconds, spill=spill)
+    settings = embed.EmbedSettings(
+        store,
+        machine.device,
+        machine.workers,
+        machine.commit_seconds,
+        spill=spill,
+        failed=machine.failed_folder(),
+        retry_failed=session.retry_failed,
+    )
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
@@ -143,7 +157,8 @@ def _embed(session: Session, name: str) -> str:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
     spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in result.seconds.items())
     rate = f" ({result.rate:.0f}/s)" if result.new else ""
-    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed; {spent}"
+    known = f" ({result.known} known and not tried again, which --retry-failed does)" if result.known else ""
+    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}; {spent}"
 
 
 def _reduce(session: Session, name: str) -> str:

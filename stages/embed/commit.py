@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stages.contract import Tracker
 from stages.embed.elsewhere import Elsewhere, Rows
+from stages.embed.known_failures import REFUSED
 from stages.embed.settings import EmbedSettings
 from stages.encoders.protocol import Vectors
 from stages.encoders.timing import Seconds
@@ -76,7 +77,7 @@ class Committer:
         problems = row_problems(stored)
         good = problems == ""
         for item, problem in zip(items[~good], problems[~good], strict=True):
-            self.fail(int(item), f"the encoder gave a {problem} row in {self.log.dtype}")
+            self.fail(int(item), f"{REFUSED}{problem} row in {self.log.dtype}")
         self._keep(items[good], stored[good])
 
     def fail(self, item: int, reason: str) -> None:

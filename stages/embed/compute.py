@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.contract import Progress
 from stages.embed.commit import Committer
 from stages.embed.elsewhere import Elsewhere
+from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
 from stages.embed.provenance import provenance_of
 from stages.embed.request import Request, Rows, loader
@@ -59,6 +60,8 @@ class Filled:
     seconds : Seconds
     device : str
         Where the model was loaded; "" when nothing had to be computed.
+    known : int
+        How many of the failures were known before and not tried again.
     """
 
     locations: Locations
@@ -66,6 +69,7 @@ class Filled:
     failures: dict[int, str]
     seconds: Seconds
     device: str = ""
+    known: int = 0
 
 
 def fill_store(job: Job, before: Filled | None = None) -> Filled:
@@ -87,17 +91,28 @@ def fill_store(job: Job, before: Filled | None = None) -> Filled:
     for attempt in range(_ROUNDS + 1):
         elsewhere = Elsewhere(job.log, job.request.keys)
         locations = job.log.locate(job.request.keys)
-        filled = filled or Filled(locations, np.zeros(len(locations), dtype=bool), {}, Seconds())
+        filled = filled or _begin(job, locations)
         filled.locations = locations
         missing = _missing(filled)
         if not len(missing):
             return filled
         if attempt < _ROUNDS:
-            _compute(job, missing, elsewhere, filled)
+            with _remembered(job).updated(job.request.keys, filled.computed, filled.failures):
+                _compute(job, missing, elsewhere, filled)
     raise RunError(
         f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
         "look at it with `diptych store verify`, and run again."
     )
+
+
+def _remembered(job: Job) -> KnownFailures:
+    return KnownFailures(job.settings.failed, job.log.fingerprint)
+
+
+def _begin(job: Job, locations: Locations) -> Filled:
+    """Begin with what is known to fail, unless it is to be tried again."""
+    known = {} if job.settings.retry_failed else _remembered(job).recall(job.request.keys, ~locations.found)
+    return Filled(locations, np.zeros(len(locations), dtype=bool), known, Seconds(), known=len(known))
 
 
 def _missing(filled: Filled) -> Rows:

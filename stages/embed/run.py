@@ -42,13 +42,26 @@ class EmbedOutputs:
 
 @dataclass(frozen=True)
 class EmbedResult:
-    """Distinct contents found in the store, computed now, and failed; contents per second, seconds by part."""
+    """What became of the distinct contents.
+
+    Attributes
+    ----------
+    cached, new, failed : int
+        Found in the store, computed now, and without a vector.
+    rate : float
+        Contents computed per second.
+    seconds : dict
+        By part of the work.
+    known : int
+        How many of the failed were known before and not tried again.
+    """
 
     cached: int
     new: int
     failed: int
     rate: float
     seconds: dict[str, float]
+    known: int = 0
 
 
 def encoder_and_fingerprint(params: EmbedParams) -> tuple[Encoder, Fingerprint]:
@@ -108,9 +121,10 @@ def _result(filled: Filled) -> EmbedResult:
     computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
     spent = filled.seconds.prepare + filled.seconds.infer
     return EmbedResult(
-        cached=len(filled.computed) - computed,
-        new=computed - failed,
+        cached=len(filled.computed) - computed - filled.known,
+        new=computed - failed + filled.known,
         failed=failed,
-        rate=round((computed - failed) / max(spent, 1e-9), 2),
+        rate=round((computed - failed + filled.known) / max(spent, 1e-9), 2),
         seconds={name: round(value, 3) for name, value in asdict(filled.seconds).items()},
+        known=filled.known,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from store import FeatureStore
 
@@ -22,6 +23,10 @@ class EmbedSettings:
         Finished rows are published, and those of others looked up, when either is reached.
     spill : FeatureStore, optional
         A local store that takes the finished rows when `store` fails in the middle of a run.
+    failed : Path, optional
+        A local folder that remembers which contents cannot be embedded.
+    retry_failed : bool
+        Try those again all the same.
     """
 
     store: FeatureStore
@@ -30,3 +35,5 @@ class EmbedSettings:
     commit_seconds: float = 5.0
     commit_bytes: int = 32 << 20
     spill: FeatureStore | None = None
+    failed: Path | None = None
+    retry_failed: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,31 +13,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.encoders.decoding import UndecodableImage
-from stages.encoders.protocol import Encoder, Vectors
+from stages.encoders.protocol import Encoder, OutOfMemory, Rows
 from stages.encoders.timing import Seconds
-from stages.errors import ItemError
+from stages.errors import ItemError, RunError
 
 # What one bad item may raise; anything else is a fault of the code and stops the run.
 ITEM_ERRORS = (UndecodableImage, ItemError, OSError)
-
-_Preparing = deque[tuple[int, Future[Any]]]
-_Prepared = list[tuple[int, Any]]
+# Batches handed to the model and not yet taken back: one that it works on, one that waits for it.
+_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some items' vectors [n, D]; `items` [n] are positions in the request, in any order."""
+    """Some items' rows [n, dim]; `items` [n] are positions in the request, in any order."""
 
     items: NDArray[np.int64]
-    vectors: Vectors
+    vectors: Rows
 
 
 @dataclass(frozen=True)
 class Failed:
-    """One item that could not be read or prepared, and why."""
+    """One item that could not be read or prepared, why, and whether its content is the cause (so in every run)."""
 
     item: int
     reason: str
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
+class _Ready:
+    item: int
+    prepared: Any
+
+
+_Window = deque[Future[list[_Ready | Failed]]]
 
 
 def encode_stream(
@@ -50,56 +59,130 @@ def encode_stream(
 ) -> Generator[Encoded | Failed, None, None]:
     """Encode items 0..count-1; `load(i)` gives the raw item and may raise one of `ITEM_ERRORS`.
 
+    `workers` threads read and prepare, one more infers, and whoever takes the results stores them meanwhile.
     `skip(i)` is asked before an item is prepared and again before it goes to the model, so that an item which is no
     longer wanted while the stream runs costs nothing more.
 
     Memory is bounded by two windows of prepared items, whatever `count` is: one that the model works on, one ahead.
     Close the generator to stop early: preparations that have not begun are then dropped.
+
+    Raises
+    ------
+    RunError
+        When the device has no room even for one item.
     """
-    pool = ThreadPoolExecutor(max_workers=max(1, workers))
+    seconds.workers = max(1, workers)
+    preparing = ThreadPoolExecutor(seconds.workers, "prepare")
+    inferring = ThreadPoolExecutor(1, "infer")
+    prepare = _Preparation(encoder, load, seconds)
     try:
-        wanted = (item for item in range(count) if not skip(item))
-        for window in _windows(pool, lambda item: encoder.prepare(load(item)), wanted, encoder.window):
-            prepared: _Prepared = []
-            yield from _collect(window, prepared, seconds)
-            yield from _encode(encoder, prepared, seconds, skip)
+        with seconds.of("wall"):
+            wanted = (item for item in range(count) if not skip(item))
+            running: deque[Future[list[Encoded]]] = deque()
+            for window in _windows(preparing, prepare, wanted, encoder):
+                ready: list[_Ready] = []
+                yield from _collect(window, ready)
+                for batch in _batches(encoder, ready, skip):
+                    running.append(inferring.submit(_infer, encoder, batch, seconds))
+                    if len(running) > _IN_FLIGHT:
+                        yield from running.popleft().result()
+            while running:
+                yield from running.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        preparing.shutdown(cancel_futures=True)
+        inferring.shutdown(cancel_futures=True)
+
+
+class _Preparation:
+    """Reads and prepares some items in one thread; what one of them raises fails that one alone."""
+
+    def __init__(self, encoder: Encoder, load: Callable[[int], str | bytes], seconds: Seconds) -> None:
+        self._encoder, self._load, self._seconds = encoder, load, seconds
+
+    def __call__(self, items: Sequence[int]) -> list[_Ready | Failed]:
+        raws: list[str | bytes] = []
+        read: list[int] = []
+        done: list[_Ready | Failed] = []
+        with self._seconds.of("read"):
+            for item in items:
+                try:
+                    raws.append(self._load(item))
+                    read.append(item)
+                except ITEM_ERRORS as error:
+                    done.append(_failed(item, error))
+        with self._seconds.of("decode"):
+            return done + self._prepared(read, raws)
+
+    def _prepared(self, items: Sequence[int], raws: Sequence[str | bytes]) -> list[_Ready | Failed]:
+        try:
+            return [_Ready(*pair) for pair in zip(items, self._encoder.prepare(raws), strict=True)]
+        except ITEM_ERRORS as error:
+            if len(items) == 1:
+                return [_failed(items[0], error)]
+        # One of them is to blame.
+        return [each for one in zip(items, raws, strict=True) for each in self._prepared([one[0]], [one[1]])]
+
+
+def _failed(item: int, error: Exception) -> Failed:
+    return Failed(item, f"{type(error).__name__}: {error}", lasting=isinstance(error, UndecodableImage))
 
 
 def _windows(
-    pool: ThreadPoolExecutor, prepare: Callable[[int], Any], wanted: Iterator[int], size: int
-) -> Iterator[_Preparing]:
+    pool: ThreadPoolExecutor, prepare: _Preparation, wanted: Iterator[int], encoder: Encoder
+) -> Iterator[_Window]:
     """Yield windows of running preparations, always one window ahead of the model."""
-    ahead: deque[_Preparing] = deque()
-    while items := list(islice(wanted, size)):
-        ahead.append(deque((item, pool.submit(prepare, item)) for item in items))
+    ahead: deque[_Window] = deque()
+    while items := list(islice(wanted, encoder.window)):
+        ahead.append(deque(pool.submit(prepare, chunk) for chunk in _chunks(items, encoder.chunk)))
         if len(ahead) == 2:
             yield ahead.popleft()
     if ahead:
         yield ahead.popleft()
 
 
-def _collect(window: _Preparing, prepared: _Prepared, seconds: Seconds) -> Iterator[Failed]:
-    """Move what was prepared from `window` into `prepared`; yield what failed."""
+def _chunks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _collect(window: _Window, ready: list[_Ready]) -> Iterator[Failed]:
+    """Move what was prepared from `window` into `ready`; yield what failed."""
     while window:
-        item, future = window.popleft()
-        try:
-            with seconds.of("prepare"):
-                prepared.append((item, future.result()))
-        except ITEM_ERRORS as error:
-            yield Failed(item, f"{type(error).__name__}: {error}")
+        for each in window.popleft().result():
+            if isinstance(each, Failed):
+                yield each
+            else:
+                ready.append(each)
 
 
-def _encode(encoder: Encoder, prepared: _Prepared, seconds: Seconds, skip: Callable[[int], bool]) -> Iterator[Encoded]:
-    """Encode and use up a window's items, those of like cost together, so that little of a batch is padding."""
-    prepared.sort(key=lambda pair: encoder.cost(pair[1]))
-    while prepared:
+def _batches(encoder: Encoder, ready: list[_Ready], skip: Callable[[int], bool]) -> Iterator[list[_Ready]]:
+    """Use up a window's items in batches of like cost, so that little of a batch is padding; the costliest first."""
+    ready.sort(key=lambda each: encoder.cost(each.prepared))
+    while ready:
         # Every item of a batch is padded to its costliest, the last one here.
-        fitting = max(1, encoder.budget // max(1, encoder.cost(prepared[-1][1])))
-        batch = [pair for pair in prepared[-fitting:] if not skip(pair[0])]
-        del prepared[-fitting:]
+        fitting = max(1, encoder.budget // max(1, encoder.cost(ready[-1].prepared)))
+        batch = [each for each in ready[-fitting:] if not skip(each.item)]
+        del ready[-fitting:]
         if batch:
-            with seconds.of("infer"):
-                vectors = encoder.encode([each for _, each in batch])
-            yield Encoded(np.array([item for item, _ in batch], dtype=np.int64), vectors)
+            yield batch
+
+
+def _infer(encoder: Encoder, batch: Sequence[_Ready], seconds: Seconds) -> list[Encoded]:
+    """Encode one batch; where the device has no room for it, its halves, and keep to their size from then on."""
+    try:
+        with seconds.of("infer"):
+            vectors = encoder.encode([each.prepared for each in batch])
+    except OutOfMemory as error:
+        if len(batch) == 1:
+            raise RunError(
+                f"embed: expected room on the device for a batch of one item; found none ({error}); free its memory "
+                "or set DIPTYCH_DEVICE=cpu. The rows before are in the store."
+            ) from error
+    else:
+        return [Encoded(_items(batch), vectors)]
+    half = len(batch) // 2
+    encoder.budget = max(1, min(encoder.budget, half * max(encoder.cost(each.prepared) for each in batch)))
+    return _infer(encoder, batch[:half], seconds) + _infer(encoder, batch[half:], seconds)
+
+
+def _items(batch: Iterable[_Ready]) -> NDArray[np.int64]:
+    return np.array([each.item for each in batch], dtype=np.int64)

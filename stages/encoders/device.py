@@ -1,10 +1,15 @@
-"""Choose where tensors live; asked by the encoders and by the trained heads, never guessed by them."""
+"""Choose where networks compute: the device that is asked for and the engine that is fast on it, never a guess."""
 
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
+from typing import Literal
 
+from stages.encoders.protocol import Placement, Precision
 from stages.errors import InputError
+
+Engine = Literal["auto", "torch", "openvino"]
 
 
 def resolve_device(wanted: str) -> str:
@@ -28,3 +33,31 @@ def resolve_device(wanted: str) -> str:
             "set DIPTYCH_DEVICE=auto or cpu."
         )
     return wanted
+
+
+def resolve_placement(device: str, engine: Engine, precision: Precision) -> Placement:
+    """Return where and how networks shall compute on this machine.
+
+    `auto` takes torch on a GPU and OpenVINO on a processor, which runs the same networks there two to five times as
+    fast; torch where OpenVINO is not installed, as on platforms that it has no package for. Either keeps the numeric
+    contract `precision`, so rows of both may lie side by side; each segment's provenance says which it was.
+
+    Raises
+    ------
+    InputError
+        When the device or an engine that was asked for is not here, or they do not go together.
+    """
+    there = resolve_device(device)
+    installed = find_spec("openvino") is not None
+    if engine == "auto":
+        return Placement(there, "openvino" if there == "cpu" and installed else "torch", precision)
+    if engine == "openvino" and not installed:
+        raise InputError(
+            "engine: expected the package openvino; found none; install it with pip or set DIPTYCH_ENGINE=torch."
+        )
+    if engine == "openvino" and there != "cpu":
+        raise InputError(
+            f"engine: expected the device cpu with openvino; found {there}; set DIPTYCH_DEVICE=cpu or "
+            "DIPTYCH_ENGINE=torch."
+        )
+    return Placement(there, engine, precision)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.engines import compile_network
+from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
+from stages.encoders.row import RANDOM, Pool
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
+from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
 from stages.encoders.weights import files_digest, resolve_model
 from stages.errors import InputError
 
-Pool = Literal["pooled", "cls", "mean"]
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 # Every file that a Hugging Face tokeniser of any family may read.
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
     "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model",
 )  # fmt: skip
+# Tokens in a batch. On a processor more of them leave its cache; a GPU needs more to be kept busy.
+_BUDGET = {"cpu": 2048, "cuda": 32_768}
 
 
 class TransformerText:
@@ -29,65 +33,111 @@ class TransformerText:
     Parameters
     ----------
     model : str
-        Folder in the Hugging Face layout, see `resolve_model`.
+        Folder in the Hugging Face layout or hub id, see `resolve_model`; or `random`, BERT-base drawn from `seed`.
     pool : {"pooled", "cls", "mean"}
         BertPooler's tanh output, the last layer's [CLS], or the masked mean of the last layer.
     max_len : int
         Pieces kept, [CLS] and [SEP] included; the head of a longer text is kept.
     normalise : bool
         Divide each vector by its Euclidean norm.
+    tokens : bool
+        Whether a row holds the last layer [max_len, D] too, behind its vector.
     """
 
-    engine: Engine = "torch"
-    budget = 2048
+    zero_rows: ZeroRows = "refused"
+    bytewise = False
+    budget = _BUDGET["cpu"]
     window = 2048
+    chunk = 128
 
-    def __init__(self, model: str, pool: Pool, max_len: int, *, normalise: bool) -> None:
-        self.model, self.pool, self.max_len, self.normalise = model, pool, max_len, normalise
-        self.folder = resolve_model(model)
-        self.dim, positions = _read_sizes(self.folder)
+    def __init__(
+        self,
+        model: str,
+        pool: Pool,
+        max_len: int,
+        *,
+        normalise: bool,
+        tokens: bool = False,
+        revision: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.pool, self.max_len, self.normalise, self.seed = model, pool, max_len, normalise, seed
+        self.folder = resolve_model(RANDOM_TOKENIZER if model == RANDOM else model, revision)
+        width, positions = RANDOM_SIZES if model == RANDOM else _read_sizes(self.folder)
         if max_len > positions:
             raise InputError(f"max_len: expected at most the model's {positions} positions; found {max_len}; lower it.")
+        self.parts = (Part("vectors", (width,)), *((Part("tokens", (max_len, width), counted=True),) if tokens else ()))
+        self.dim = row_width(self.parts)
+        self._truncated = 0
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
         tokenizer = [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
         return {
             "family": "transformer",
-            "weights": files_digest([self.folder / "model.safetensors"]),
-            "config": files_digest([self.folder / "config.json"]),
+            **self._weights_identity(),
             "tokenizer": files_digest(tokenizer),
             "pool": self.pool,
             "layer": "last",
             "max_len": self.max_len,
             "truncation": "head",
             "normalise": "l2" if self.normalise else "none",
+            "parts": [part.name for part in self.parts],
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
         }
 
-    def load(self, device: str) -> None:
+    def _weights_identity(self) -> Mapping[str, Any]:
+        if self.model == RANDOM:
+            return random_identity(self.seed)
+        return {
+            "weights": files_digest(_weight_files(self.folder)),
+            "config": files_digest([self.folder / "config.json"]),
+        }
+
+    def load(self, placement: Placement) -> Runtime:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
+        self._tokenizer = self._load_tokenizer()
+        backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        module = _pooling_module(backbone, self.pool, self.normalise, with_tokens=len(self.parts) > 1)
+        # Two texts of unlike length, so that the example holds padding.
+        self._network = compile_network(module, _padded([[101, 102, 103, 102], [101, 102]]), placement)
+        self.budget = _BUDGET[placement.device.partition(":")[0]]
+        return self._network.runtime
+
+    def _load_tokenizer(self) -> Any:
+        """Load the tokeniser, which then truncates by itself: a call from two threads changes nothing in it."""
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+            rust = tokenizer.backend_tokenizer
+        except Exception as error:  # what a broken folder raises is as varied as what broke it
+            raise self._unloadable(error) from error
+        rust.no_padding()
+        rust.enable_truncation(self.max_len)
+        return rust
+
+    def _load_backbone(self) -> Any:
         import torch  # slow to import, like transformers; needed on a miss only
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoModel
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._device = device
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
             model, found = AutoModel.from_pretrained(
                 self.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
-        except Exception as error:  # what a broken folder raises is as varied as what broke it
-            raise InputError(
-                f"model: expected weights and tokenizer that load in {self.folder.name!r}; found "
-                f"{type(error).__name__}: {str(error)[:200]}; save the model with save_pretrained()."
-            ) from error
-        # The first call writes the truncation into the tokeniser itself, which two threads must not do at once.
-        self.prepare("")
+        except Exception as error:
+            raise self._unloadable(error) from error
         self._refuse_missing(found["missing_keys"])
-        self._model = model.eval().to(device)
+        return model
+
+    def _unloadable(self, error: Exception) -> InputError:
+        return InputError(
+            f"model: expected weights and tokenizer that load in {self.folder.name!r}; found "
+            f"{type(error).__name__}: {str(error)[:200]}; save the model with save_pretrained()."
+        )
 
     def _refuse_missing(self, names: Iterable[str]) -> None:
         """Refuse weights that the file lacks, which transformers would draw at random; an unused pooler may lack."""
@@ -98,41 +148,71 @@ class TransformerText:
                 f"such as {missing[0]!r}; take the whole model, or another pool when only the pooler is missing."
             )
 
-    def prepare(self, raw: str) -> list[int]:
-        """Return the token ids of one text, special tokens included, at most `max_len`."""
-        encoded = self._tokenizer(normalise_text(raw), truncation=True, max_length=self.max_len)
-        ids: list[int] = encoded["input_ids"]
+    def prepare(self, raws: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of some texts, special tokens included, at most `max_len` each."""
+        encodings = self._tokenizer.encode_batch_fast([normalise_text(raw) for raw in raws])
+        ids: list[list[int]] = [encoding.ids for encoding in encodings]
         return ids
 
     def cost(self, prepared: list[int]) -> int:
         """Return the number of tokens."""
         return len(prepared)
 
-    def encode(self, batch: Sequence[list[int]]) -> Vectors:
-        """Return the pooled vectors [n, D]; padding never changes them beyond rounding."""
-        import torch
+    def encode(self, batch: Sequence[list[int]]) -> Rows:
+        """Return the rows [n, dim]; padding never changes them beyond rounding."""
+        inputs = _padded(batch)
+        vectors, *states = self._network(*inputs)
+        if not states:
+            return vectors
+        rows = np.zeros((len(batch), self.dim), dtype=np.float32)
+        width, length = vectors.shape[1], inputs[0].shape[1]
+        rows[:, :width] = vectors
+        filled = inputs[1].astype(bool)
+        rows[:, width:-1].reshape(len(batch), self.max_len, width)[:, :length][filled] = states[0][filled]
+        rows[:, -1] = filled.sum(axis=1)
+        return rows
 
-        lengths = np.array([len(tokens) for tokens in batch])
-        filled = np.arange(lengths.max()) < lengths[:, None]  # [n, T]
-        padded = np.zeros(filled.shape, dtype=np.int64)
-        padded[filled] = np.concatenate(batch)
-        ids = torch.from_numpy(padded).to(self._device)
-        mask = torch.from_numpy(filled.astype(np.int64)).to(self._device)
-        with torch.inference_mode():
-            vectors = self._pool(self._model(input_ids=ids, attention_mask=mask), mask)
-            if self.normalise:
+
+def _padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return token ids and mask, int64 [n, T] both, of n lists of ids."""
+    lengths = np.array([len(tokens) for tokens in batch])
+    filled = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.zeros(filled.shape, dtype=np.int64)
+    ids[filled] = np.concatenate(batch)
+    return ids, filled.astype(np.int64)
+
+
+def _pooling_module(backbone: Any, pool: Pool, normalise: bool, *, with_tokens: bool) -> Any:  # noqa: FBT001
+    """Return a module from (ids, mask) [n, T] to (vectors [n, D],) or (vectors, states [n, T, D])."""
+    import torch
+
+    class Pooling(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = backbone
+
+        def forward(self, ids: Any, mask: Any) -> tuple[Any, ...]:
+            output = self.backbone(input_ids=ids, attention_mask=mask)
+            # In float32 from here, whatever the layers before were computed in.
+            states = output.last_hidden_state.to(torch.float32)
+            vectors = self._vectors(output, states, mask)
+            if normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
-        pooled: Vectors = vectors.cpu().numpy()
-        return pooled
+            return (vectors, states) if with_tokens else (vectors,)
 
-    def _pool(self, output: Any, mask: Any) -> Any:
-        if self.pool == "pooled":
-            return output.pooler_output
-        states = output.last_hidden_state  # [n, T, D]
-        if self.pool == "cls":
-            return states[:, 0]
-        weights = mask.unsqueeze(-1).to(states.dtype)
-        return (states * weights).sum(dim=1) / weights.sum(dim=1)
+        def _vectors(self, output: Any, states: Any, mask: Any) -> Any:
+            if pool == "pooled":
+                return output.pooler_output.to(torch.float32)
+            if pool == "cls":
+                return states[:, 0]
+            weights = mask.unsqueeze(-1).to(states.dtype)
+            return (states * weights).sum(dim=1) / weights.sum(dim=1)
+
+    return Pooling()
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    return [folder / "model.safetensors"]
 
 
 def _read_sizes(folder: Path) -> tuple[int, int]:

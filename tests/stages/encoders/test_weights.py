@@ -53,9 +53,15 @@ def test_a_local_file_or_folder(tmp_path, monkeypatch):
     assert resolve_model("mine") == Path("mine")
 
 
+@pytest.mark.parametrize("model", ["./models/none", "models/none/x", "/none", "~/none"])
+def test_a_missing_path_is_refused_with_a_remedy(model):
+    with pytest.raises(InputError, match=rf"existing local file or folder.*found '{model}'; correct it, or download"):
+        resolve_model(model)
+
+
 @pytest.mark.parametrize("model", ["bert-base-uncased", "BAAI/bge-base-en-v1.5", "models/none", "package"])
-def test_a_hub_id_or_missing_path_is_refused_with_a_remedy(model):
-    with pytest.raises(InputError, match=rf"existing local folder; found '{model}'; download the model once"):
+def test_what_may_be_a_hub_id_is_told_that_no_folder_has_the_name(model):
+    with pytest.raises(InputError, match=rf"hub id '{model}'.*found none, and no local file or folder of that name"):
         resolve_model(model)
 
 

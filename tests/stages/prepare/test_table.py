@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from stages.contract import SilentProgress
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
 
-from .desk import Desk
+from .desk import Desk, picture
 
 ROWS = [
     {"id": "01", "image": "1.png", "caption": 'A "frog", green.\nOn a leaf.', "kind": "animal"},
@@ -180,6 +181,23 @@ def test_pictures_may_lie_elsewhere(desk: Desk, tmp_path: Path) -> None:
     columns = {"id": "id", "image": "image", "label": "k", "images": str(desk.data)}
     manifest, _ = desk.prepare(path, columns)
     assert manifest.info.root == str(desk.data)
+
+
+def test_the_content_of_a_picture_counts_and_not_its_name(desk: Desk) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4), (1, 2, 3)).save(buffer, "JPEG")
+    desk.put("a.jpg", picture(1))
+    desk.put("b.png", buffer.getvalue())
+    desk.put("c.png", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
+    frames = [Image.new("RGB", (6, 4), (shade, 0, 0)) for shade in (0, 200)]
+    frames[0].save(desk.data / "d.png", "GIF", save_all=True, append_images=frames[1:])
+    lines = ["a,a.jpg,one,x", "b,b.png,two,y", "c,c.png,three,x", "d,d.png,four,y"]
+    manifest, summary = desk.prepare(
+        desk.put("posts.csv", "id,image,caption,kind\n" + "\n".join(lines)), max_reject_share=1
+    )
+    assert manifest.ids() == ["a", "b", "d"]
+    assert summary.rejected == {"unreadable-image": 1}
+    assert summary.animated == 1
 
 
 def test_two_runs_give_equal_bytes_and_the_second_replaces_the_first(desk: Desk, tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Remembers on this machine which contents cannot be embedded, so that only `--retry-failed` tries them again.
+
+Only what lies in the content is remembered: a picture that cannot be decoded, a vector that the gate refused; a file
+that was lost or changed may be back at any time. The memory is no result: it says what a new try would say.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.encoders.decoding import UndecodableImage
+from stages.outputs import write_json
+from store import Fingerprint
+from store.regular_file import read_regular
+
+REFUSED = "the encoder gave a "
+"""How the reason begins of a row that the quality gate refused."""
+
+_OF_CONTENT = (f"{UndecodableImage.__name__}: ", REFUSED)
+_MOST, _LONGEST = 100_000, 500  # entries, characters of a reason
+_MOST_BYTES = 1 << 26
+_KEY = re.compile(r"[0-9a-f]{64}")
+_LOG = logging.getLogger(__name__)
+
+Keys = NDArray[np.uint8]
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class KnownFailures:
+    """The failures of one encoder, in one small JSON file.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where the file lies; None remembers nothing.
+    fingerprint : Fingerprint
+        Whose failures: with other weights or another rule of decoding, everything is tried again.
+    """
+
+    folder: Path | None
+    fingerprint: Fingerprint
+
+    def recall(self, keys: Keys, missing: Chosen) -> dict[int, str]:
+        """Return position -> reason of those `missing` contents ([U] of `keys` [U, 32]) that are known to fail."""
+        known = self._read()
+        if not known:
+            return {}
+        names = ((at, _name(keys, at)) for at in np.flatnonzero(missing).tolist())
+        return {at: known[name] for at, name in names if name in known}
+
+    @contextmanager
+    def updated(self, keys: Keys, computed: Chosen, failures: Mapping[int, str]) -> Iterator[None]:
+        """Remember, at the end of the block and however it ends, what failed in it, and forget what did not.
+
+        Parameters
+        ----------
+        keys : ndarray of uint8, [U, 32]
+        computed : ndarray of bool, [U]
+            Which contents were tried; filled in the block.
+        failures : mapping
+            Position -> reason; filled in the block.
+        """
+        try:
+            yield
+        finally:
+            if self.folder is not None:
+                self._update(keys, computed, failures)
+
+    def _update(self, keys: Keys, computed: Chosen, failures: Mapping[int, str]) -> None:
+        before = self._read(quiet=True)
+        good = np.flatnonzero(computed) if before else np.zeros(0, dtype=np.int64)
+        mended = {_name(keys, at) for at in good.tolist() if at not in failures}
+        new = {_name(keys, at): why for at, why in failures.items() if computed[at] and _of_content(why)}
+        now = {key: reason for key, reason in before.items() if key not in mended} | new
+        if now != before:
+            self._write(dict(list(now.items())[-_MOST:]))
+
+    @property
+    def _path(self) -> Path:
+        return (self.folder or Path()) / f"{self.fingerprint.folder}.json"
+
+    def _read(self, *, quiet: bool = False) -> dict[str, str]:
+        if self.folder is None:
+            return {}
+        try:
+            content = json.loads(read_regular(self._path, _MOST_BYTES))
+            if content["fingerprint"] != self.fingerprint.digest:
+                raise ValueError("it belongs to another encoder")  # noqa: TRY301 (one place says what follows)
+            return _entries(content)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if not quiet:
+                _LOG.warning("embed: %s is no list of known failures (%s): all are tried again", self._path, error)
+            return {}
+
+    def _write(self, known: Mapping[str, str]) -> None:
+        try:
+            write_json(
+                self._path, {"failed": known, "fingerprint": self.fingerprint.digest, "pillow": version("pillow")}
+            )
+        except OSError as error:  # it costs the next run some time, and this one nothing
+            _LOG.warning("embed: the failures of this run cannot be remembered in %s: %s", self._path, error)
+
+
+def _name(keys: Keys, at: int) -> str:
+    return bytes(keys[at]).hex()
+
+
+def _of_content(reason: str) -> bool:
+    return reason.startswith(_OF_CONTENT) and len(reason) <= _LONGEST
+
+
+def _entries(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return key -> reason; none when another Pillow tried, for this one may decode more, or say it otherwise.
+
+    Raises
+    ------
+    ValueError
+        When an entry is none of ours.
+    """
+    failed = content["failed"]
+    if not all(_KEY.fullmatch(key) and _of_content(reason) for key, reason in failed.items()):
+        raise ValueError("it holds other entries")
+    return dict(failed) if content["pillow"] == version("pillow") else {}
