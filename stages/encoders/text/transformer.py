@@ -72,11 +72,10 @@ class TransformerText:
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
-        tokenizer = [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
         return {
             "family": "transformer",
             **self._weights_identity(),
-            "tokenizer": files_digest(tokenizer),
+            "tokenizer": files_digest(self.tokenizer_files),
             "pool": self.pool,
             "layer": "last",
             "max_len": self.max_len,
@@ -86,6 +85,11 @@ class TransformerText:
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
         }
+
+    @property
+    def tokenizer_files(self) -> list[Path]:
+        """Files of the folder that a tokeniser may read."""
+        return [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
 
     def _weights_identity(self) -> Mapping[str, Any]:
         if self.model == RANDOM:
@@ -97,13 +101,17 @@ class TransformerText:
 
     def load(self, placement: Placement) -> Runtime:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
-        self._tokenizer = self._load_tokenizer()
-        backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
-        module = _pooling_module(backbone, self.pool, self.normalise, with_tokens=len(self.parts) > 1)
+        backbone = self.load_for_training()
+        module = pooling_module(backbone, self.pool, self.normalise, with_tokens=len(self.parts) > 1)
         # Two texts of unlike length, so that the example holds padding.
-        self._network = compile_network(module, _padded([[101, 102, 103, 102], [101, 102]]), placement)
+        self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
         return self._network.runtime
+
+    def load_for_training(self) -> Any:
+        """Return the transformers model, in float32 on the processor; `prepare` works from here on, `encode` not yet."""
+        self._tokenizer = self._load_tokenizer()
+        return random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
 
     def _load_tokenizer(self) -> Any:
         """Load the tokeniser, which then truncates by itself: a call from two threads changes nothing in it."""
@@ -160,7 +168,7 @@ class TransformerText:
 
     def encode(self, batch: Sequence[list[int]]) -> Rows:
         """Return the rows [n, dim]; padding never changes them beyond rounding."""
-        inputs = _padded(batch)
+        inputs = padded(batch)
         vectors, *states = self._network(*inputs)
         if not states:
             return vectors
@@ -173,7 +181,7 @@ class TransformerText:
         return rows
 
 
-def _padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Return token ids and mask, int64 [n, T] both, of n lists of ids."""
     lengths = np.array([len(tokens) for tokens in batch])
     filled = np.arange(lengths.max()) < lengths[:, None]
@@ -182,7 +190,7 @@ def _padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     return ids, filled.astype(np.int64)
 
 
-def _pooling_module(backbone: Any, pool: Pool, normalise: bool, *, with_tokens: bool) -> Any:  # noqa: FBT001
+def pooling_module(backbone: Any, pool: Pool, normalise: bool, *, with_tokens: bool) -> Any:  # noqa: FBT001
     """Return a module from (ids, mask) [n, T] to (vectors [n, D],) or (vectors, states [n, T, D])."""
     import torch
 
