@@ -1,4 +1,4 @@
-"""Fine-tune a network on train items: epochs, dev loss, the best epoch kept; a run that is killed goes on where it was.
+"""Fine-tune a network epoch by epoch: one pass over the train items, then loss and accuracy on the dev items.
 
 Equal inputs and seeds give equal weights, whether the run was interrupted or not: every epoch draws its order, its
 dropout and its augmentation from a seed of its own.
@@ -6,7 +6,7 @@ dropout and its augmentation from a seed of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,25 +15,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.contract import Progress, Task, Tracker
+from stages.contract import Task, Tracker
 from stages.errors import InputError, RunError
-from stages.fit.finetune.checkpoint import Checkpoints, Epoch, State, Tensors, pack_optimizer, unpack_optimizer
 from stages.fit.finetune.freezing import TrainingMode
 from stages.fit.finetune.reading import Batch, Reader
 
 _DEV_BATCH = 32
+_NETWORK, _MOMENTS, _ACCURACIES = "network/", "optimizer/", "valid_accuracy"
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How the weights are changed, and for how long.
+class Optimisation:
+    """How the weights are changed.
 
     Attributes
     ----------
     decay : {"linear", "none"}
-        Whether the learning rate falls to zero with the last step.
-    patience : int, optional
-        Epochs without a better dev loss after which the training ends; None trains them all.
+        Whether the learning rate falls to zero with the last step of the last epoch.
     """
 
     epochs: int
@@ -42,7 +41,6 @@ class Schedule:
     weight_decay: float
     optimizer: Literal["adamw", "adam"]
     decay: Literal["linear", "none"]
-    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,42 +68,52 @@ class Lesson:
     task: Task
     train: Examples
     dev: Examples
-    collate: Callable[[Sequence[Any]], tuple[Tensor, ...]]
+    collate: Callable[[Sequence[Any]], tuple[NDArray[Any], ...]]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where the training runs; nothing here changes what comes out beyond rounding, but the seed."""
+    """Where the training runs, and the seed of all its chance."""
 
     seed: int
     device: str = "cpu"
     workers: int = 1
 
 
-class Finetuning:
-    """One network being fine-tuned.
+class ClassifierTraining:
+    """One classifier being fine-tuned; `run_epochs` drives it.
 
     Parameters
     ----------
     network : torch module
-        Gives logits [n, K] for the tensors of `Lesson.collate`; trained in place.
+        Gives logits [n, K] for the arrays of `Lesson.collate`; trained in place.
     mode : TrainingMode
         Puts the network into training mode.
     lesson : Lesson
-    schedule : Schedule
+    how : Optimisation
     bench : Bench
+
+    Attributes
+    ----------
+    accuracies : list of float
+        Of each epoch on the dev items, NaN without them; with several labels per item all of them must be right.
     """
 
-    def __init__(
-        self, network: nn.Module, mode: TrainingMode, lesson: Lesson, schedule: Schedule, bench: Bench
-    ) -> None:
-        self.network, self.mode, self.lesson, self.schedule, self.bench = network, mode, lesson, schedule, bench
+    def __init__(self, network: nn.Module, mode: TrainingMode, lesson: Lesson, how: Optimisation, bench: Bench) -> None:
+        self.network, self.mode, self.lesson, self.how, self.bench = network, mode, lesson, how, bench
+        self.accuracies: list[float] = []
         self._train, self._dev = Reader(bench.workers), Reader(bench.workers)
-        self._optimizer = _optimizer(network, schedule)
+        self._optimizer = _optimizer(network, how)
         self._loss = nn.BCEWithLogitsLoss() if lesson.task == "multilabel" else nn.CrossEntropyLoss()
 
-    def run(self, name: str, checkpoints: Checkpoints | None, progress: Progress) -> State:
-        """Train, from the last checkpoint if there is one; the returned `best` are the weights to keep.
+    @property
+    def failed(self) -> dict[str, str]:
+        """Ids of the items that could not be read, in the order of the rows, with the reason."""
+        pairs = ((self.lesson.train, self._train), (self.lesson.dev, self._dev))
+        return {examples.ids[item]: why for examples, reader in pairs for item, why in sorted(reader.failed.items())}
+
+    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
+        """Train on every item once; return the mean loss on train and on dev (NaN without dev items).
 
         Raises
         ------
@@ -114,50 +122,50 @@ class Finetuning:
         RunError
             When the training diverged.
         """
-        state = self._resume(checkpoints)
-        items = len(self.lesson.train.ids) + len(self.lesson.dev.ids)
-        left = self.schedule.epochs - len(state.curve)
+        told = f"epoch {number}/{self.how.epochs}"
         devices = [torch.device(self.bench.device)] if self.bench.device != "cpu" else []
         with (
-            progress.track(f"fit {name}", left * items) as bar,
             torch.random.fork_rng(devices=devices),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         ):
-            while not self._finished(state):
-                self._advance(state, bar)
-                if checkpoints:
-                    checkpoints.save(state)
-        return state
+            train_loss = self._train_epoch(number, tracker, told)
+            valid_loss, accuracy = self._evaluate(tracker, f"{told}, loss {train_loss:.4f}")
+        self.accuracies.append(accuracy)
+        return train_loss, valid_loss
 
-    def _resume(self, checkpoints: Checkpoints | None) -> State:
-        state = checkpoints.load() if checkpoints else None
-        if state is None:
-            return State()
-        self.network.load_state_dict(state.network)
-        unpack_optimizer(self._optimizer, state.optimizer)
-        return state
+    def state(self) -> Arrays:
+        """Return weights, the moments of the optimiser and the accuracies; chance needs no state."""
+        weights = {f"{_NETWORK}{name}": value for name, value in self.weights().items()}
+        moments = self._optimizer.state_dict()["state"]
+        flat = {
+            f"{_MOMENTS}{index}/{name}": value.cpu().numpy()
+            for index, each in moments.items()
+            for name, value in each.items()
+        }
+        return {**weights, **flat, _ACCURACIES: np.array(self.accuracies)}
 
-    def _finished(self, state: State) -> bool:
-        done, patience = len(state.curve), self.schedule.patience
-        return done >= self.schedule.epochs or (patience is not None and done - state.best_epoch >= patience)
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what `state` returned."""
+        self.restore_weights({k.removeprefix(_NETWORK): v for k, v in arrays.items() if k.startswith(_NETWORK)})
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in arrays.items():
+            if key.startswith(_MOMENTS):
+                index, _, name = key.removeprefix(_MOMENTS).partition("/")
+                moments.setdefault(int(index), {})[name] = torch.tensor(value)
+        settings = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": moments, "param_groups": settings})
+        self.accuracies = arrays[_ACCURACIES].tolist()
 
-    def _advance(self, state: State, bar: Tracker) -> None:
-        """Add one epoch to the state."""
-        number = len(state.curve) + 1
-        told = f"epoch {number}/{self.schedule.epochs}"
-        train_loss = self._train_epoch(number, bar, told)
-        valid_loss, accuracy = self._evaluate(bar, f"{told}, loss {train_loss:.4f}")
-        best = state.curve[state.best_epoch - 1].valid_loss if state.best_epoch else None
-        state.curve.append(Epoch(number, train_loss, valid_loss, accuracy))
-        state.network, state.optimizer = _weights(self.network), pack_optimizer(self._optimizer)
-        if best is None or valid_loss is None or valid_loss < best:
-            state.best_epoch, state.best = number, state.network
-        for examples, reader in ((self.lesson.train, self._train), (self.lesson.dev, self._dev)):
-            state.failed.update({examples.ids[item]: why for item, why in reader.failed.items()})
+    def weights(self) -> Arrays:
+        """Return copies of all weights and statistics of the network."""
+        return {name: np.array(value.detach().cpu().numpy()) for name, value in self.network.state_dict().items()}
 
-    def _train_epoch(self, number: int, bar: Tracker, told: str) -> float:
-        """Train on every item once; return the mean loss."""
-        train, seed, size = self.lesson.train, self.bench.seed, self.schedule.batch
+    def restore_weights(self, arrays: Arrays) -> None:
+        """Take up what `weights` returned."""
+        self.network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+
+    def _train_epoch(self, number: int, tracker: Tracker, told: str) -> float:
+        train, seed, size = self.lesson.train, self.bench.seed, self.how.batch
         torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         order = np.random.default_rng([seed, number]).permutation(len(train.ids)).tolist()
 
@@ -166,10 +174,10 @@ class Finetuning:
 
         steps, total, seen = -(-len(order) // size), 0.0, 0
         for batch in self._train.batches(order, size, prepare):
-            self._set_rate(((number - 1) * steps + batch.number) / (self.schedule.epochs * steps))
+            self._set_rate(((number - 1) * steps + batch.number) / (self.how.epochs * steps))
             total += self._step(batch) * len(batch.items)
             seen += len(batch.items)
-            bar.advance(len(batch.items), f"{told}, loss {total / seen:.4f}")
+            tracker.advance(len(batch.items), f"{told}, loss {total / seen:.4f}")
         if not seen:
             self._refuse_unread()
         return total / seen
@@ -177,7 +185,7 @@ class Finetuning:
     def _set_rate(self, done: float) -> None:
         """Set the learning rate for a step; `done` is the share of all steps that lie before it."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.schedule.lr * (1 - done if self.schedule.decay == "linear" else 1.0)
+            group["lr"] = self.how.lr * (1 - done if self.how.decay == "linear" else 1.0)
 
     def _step(self, batch: Batch) -> float:
         """Change the weights by one batch; return its mean loss before the change."""
@@ -190,13 +198,13 @@ class Finetuning:
         value = float(loss.detach())
         if not np.isfinite(value):
             raise RunError(
-                f"fit: expected a finite loss; found {value} with learning rate {self.schedule.lr}: the training "
-                "diverged; lower `lr`."
+                f"fit: expected a finite loss; found {value} with learning rate {self.how.lr}: the training diverged; "
+                "lower `lr`."
             )
         return value
 
-    def _evaluate(self, bar: Tracker, told: str) -> tuple[float | None, float | None]:
-        """Return loss and accuracy on the dev items; for several labels accuracy asks for all of them to be right."""
+    def _evaluate(self, tracker: Tracker, told: str) -> tuple[float, float]:
+        """Return loss and accuracy on the dev items, NaN without."""
         dev, loss, right, seen = self.lesson.dev, 0.0, 0, 0
         self.network.eval()
         for batch in self._dev.batches(range(len(dev.ids)), _DEV_BATCH, lambda item: dev.prepare(item, None)):
@@ -206,8 +214,8 @@ class Finetuning:
                 loss += float(self._loss(logits, targets)) * len(batch.items)
                 right += int(self._right(logits, targets).sum())
             seen += len(batch.items)
-            bar.advance(len(batch.items), told)
-        return (loss / seen, right / seen) if seen else (None, None)
+            tracker.advance(len(batch.items), told)
+        return (loss / seen, right / seen) if seen else (float("nan"), float("nan"))
 
     def _right(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self.lesson.task == "multilabel":
@@ -216,7 +224,7 @@ class Finetuning:
 
     def _logits(self, batch: Batch) -> Tensor:
         inputs = self.lesson.collate(batch.prepared)
-        logits: Tensor = self.network(*(each.to(self.bench.device) for each in inputs))
+        logits: Tensor = self.network(*(torch.from_numpy(each).to(self.bench.device) for each in inputs))
         return logits
 
     def _targets(self, examples: Examples, batch: Batch) -> Tensor:
@@ -230,12 +238,7 @@ class Finetuning:
         )
 
 
-def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, how: Optimisation) -> torch.optim.Optimizer:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    kind = torch.optim.AdamW if schedule.optimizer == "adamw" else torch.optim.Adam
-    return kind(trained, lr=schedule.lr, weight_decay=schedule.weight_decay)
-
-
-def _weights(network: nn.Module) -> Tensors:
-    """Copy the weights, so that further training leaves the copy alone."""
-    return {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+    kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam
+    return kind(trained, lr=how.lr, weight_decay=how.weight_decay)
