@@ -60,7 +60,7 @@ def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Expl
     from stages.embed.run import encoder_and_fingerprint
 
     entry = params.embed[name]
-    _, fingerprint = encoder_and_fingerprint(entry)
+    _, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
     key = _key_of(item, entry.field)
     if key is None:
         return Explanation(name, f"the item has no {entry.field}: nothing is looked up", [])

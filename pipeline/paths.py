@@ -64,6 +64,11 @@ def model(verb: str, name: str) -> Path:
     return MODELS / verb / name
 
 
+def fitted(name: str | None) -> Path | None:
+    """Return the folder of a fitted encoder by its entry of `fit`; None for an encoder that is never fitted."""
+    return None if name is None else model("fit", name)
+
+
 def wired(verb: str) -> Path:
     """Return the file of input digests of the verb's entries."""
     return DATA / "wire" / f"{verb}.json"

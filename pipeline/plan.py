@@ -93,17 +93,17 @@ def print_plan(plan: Plan) -> None:
 
 def _encoder_plan(name: str, params: Params, settings: Settings) -> EncoderPlan:
     from stages.embed.request import make_request
-    from stages.embed.run import encoder_and_fingerprint
+    from stages.embed.run import encoder_and_fingerprint, stored_type
     from stages.items import Manifest
 
     entry, (rate, failed) = params.embed[name], _last_run(name)
-    encoder, fingerprint = encoder_and_fingerprint(entry)
+    encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
     stale = _made_by(name) not in {None, fingerprint.digest}
     manifest = Manifest.open(paths.MANIFEST)
     if entry.field not in (IMAGE, *manifest.info.fields):  # the next `prepare` will bring it
         return EncoderPlan(name, entry.encoder, None, None, None, failed, None, stale)
     request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
-    log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, entry.dtype)
+    log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, stored_type(entry, encoder))
     cached = int(np.count_nonzero(log.locate(request.keys).found))
     missing = len(request.keys) - cached
     seconds = 0.0 if not missing else missing / rate if rate else None

@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,8 @@ class Settings(BaseModel):
         Root of the feature store: a local or shared folder, or ``s3://bucket/folder``.
     device : str
         auto, cpu, cuda or cuda:<n>.
+    engine : {"auto", "torch", "openvino"}
+        What runs networks: auto is OpenVINO on a processor, torch on a GPU.
     workers : int
         Threads that read, decode and tokenise ahead of the model.
     commit_seconds : float
@@ -48,6 +50,7 @@ class Settings(BaseModel):
 
     store: str = ".diptych/store"
     device: str = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
     workers: int = Field(default_factory=lambda: min(8, os.cpu_count() or 1), ge=1)
     commit_seconds: float = Field(default=5.0, gt=0)
     cache: str = ".diptych/cache"

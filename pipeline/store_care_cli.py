@@ -46,12 +46,12 @@ def repair_(apply: Apply = False) -> None:
 
 
 def _known_records() -> list[EncoderRecord]:
-    from stages.embed.run import encoder_and_fingerprint
+    from stages.embed.run import encoder_and_fingerprint, stored_type
 
     records = []
     for entry in load_params(paths.PARAMS_FILE).embed.values():
-        encoder, fingerprint = encoder_and_fingerprint(entry)
-        records.append(EncoderRecord(fingerprint, encoder.dim, entry.dtype))
+        encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
+        records.append(EncoderRecord(fingerprint, encoder.dim, stored_type(entry, encoder)))
     return records
 
 

@@ -134,7 +134,7 @@ def _tell_audits(share: float, seed: int) -> int:
 
     session = Session.open()
     store = session.settings.feature_store(session.params.store.format)
-    settings = AuditSettings(share, seed, session.settings.device, session.settings.workers)
+    settings = AuditSettings(share, seed, session.settings.device, session.settings.engine, session.settings.workers)
     manifest, wrong = Manifest.open(paths.MANIFEST), 0
     for name, entry in session.params.embed.items():
         found = audit(entry, manifest, store, settings, session.progress)

@@ -143,20 +143,21 @@ def _embed(session: Session, name: str) -> str:
     settings = embed.EmbedSettings(
         store,
         machine.device,
+        machine.engine,
         machine.workers,
         machine.commit_seconds,
         spill=spill,
         failed=machine.failed_folder(),
         retry_failed=session.retry_failed,
     )
-    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST), outputs, settings, session.progress)
+    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, paths.fitted(params.fit)), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
         write_json(record, asdict(result))
     if result.failed:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
-    spent = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in result.seconds.items())
-    rate = f" ({result.rate:.0f}/s)" if result.new else ""
+    spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())
+    rate = f" ({result.rate:.0f}/s, {result.runtime}, bottleneck {result.bottleneck})" if result.new else ""
     known = f" ({result.known} known and not tried again, which --retry-failed does)" if result.known else ""
     return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}; {spent}"
 

@@ -36,6 +36,7 @@ from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
 from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
 from store.matrix import write_matrix
+from store.matrix_arrays import MatrixArray
 from store.matrix_opening import open_matrix
 from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
 from store.matrix_reader import Matrix
@@ -74,6 +75,7 @@ __all__ = [
     "LocalBackend",
     "Locations",
     "Matrix",
+    "MatrixArray",
     "MatrixBlock",
     "MatrixHeader",
     "MatrixInfo",

@@ -98,7 +98,7 @@ def _bunches(log: EncoderLog, target_rows: int) -> Iterator[list[SegmentName]]:
             segment = log.files.read(str(name))
         except (CorruptSegment, FileNotFoundError):
             continue
-        if row_damage(segment):  # merged, one bad row would condemn all the others
+        if row_damage(segment, log.zero_legal):  # merged, one bad row would condemn all the others
             continue
         provenance = canonical_json(segment.provenance)
         bunch = waiting.setdefault(provenance, [])

@@ -18,7 +18,7 @@ from store.errors import CorruptSegment, RowsRemoved, StoreError
 from store.fingerprint import Fingerprint
 from store.index import Locations, locate
 from store.key import sortable
-from store.rows import VectorType, check_keys, check_rows
+from store.rows import Rows, VectorType, check_keys, check_rows
 from store.segment import Segment, SegmentFormat, build_segment, row_digests, rows_per_segment
 from store.segment_files import SegmentFiles
 from store.signing import UNSIGNED, Signing
@@ -41,7 +41,9 @@ class EncoderLog:
     files : SegmentFiles
     fingerprint : Fingerprint
     dim : int
-    dtype : {"float16", "float32"}
+    dtype : {"float16", "float32", "uint8"}
+    zero_legal : bool
+        Whether a row may be all zero.
     compared : bool
         Whether the folder's record was there and equal in full; False for a folder not yet made.
     """
@@ -60,6 +62,7 @@ class EncoderLog:
         self.fingerprint: Fingerprint = record.fingerprint
         self.dim = record.dim
         self.dtype: VectorType = record.dtype
+        self.zero_legal = record.zero_legal
         self.record = record
         self._backend = backend
         self._format: SegmentFormat = segment_format
@@ -111,7 +114,7 @@ class EncoderLog:
         found = locate(keys, self.files.tables(corrupt))
         return Locations(found.segment, found.row, found.names, found.keys, tuple(sorted(corrupt)))
 
-    def append(self, keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], provenance: Mapping[str, Any]) -> str:
+    def append(self, keys: NDArray[np.uint8], vectors: Rows, provenance: Mapping[str, Any]) -> str:
         """Store rows durably; when it returns, they survive a power cut.
 
         Parameters
@@ -119,7 +122,7 @@ class EncoderLog:
         keys : ndarray of uint8, shape [N, 32]
             Each once; N at least 1.
         vectors : ndarray of this log's dtype, shape [N, dim]
-            C-contiguous, little-endian, finite, no row all zero.
+            C-contiguous, little-endian, finite; a row of floats is all zero only where `zero_legal`.
         provenance : mapping
             How they were made, as plain JSON data; equal calls give equal files.
 
@@ -139,7 +142,7 @@ class EncoderLog:
         StoreFull, StoreNotWritable, StoreUnreachable
             When writing failed; what was stored before is intact.
         """
-        check_rows(keys, vectors, self.dim, self.dtype)
+        check_rows(keys, vectors, self.dim, self.dtype, self.zero_legal)
         self.files.signatures.check_writer()
         established, name = False, ""
         for segment in self._portions(keys, vectors, provenance):
@@ -152,9 +155,7 @@ class EncoderLog:
             self.files.signatures.sign(name)
         return name
 
-    def _portions(
-        self, keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], provenance: Mapping[str, Any]
-    ) -> Iterator[Segment]:
+    def _portions(self, keys: NDArray[np.uint8], vectors: Rows, provenance: Mapping[str, Any]) -> Iterator[Segment]:
         order = np.argsort(sortable(keys), kind="stable")
         size = rows_per_segment(self.dim, vectors.dtype.itemsize)
         for start in range(0, len(order), size):
@@ -162,7 +163,7 @@ class EncoderLog:
             rows = vectors[part]
             yield Segment(keys[part], rows, row_digests(rows), dict(provenance), self.fingerprint.digest)
 
-    def read(self, locations: Locations, rows: NDArray[np.integer[Any]] | slice) -> NDArray[np.floating[Any]]:
+    def read(self, locations: Locations, rows: NDArray[np.integer[Any]] | slice) -> Rows:
         """Read the vectors of some of the located keys.
 
         Each segment concerned is read and verified once for a call; two segments at most (128 MB) are held. Ask for
@@ -217,7 +218,7 @@ class EncoderLog:
         self,
         locations: Locations,
         wanted: NDArray[np.intp],
-        vectors: NDArray[np.floating[Any]],
+        vectors: Rows,
         places: NDArray[np.intp],
     ) -> NDArray[np.intp]:
         """Copy located rows to their places in `vectors`; give the places whose segment is gone."""

@@ -9,9 +9,9 @@ from store.backend import Backend
 from store.errors import FingerprintMismatch, StoreNotReadable, StoreUnreachable, UnsupportedFormat
 from store.fingerprint import Fingerprint
 from store.plain_json import canonical_json, parse_document
-from store.rows import VectorType
+from store.rows import VECTOR_TYPES, VectorType
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RECORD_NAME = "encoder.json"
 _MAX_RECORD_BYTES = 4 << 20
 _REMEDY = (
@@ -28,11 +28,24 @@ class EncoderRecord:
     dim: int
     dtype: VectorType
 
+    @property
+    def zero_legal(self) -> bool:
+        """Whether a row may be all zero: the encoder's own word, in its record."""
+        return self.fingerprint.record.get("zero_rows") == "legal"
+
+    @property
+    def version(self) -> int:
+        """The oldest format that can say this.
+
+        Version 1 knows no uint8, and its repair would move segments with legal rows of zeros away: it must not try.
+        """
+        return 2 if self.dtype == "uint8" or self.zero_legal else 1
+
     def to_bytes(self) -> bytes:
         """Write the record as canonical JSON."""
         fields = {
-            "format_version": FORMAT_VERSION,
-            "min_reader": FORMAT_VERSION,
+            "format_version": self.version,
+            "min_reader": self.version,
             "encoder": self.fingerprint.encoder,
             "record": self.fingerprint.record,
             "digest": self.fingerprint.digest,
@@ -97,7 +110,7 @@ def _from_fields(fields: dict[str, Any]) -> EncoderRecord:
         raise ValueError(f"no {', '.join(missing)}")
     encoder, record, dim, dtype = fields["encoder"], fields["record"], fields["dim"], fields["dtype"]
     plain = isinstance(encoder, str) and isinstance(record, dict) and type(dim) is int and dim > 0
-    if not plain or dtype not in ("float16", "float32"):
+    if not plain or dtype not in VECTOR_TYPES:
         raise ValueError("fields of another kind")
     return EncoderRecord(Fingerprint.of(encoder, record), dim, cast(VectorType, dtype))
 

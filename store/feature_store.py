@@ -12,7 +12,7 @@ from store.encoder_record import EncoderRecord, read_record
 from store.errors import FingerprintMismatch, InvalidVectors, UnsupportedFormat
 from store.fingerprint import Fingerprint
 from store.publish import Durability
-from store.rows import VectorType
+from store.rows import VECTOR_TYPES, VectorType
 from store.segment import SegmentFormat
 from store.signing import Signer, Signing, TrustedKeys
 
@@ -78,9 +78,9 @@ class FeatureStore:
         InvalidVectors
             When dimension or dtype cannot be stored.
         """
-        if type(dim) is not int or dim < 1 or dtype not in ("float16", "float32"):
+        if type(dim) is not int or dim < 1 or dtype not in VECTOR_TYPES:
             raise InvalidVectors(
-                f"expected a positive dimension and float16 or float32, found {dim!r} and {dtype!r}; "
+                f"expected a positive dimension and {' or '.join(VECTOR_TYPES)}, found {dim!r} and {dtype!r}; "
                 "correct the encoder"
             )
         return self.log(EncoderRecord(fingerprint, dim, dtype))

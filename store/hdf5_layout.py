@@ -10,8 +10,10 @@ from typing import Any
 import h5py
 from numpy.typing import NDArray
 
-from store.matrix_parts import BLOCK_ROWS, RESERVED, Content, Ids, check_version, little_endian
+from store.matrix_arrays import ARRAY_NAMES, MatrixArray, stated_arrays
+from store.matrix_parts import BLOCK_ROWS, Content, Ids, check_version, little_endian
 from store.plain_json import parse_document
+from store.rows import VECTOR_TYPES
 from store.vectors import Vectors
 from store.verified import FileStamp
 
@@ -27,8 +29,11 @@ _DATASETS = {
     "block_digests",
     "attributes_json",
 }
+# Only beside the arrays that a matrix may have since version 2.
+_OPTIONAL = {*ARRAY_NAMES, "array_digests"}
 
 Fetch = Callable[[str, tuple[int, ...], str], NDArray[Any]]
+Reach = Callable[[str, tuple[int, ...], str], Vectors]
 
 
 @contextlib.contextmanager
@@ -57,24 +62,23 @@ def check_members(file: h5py.File) -> None:
         When a newer version wrote it.
     """
     check_version(file.attrs["min_reader"].item())
-    if set(file.keys()) != _DATASETS:
+    names = set(file.keys())
+    if _DATASETS - names or names - _DATASETS - _OPTIONAL:
         raise ValueError("expected the members of a matrix, found others")
-    for name in _DATASETS:
+    for name in names:
         if type(file.get(name, getlink=True)) is not h5py.HardLink:
             raise ValueError(f"expected {name!r} in the file itself, found a link")
 
 
-def make_content(
-    file: h5py.File, fetch: Fetch, vectors: Callable[[tuple[int, int], str], Vectors], stamp: FileStamp | None
-) -> Content:
-    """Read everything but the vectors.
+def make_content(file: h5py.File, fetch: Fetch, reach: Reach, stamp: FileStamp | None) -> Content:
+    """Read everything but the vectors and the arrays beside them.
 
     Parameters
     ----------
     fetch : callable
         Gives a dataset of a name, shape and dtype as an array of its own.
-    vectors : callable
-        Gives the vectors of a shape and dtype.
+    reach : callable
+        Gives one whose rows are read later.
 
     Raises
     ------
@@ -84,15 +88,36 @@ def make_content(
     check_members(file)
     rows, dim = file["vectors"].shape
     dtype = file["vectors"].dtype.name
-    if dim < 1 or dtype not in ("float16", "float32"):
-        raise ValueError(f"expected vectors in float16 or float32, found {dtype}")
+    if dim < 1 or dtype not in VECTOR_TYPES:
+        raise ValueError(f"expected vectors in {' or '.join(VECTOR_TYPES)}, found {dtype}")
     ids = Ids(fetch("ids_utf8", (len(file["ids_utf8"]),), "uint8"), fetch("ids_offsets", (rows + 1,), "int64"))
     masks = fetch("present", (rows,), "bool"), fetch("ok", (rows,), "bool")
     missing = fetch("missing_vector", (dim,), dtype)
     attributes = _attributes(file, fetch("attributes_json", (len(file["attributes_json"]),), "uint8").tobytes())
-    digests = fetch("block_digests", (-(-rows // BLOCK_ROWS), DIGEST_BYTES), "uint8")
-    attributes["block_digests"] = [digest.tobytes().hex() for digest in digests]
-    return Content(vectors((rows, dim), dtype), ids, *masks, missing, attributes, stamp)
+    blocks = -(-rows // BLOCK_ROWS)
+    attributes["block_digests"] = _hex(fetch("block_digests", (blocks, DIGEST_BYTES), "uint8"))
+    stated = stated_arrays(attributes)
+    _fetch_array_digests(file, fetch, attributes, stated, blocks)
+    arrays = {each.name: reach(each.name, (rows, *each.shape), each.dtype) for each in stated}
+    return Content(reach("vectors", (rows, dim), dtype), ids, *masks, missing, attributes, stamp, arrays)
+
+
+def _fetch_array_digests(
+    file: h5py.File, fetch: Fetch, attributes: dict[str, Any], stated: list[MatrixArray], blocks: int
+) -> None:
+    """Complete the attribute `arrays`, whose digests were not known yet when it was written."""
+    expected = {"array_digests", *(each.name for each in stated)} if stated else set()
+    if set(file.keys()) - _DATASETS != expected:
+        odd = sorted((set(file.keys()) - _DATASETS) ^ expected)[0]
+        raise ValueError(f"expected the arrays that the attributes state, found {odd!r} missing or too many")
+    if stated:
+        digests = _hex(fetch("array_digests", (len(stated) * blocks, DIGEST_BYTES), "uint8"))
+        for number, each in enumerate(stated):
+            attributes["arrays"][each.name]["block_digests"] = digests[number * blocks : (number + 1) * blocks]
+
+
+def _hex(digests: NDArray[Any]) -> list[str]:
+    return [digest.tobytes().hex() for digest in digests]
 
 
 def dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
@@ -118,6 +143,6 @@ def _attributes(file: h5py.File, text: bytes) -> dict[str, Any]:
     for name in SCALARS:
         value = file.attrs[name]
         attributes[name] = value.decode().strip() if isinstance(value, bytes) else value.item()
-    if set(file.attrs) - {*RESERVED, "attributes_sha256"}:
+    if set(file.attrs) - {*SCALARS, "attributes_sha256"}:
         raise ValueError("expected the attributes of a matrix, found others")
     return attributes

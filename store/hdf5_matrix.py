@@ -1,4 +1,4 @@
-"""A matrix as contiguous HDF5 datasets, written past h5py and mapped past it; `matrix_reader` sees one array.
+"""A matrix as contiguous HDF5 datasets, written past h5py and mapped past it; `matrix_reader` sees each as one array.
 
 h5py only lays the file out, and seals it at the end: on a full disk it would bring the whole process down, whereas
 plain writes to the places that it reserved fail with an ordinary error.
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.hdf5_layout import DIGEST_BYTES, SCALARS, dataset, make_content, unreadable
+from store.matrix_arrays import described
 from store.matrix_parts import BLOCK_ROWS, Content, Ids, MatrixBlock, MatrixHeader, little_endian
 from store.plain_json import canonical_json
 from store.vectors import MappedVectors, Repacked
@@ -28,8 +29,8 @@ from store.verified import FileStamp
 # Metadata of this version carries checksums of its own.
 _LIBRARY_VERSION = ("v108", "v108")
 _ALIGNMENT = 64
-# As long as what `close` puts in their place.
-_PLACEHOLDERS: dict[str, str | int] = {"digest": "0" * 64, "dtype": "float00", "complete": False}
+
+_Shape = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 class Hdf5MatrixWriter:
@@ -37,6 +38,9 @@ class Hdf5MatrixWriter:
 
     def __init__(self, path: Path, header: MatrixHeader, ids: Ids, caller_attributes: dict[str, Any]) -> None:
         self._path, self._next = path, 0
+        self._arrays = sorted(each.name for each in header.arrays)
+        if header.version > 1:
+            caller_attributes = {**caller_attributes, "arrays": described(header.arrays)}
         attributes = np.frombuffer(canonical_json(caller_attributes), dtype=np.uint8)
         known: dict[str, NDArray[Any]] = {
             "ids_utf8": ids.utf8,
@@ -45,12 +49,11 @@ class Hdf5MatrixWriter:
             "attributes_json": attributes,
         }
         shapes = {name: (values.shape, values.dtype) for name, values in known.items()}
-        rows = len(header.ids)
-        shapes["vectors"] = ((rows, header.dim), little_endian(header.dtype))
-        shapes["present"] = shapes["ok"] = ((rows,), np.dtype(bool))
-        shapes["block_digests"] = ((-(-rows // BLOCK_ROWS), DIGEST_BYTES), np.dtype(np.uint8))
-        self._offsets = _lay_out(path, shapes, hashlib.sha256(attributes.tobytes()).hexdigest())
-        self._row_bytes = header.dim * little_endian(header.dtype).itemsize
+        shapes |= _row_shapes(header)
+        # As long as what `close` puts in their place.
+        placeholders: dict[str, str | int] = {"digest": "0" * 64, "dtype": header.dtype, "complete": False}
+        placeholders["attributes_sha256"] = hashlib.sha256(attributes.tobytes()).hexdigest()
+        self._offsets = _lay_out(path, shapes, placeholders)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             self._reserve()
@@ -70,9 +73,9 @@ class Hdf5MatrixWriter:
 
     def write(self, group: MatrixBlock) -> None:
         """Write the next rows."""
-        self._write_at("vectors", self._next * self._row_bytes, group.vectors)
-        self._write_at("present", self._next, group.present)
-        self._write_at("ok", self._next, group.ok)
+        columns = {"vectors": group.vectors, "present": group.present, "ok": group.ok, **group.arrays}
+        for name, values in columns.items():
+            self._write_at(name, self._next * math.prod(values.shape[1:]) * values.itemsize, values)
         self._next += len(group.present)
 
     def _write_at(self, name: str, position: int, values: NDArray[Any]) -> None:
@@ -86,8 +89,10 @@ class Hdf5MatrixWriter:
 
     def close(self, attributes: dict[str, Any]) -> None:
         """Write the digests of blocks and, last of all, the attributes."""
-        joined = bytes.fromhex("".join(attributes["block_digests"]))
-        self._write_at("block_digests", 0, np.frombuffer(joined, dtype=np.uint8))
+        self._write_at("block_digests", 0, _digests(attributes["block_digests"]))
+        if self._arrays:
+            arrays = [attributes["arrays"][name] for name in self._arrays]
+            self._write_at("array_digests", 0, _digests([each for array in arrays for each in array["block_digests"]]))
         os.fsync(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
@@ -104,7 +109,24 @@ class Hdf5MatrixWriter:
             self._descriptor = -1
 
 
-def _lay_out(path: Path, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]], attributes: str) -> dict[str, int]:
+def _row_shapes(header: MatrixHeader) -> dict[str, _Shape]:
+    """Give shape and dtype of what comes row by row, and of the digests of blocks."""
+    rows = len(header.ids)
+    blocks = -(-rows // BLOCK_ROWS)
+    shapes: dict[str, _Shape] = {"vectors": ((rows, header.dim), little_endian(header.dtype))}
+    shapes["present"] = shapes["ok"] = ((rows,), np.dtype(bool))
+    shapes["block_digests"] = ((blocks, DIGEST_BYTES), np.dtype(np.uint8))
+    for array in header.arrays:
+        shapes[array.name] = ((rows, *array.shape), little_endian(array.dtype))
+        shapes["array_digests"] = ((len(header.arrays) * blocks, DIGEST_BYTES), np.dtype(np.uint8))
+    return shapes
+
+
+def _digests(hexadecimal: list[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(hexadecimal)), dtype=np.uint8)
+
+
+def _lay_out(path: Path, shapes: dict[str, _Shape], placeholders: dict[str, str | int]) -> dict[str, int]:
     """Create the file with room for everything and give where each dataset begins."""
     # A limit on the size of files must show here, as an ordinary error, and not within h5py.
     os.truncate(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values()))
@@ -123,8 +145,8 @@ def _lay_out(path: Path, shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]
             dataset = h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
             offsets[name] = dataset.get_offset() or 0  # an empty dataset has no place and needs none
         for name in SCALARS:
-            file.attrs[name] = _fixed(_PLACEHOLDERS.get(name, 0))
-        file.attrs["attributes_sha256"] = _fixed(attributes)
+            file.attrs[name] = _fixed(placeholders.get(name, 0))
+        file.attrs["attributes_sha256"] = _fixed(placeholders["attributes_sha256"])
     return offsets
 
 
@@ -153,11 +175,11 @@ def read(path: Path) -> Content:
         def fetch(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
             return _map_plain(file, mapped, name, shape, dtype).copy()
 
-        def vectors(shape: tuple[int, int], dtype: str) -> MappedVectors:
-            values = _map_plain(file, mapped, "vectors", shape, dtype)
+        def reach(name: str, shape: tuple[int, ...], dtype: str) -> MappedVectors:
+            values = _map_plain(file, mapped, name, shape, dtype)
             return MappedVectors(values[None], shape[0])
 
-        return make_content(file, fetch, vectors, stamp)
+        return make_content(file, fetch, reach, stamp)
 
 
 def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

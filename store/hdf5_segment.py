@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.segment_parts import VECTOR_TYPES, RawSegment, expected_shapes
+from store.rows import VECTOR_TYPES
+from store.segment_parts import RawSegment, expected_shapes
 
 _FILTER_BYTES = 4
 _ATTRIBUTES = ("format_version", "min_reader", "fingerprint", "provenance")

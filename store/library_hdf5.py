@@ -52,11 +52,11 @@ def _content(file: h5py.File, stamp: FileStamp | None) -> Content:
     def fetch(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         return _Guarded(file, name, shape, dtype).read(0, shape[0])
 
-    def vectors(shape: tuple[int, int], dtype: str) -> PieceVectors:
-        found = _Guarded(file, "vectors", shape, dtype)
+    def reach(name: str, shape: tuple[int, ...], dtype: str) -> PieceVectors:
+        found = _Guarded(file, name, shape, dtype)
         return PieceVectors(shape, found.dtype, found.chunk_rows, found.read, "h5py")
 
-    return make_content(file, fetch, vectors, stamp)
+    return make_content(file, fetch, reach, stamp)
 
 
 def _check_sizes(file: h5py.File) -> None:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from zarr.core.buffer import Buffer, cpu
 
 from store.caps import check_chunks, check_sizes, check_zip_directory
+from store.matrix_arrays import MatrixArray, stated_arrays
 from store.matrix_parts import Content, Ids, check_version
+from store.rows import VECTOR_TYPES
 from store.vectors import PieceVectors, close_with
 from store.verified import FileStamp
 from store.zarr_documents import document_bytes, group_document, read_document
@@ -54,8 +56,10 @@ def _content(archive: zipfile.ZipFile, stamp: FileStamp | None) -> Content:
     if not isinstance(attributes, dict) or root != group_document(attributes):
         raise ValueError("expected a plain Zarr v3 group, found other metadata")
     check_version(attributes.get("min_reader"))
-    layouts = {name: array_layout(read_document(archive, entries[f"{name}/zarr.json"])) for name in _NAMES}
-    rows, dim, dtype = _check_layouts(layouts)
+    stated = stated_arrays(attributes)
+    names = [*_NAMES, *(each.name for each in stated)]
+    layouts = {name: array_layout(read_document(archive, entries[f"{name}/zarr.json"])) for name in names}
+    rows, dim = _check_layouts(layouts, stated)
     arrays = {name: _Guarded(archive, entries, name, layout) for name, layout in layouts.items()}
     expected = {"zarr.json"}.union(*(array.members for array in arrays.values()))
     if expected != entries.keys():
@@ -65,9 +69,9 @@ def _content(archive: zipfile.ZipFile, stamp: FileStamp | None) -> Content:
     check_sizes(rows, dim, id_bytes, sum(entries[chunk].compress_size for chunk in arrays["ids_utf8"].chunks))
     small = {name: arrays[name].read(0, layouts[name].shape[0]) for name in _NAMES[1:]}
     ids = Ids(small["ids_utf8"], small["ids_offsets"])
-    chunk_rows = layouts["vectors"].chunks[0]
-    vectors = PieceVectors((rows, dim), np.dtype(dtype), chunk_rows, arrays["vectors"].read, "zarr")
-    return Content(vectors, ids, small["present"], small["ok"], small["missing_vector"], attributes, stamp)
+    pieces = {name: arrays[name].pieces() for name in names if name not in small}
+    masks = small["present"], small["ok"]
+    return Content(pieces.pop("vectors"), ids, *masks, small["missing_vector"], attributes, stamp, pieces)
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -81,23 +85,26 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return entries
 
 
-def _check_layouts(layouts: dict[str, ArrayLayout]) -> tuple[int, int, str]:
-    """Hold the arrays against each other and give rows, dimension and dtype."""
+def _check_layouts(layouts: dict[str, ArrayLayout], stated: list[MatrixArray]) -> tuple[int, int]:
+    """Hold the arrays against each other and give rows and dimension."""
     shape, dtype = layouts["vectors"].shape, layouts["vectors"].dtype
-    if len(shape) != 2 or dtype not in ("float16", "float32"):
-        raise ValueError(f"expected vectors of two dimensions in float16 or float32, found {dtype} {list(shape)}")
+    if len(shape) != 2 or dtype not in VECTOR_TYPES:
+        raise ValueError(
+            f"expected vectors of two dimensions in {' or '.join(VECTOR_TYPES)}, found {dtype} {list(shape)}"
+        )
     rows, dim = shape
-    expected = {
+    expected: dict[str, tuple[tuple[int, ...], str]] = {
         "ids_utf8": (layouts["ids_utf8"].shape[:1], "uint8"),
         "ids_offsets": ((rows + 1,), "int64"),
         "missing_vector": ((dim,), dtype),
         "present": ((rows,), "bool"),
         "ok": ((rows,), "bool"),
+        **{each.name: ((rows, *each.shape), each.dtype) for each in stated},
     }
     for name, (shape, kind) in expected.items():
         if layouts[name].shape != shape or layouts[name].dtype != kind:
             raise ValueError(f"expected {name!r} as {kind} {list(shape)}, found {layouts[name]}")
-    return rows, dim, dtype
+    return rows, dim
 
 
 class _Guarded:
@@ -116,6 +123,11 @@ class _Guarded:
         rows, others = self._layout.chunks[0], self._layout.grid[1:]
         numbers = itertools.product(range(start // rows, -(-stop // rows)), *map(range, others))
         return ["/".join([self._name, "c", *map(str, number)]) for number in numbers]
+
+    def pieces(self) -> PieceVectors:
+        """Give its rows, to be read later."""
+        layout = self._layout
+        return PieceVectors(layout.shape, np.dtype(layout.dtype), layout.chunks[0], self.read, "zarr")
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Read whole rows of chunks."""

@@ -14,7 +14,7 @@ from store.encoder_log import EncoderLog
 from store.encoder_record import read_record
 from store.errors import CorruptSegment, FingerprintMismatch, UnsupportedFormat
 from store.feature_store import FeatureStore
-from store.rows import VectorType, row_problems
+from store.rows import VectorType, good_rows, row_problems
 from store.segment import Segment, SegmentName, row_digests
 
 _TEMPORARY = ".tmp-"
@@ -179,20 +179,27 @@ def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None
         segment = log.files.read(name)
     except (CorruptSegment, UnsupportedFormat) as error:
         return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment) and not error.unread)
-    what = row_damage(segment) if rows else ""
+    what = row_damage(segment, log.zero_legal) if rows else ""
     return Problem(log.folder, name, what) if what else None
 
 
-def row_damage(segment: Segment) -> str:
-    """Say what is wrong with the rows of a segment that was read; "" when nothing is."""
+def row_damage(segment: Segment, zero_legal: bool) -> str:
+    """Say what is wrong with the rows of a segment that was read; "" when nothing is.
+
+    Parameters
+    ----------
+    segment : Segment
+    zero_legal : bool
+        Whether its encoder says that a row may be all zero.
+    """
     wrong = np.flatnonzero((row_digests(segment.vectors) != segment.row_digests).any(axis=1))
     if len(wrong):
         return (
             f"expected each row to match its digest, found {len(wrong)} that do not, the first row {wrong[0]}: "
             "they were altered before the file was written; run `diptych store repair`"
         )
-    problems = row_problems(segment.vectors)
+    problems = row_problems(segment.vectors, zero_legal)
     bad = np.flatnonzero(problems != "")
     if len(bad):
-        return f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]}; repair it"
+        return f"expected {good_rows(zero_legal)}, found {problems[bad[0]]} in row {bad[0]}; repair it"
     return ""

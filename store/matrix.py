@@ -14,20 +14,21 @@ import numpy as np
 
 from store.errors import InvalidVectors, StoreFull
 from store.hdf5_matrix import Hdf5MatrixWriter
-from store.matrix_digest import MatrixDigest
+from store.matrix_arrays import GROUP_BYTES, check_arrays, described
+from store.matrix_digest import ArrayDigest, MatrixDigest
+from store.matrix_groups import regroup
 from store.matrix_parts import (
     BLOCK_ROWS,
-    FORMAT_VERSION,
     RESERVED,
     Ids,
     MatrixBlock,
     MatrixHeader,
     MatrixInfo,
     path_format,
-    regroup,
 )
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, make_folder
+from store.rows import VECTOR_TYPES, Rows
 from store.zarr_matrix import ZarrMatrixWriter
 
 # Above the rows themselves: padding, metadata, attributes.
@@ -56,12 +57,13 @@ def write_matrix(
     durability : {"full", "none"}
         "none" skips fsync: for tests only.
     chunk_rows : int
-        The most rows that a chunk of a Zarr matrix may have.
+        The most rows that are written at once, as one chunk of a Zarr matrix; wide arrays ask for fewer.
 
     Raises
     ------
     InvalidVectors
-        For a wrong shape, dtype or number of rows, an id given twice, or a usable row that is not finite.
+        For a wrong shape, dtype or number of rows, an array too few or too many, an id given twice, or a usable row
+        that is not finite.
     TypeError
         When the attributes are not plain JSON data.
     StoreFull, StoreNotWritable
@@ -70,9 +72,9 @@ def write_matrix(
     kind = path_format(path)
     attributes = _check_header(header)
     ids = Ids.encode(header.ids)
-    size = _file_size(header, ids)
+    rows = _chunk_rows(header, chunk_rows)
+    size = _file_size(header, ids, rows)
     _check_room(path, size, durability)
-    rows = _chunk_rows(len(header.ids), chunk_rows)
     with atomic_output(path, expected_bytes=size, durability=durability) as temporary:
         writer: ZarrMatrixWriter | Hdf5MatrixWriter
         if kind == "zarr.zip":
@@ -80,13 +82,12 @@ def write_matrix(
         else:
             writer = Hdf5MatrixWriter(temporary, header, ids, attributes)
         try:
-            digest = _stream(writer, header, ids, blocks, rows)
-            info = MatrixInfo(len(header.ids), header.dim, header.dtype, digest[0])
-            writer.close({**attributes, **_own_attributes(info, digest[1])})
+            own = _stream(writer, header, ids, blocks, rows)
+            writer.close({**attributes, **own})
         except BaseException:
             writer.abandon()
             raise
-    return info
+    return MatrixInfo(len(header.ids), header.dim, header.dtype, own["digest"])
 
 
 def _stream(
@@ -95,39 +96,51 @@ def _stream(
     ids: Ids,
     blocks: Iterable[MatrixBlock],
     rows: int,
-) -> tuple[str, list[str]]:
+) -> dict[str, Any]:
+    """Write all rows and give the attributes that follow from them."""
     digest = MatrixDigest(ids, header.missing_vector, header.dtype)
+    array_digests = {each.name: ArrayDigest() for each in header.arrays}
     for group in regroup(header, blocks, rows):
         writer.write(group)
         digest.update(group)
-    return digest.finish()
+        for name, values in group.arrays.items():
+            array_digests[name].update(values)
+    arrays = described(header.arrays)
+    for name, each in array_digests.items():
+        arrays[name]["block_digests"] = each.finish()
+    return _own_attributes(header, digest.finish(arrays), arrays)
 
 
-def _own_attributes(info: MatrixInfo, block_digests: list[str]) -> dict[str, Any]:
-    return {
-        "format_version": FORMAT_VERSION,
-        "min_reader": FORMAT_VERSION,
-        "rows": info.rows,
-        "dim": info.dim,
-        "dtype": info.dtype,
-        "digest": info.digest,
-        "block_digests": block_digests,
+def _own_attributes(header: MatrixHeader, digests: tuple[str, list[str]], arrays: dict[str, Any]) -> dict[str, Any]:
+    attributes = {
+        "format_version": header.version,
+        "min_reader": header.version,
+        "rows": len(header.ids),
+        "dim": header.dim,
+        "dtype": header.dtype,
+        "digest": digests[0],
+        "block_digests": digests[1],
         "complete": True,
     }
+    return attributes if header.version == 1 else {**attributes, "arrays": arrays}
 
 
 def _check_header(header: MatrixHeader) -> dict[str, Any]:
-    if type(header.dim) is not int or header.dim < 1 or header.dtype not in ("float16", "float32"):
+    if type(header.dim) is not int or header.dim < 1 or header.dtype not in VECTOR_TYPES:
         raise InvalidVectors(
-            f"expected a positive dimension and float16 or float32, found {header.dim!r} and {header.dtype!r}; "
-            "correct the encoder"
+            f"expected a positive dimension and {' or '.join(VECTOR_TYPES)}, found {header.dim!r} and "
+            f"{header.dtype!r}; correct the encoder"
         )
     missing = header.missing_vector
-    if missing.shape != (header.dim,) or not np.isfinite(missing.astype(header.dtype)).all():
+    if missing.shape != (header.dim,) or not _can_carry(missing, header.dtype):
         raise InvalidVectors(
             f"expected a missing vector of {header.dim} finite {header.dtype} numbers, found {list(missing.shape)} "
             f"{missing.dtype}; declare another"
         )
+    try:
+        check_arrays(header.arrays)
+    except ValueError as error:
+        raise InvalidVectors(f"{error}; correct the header") from error
     taken = sorted(set(header.attributes) & set(RESERVED))
     if taken:
         raise InvalidVectors(f"expected attributes of other names, found {', '.join(taken)}; rename them")
@@ -136,15 +149,30 @@ def _check_header(header: MatrixHeader) -> dict[str, Any]:
     return attributes
 
 
-def _chunk_rows(total: int, limit: int) -> int:
+def _can_carry(missing: Rows, dtype: str) -> bool:
+    """Tell whether a missing vector is finite in its type, and whole where that is made of whole numbers."""
+    with np.errstate(all="ignore"):
+        cast = missing.astype(dtype)
+    return bool(np.isfinite(cast).all() and (dtype != "uint8" or (cast == missing).all()))
+
+
+def _row_bytes(header: MatrixHeader) -> list[int]:
+    return [header.dim * np.dtype(header.dtype).itemsize, *(each.row_bytes for each in header.arrays)]
+
+
+def _chunk_rows(header: MatrixHeader, limit: int) -> int:
     """Cut all rows into as few chunks as the limit allows, as equal as can be: the last one is padded to full size."""
+    total = len(header.ids)
+    if header.version > 1:  # files of version 1 stay as they were, byte by byte
+        limit = min(limit, max(1, GROUP_BYTES // max(_row_bytes(header))))
     chunks = max(1, -(-total // limit))
     return max(1, -(-total // chunks))
 
 
-def _file_size(header: MatrixHeader, ids: Ids) -> int:
-    row = header.dim * np.dtype(header.dtype).itemsize + ids.offsets.itemsize + 2
-    return int((len(header.ids) * row + ids.utf8.nbytes) * _SPARE) + _SPARE_BYTES
+def _file_size(header: MatrixHeader, ids: Ids, rows: int) -> int:
+    padded = -(-len(header.ids) // rows) * rows
+    small = len(header.ids) * (ids.offsets.itemsize + 2) + ids.utf8.nbytes
+    return int((padded * sum(_row_bytes(header)) + small) * _SPARE) + _SPARE_BYTES
 
 
 def _check_room(path: Path, size: int, durability: Durability) -> None:

@@ -6,6 +6,9 @@ lies behind a URL, is read piece by piece: as safe, slower, and `Matrix.mapped` 
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -23,14 +26,15 @@ _REMEDY = "delete it and run `dvc repro`, or fetch it again with `dvc pull`"
 def open_matrix(
     path: Path | str, *, verify: bool = True, memory: Path | None = None, expected_digest: str | None = None
 ) -> Matrix:
-    """Open a matrix; its vectors are not loaded.
+    """Open a matrix; its vectors are not loaded, and what lies beside them is not even read.
 
     Parameters
     ----------
     path : Path or str
         Ends in ``.zarr.zip`` or ``.h5``; a str may also be a URL that fsspec knows (``s3://bucket/m.h5``).
     verify : bool
-        Compare the whole content with its digests first (reads the file once).
+        Compare ids, masks and vectors with their digests first (reads them once), and each array beside the vectors
+        when it is first asked for.
     memory : Path, optional
         A folder that remembers which files were verified, so that an unchanged one is not read again; see `verified`.
         Without it, the one that `remember_verifications` set, if any. A file behind a URL is verified each time.
@@ -50,19 +54,27 @@ def open_matrix(
     """
     place = local_path(path)
     path_format(place)
-    try:
+    with _told(place):
         content = _read_local(place) if isinstance(place, Path) else _read_library(open_remote(place), place, None)
         _check_content(content, expected_digest)
-        matrix = Matrix(place, content)
-        if verify:
-            _verify(matrix, content.stamp, memory_in(memory))
+        vouch = functools.partial(_verify, stamp=content.stamp, memory=memory_in(memory)) if verify else None
+        matrix = Matrix(place, content, vouch)
+        if vouch is not None:
+            vouch(matrix, "")
+    return matrix
+
+
+@contextlib.contextmanager
+def _told(place: Path | str) -> Iterator[None]:
+    """Name the file in whatever the body raises, and say what to do."""
+    try:
+        yield
     except UnsupportedFormat as error:
         raise UnsupportedFormat(f"matrix {place}: {error}") from error
     except (CorruptMatrix, UnsupportedStore):
         raise
     except ValueError as error:
         raise CorruptMatrix(f"matrix {place} is damaged or not ours: {error}; {_REMEDY}") from error
-    return matrix
 
 
 def _read_local(path: Path) -> Content:
@@ -85,13 +97,15 @@ def _read_library(stream: IO[bytes], name: str, stamp: FileStamp | None) -> Cont
         raise
 
 
-def _verify(matrix: Matrix, stamp: FileStamp | None, memory: VerifiedFiles | None) -> None:
-    path, version = matrix.path, matrix.attributes.get("format_version")
-    if memory is None or stamp is None or not isinstance(path, Path):
-        matrix.verify()
-    elif not memory.knows(path, stamp, matrix.digest, version):
-        matrix.verify()
-        memory.remember(path, stamp, matrix.digest, version)
+def _verify(matrix: Matrix, array: str, *, stamp: FileStamp | None, memory: VerifiedFiles | None) -> None:
+    """Verify an array beside the vectors, or all but these when its name is "", unless that is remembered."""
+    path, about = matrix.path, (matrix.digest, matrix.attributes.get("format_version"), array)
+    with _told(path):
+        if memory is None or stamp is None or not isinstance(path, Path):
+            matrix.verify_array(array) if array else matrix.verify()
+        elif not memory.knows(path, stamp, *about):
+            matrix.verify_array(array) if array else matrix.verify()
+            memory.remember(path, stamp, *about)
 
 
 def _check_content(content: Content, expected_digest: str | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,15 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import InvalidVectors, UnsupportedFormat
-from store.rows import VectorType
+from store.matrix_arrays import MatrixArray
+from store.rows import Rows, VectorType
 from store.vectors import Vectors
 from store.verified import FileStamp
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # 8192 rows: a few MB, large enough to stream and small enough to hold; also the rows under one digest.
 BLOCK_ROWS = 8192
 # Set by the writer; a caller's attribute may not take these names.
-RESERVED = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "block_digests", "complete")
+RESERVED = ("format_version", "min_reader", "rows", "dim", "dtype", "digest", "block_digests", "arrays", "complete")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,18 +33,26 @@ class MatrixHeader:
     ids : sequence of str
         One for each row, all different.
     dim : int
-    dtype : {"float16", "float32"}
+    dtype : {"float16", "float32", "uint8"}
     missing_vector : ndarray, shape [dim]
         What a row that is absent or failed carries.
     attributes : mapping
         Plain JSON data of the caller (fingerprint, manifest digest, ...).
+    arrays : sequence of MatrixArray
+        What else each row has; every block brings them all.
     """
 
     ids: Sequence[str]
     dim: int
     dtype: VectorType
-    missing_vector: NDArray[np.floating[Any]]
+    missing_vector: Rows
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Sequence[MatrixArray] = ()
+
+    @property
+    def version(self) -> int:
+        """The oldest format that can say this, so that who knows only that one still reads it."""
+        return 2 if self.arrays or self.dtype == "uint8" else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +67,14 @@ class MatrixBlock:
         Whether the item has this kind of content at all.
     ok : ndarray of bool, shape [n]
         Whether its vector could be computed.
+    arrays : mapping of str to ndarray, each of shape [n, ...]
+        Those of the header, all of them; rows that are not both present and ok do not matter here either.
     """
 
-    vectors: NDArray[np.floating[Any]]
+    vectors: Rows
     present: NDArray[np.bool_]
     ok: NDArray[np.bool_]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,15 +165,18 @@ class Content:
     attributes : dict
     stamp : FileStamp or None
         Of the file that was opened; None when it lies far away.
+    arrays : mapping of str to Vectors
+        What lies beside the vectors.
     """
 
     vectors: Vectors
     ids: Ids
     present: NDArray[np.bool_]
     ok: NDArray[np.bool_]
-    missing_vector: NDArray[np.floating[Any]]
+    missing_vector: Rows
     attributes: dict[str, Any]
     stamp: FileStamp | None
+    arrays: Mapping[str, Vectors] = field(default_factory=dict)
 
 
 def little_endian(dtype: str) -> np.dtype[Any]:
@@ -199,70 +214,3 @@ def check_version(needed: object) -> None:
         raise ValueError("expected the attribute min_reader, found none")
     if needed > FORMAT_VERSION:
         raise UnsupportedFormat(f"expected format version {FORMAT_VERSION} or older, found {needed}; upgrade diptych")
-
-
-def regroup(header: MatrixHeader, blocks: Iterable[MatrixBlock], rows: int) -> Iterator[MatrixBlock]:
-    """Check blocks of any size and cut them into groups of exactly `rows` rows (the last may be shorter).
-
-    Rows that are not both present and ok get the missing vector.
-
-    Raises
-    ------
-    InvalidVectors
-        For a wrong shape, dtype or number of rows, or a usable row that is not finite.
-    """
-    total, start = len(header.ids), 0
-    group = _empty_group(header, rows)
-    for block in blocks:
-        _check_block(header, block, start)
-        for piece in _cut(block, rows - start % rows, rows):
-            at, n = start % rows, len(piece.present)
-            group.vectors[at : at + n] = _filled(header, piece)
-            group.present[at : at + n] = piece.present
-            group.ok[at : at + n] = piece.ok
-            start += n
-            if start % rows == 0:
-                yield group
-                group = _empty_group(header, rows)
-    if start != total:
-        raise InvalidVectors(f"expected {total} rows, one for each id, found {start}; pass a row for each id")
-    if start % rows:
-        left = start % rows
-        yield MatrixBlock(group.vectors[:left], group.present[:left], group.ok[:left])
-
-
-def _empty_group(header: MatrixHeader, rows: int) -> MatrixBlock:
-    vectors = np.empty((rows, header.dim), dtype=little_endian(header.dtype))
-    return MatrixBlock(vectors, np.empty(rows, dtype=bool), np.empty(rows, dtype=bool))
-
-
-def _cut(block: MatrixBlock, first: int, rows: int) -> Iterator[MatrixBlock]:
-    total, start, stop = len(block.present), 0, first
-    while start < total:
-        part = slice(start, stop)
-        yield MatrixBlock(block.vectors[part], block.present[part], block.ok[part])
-        start, stop = stop, stop + rows
-
-
-def _filled(header: MatrixHeader, block: MatrixBlock) -> NDArray[np.floating[Any]]:
-    usable = (block.present & block.ok)[:, None]
-    return np.where(usable, block.vectors, header.missing_vector.astype(block.vectors.dtype))
-
-
-def _check_block(header: MatrixHeader, block: MatrixBlock, start: int) -> None:
-    n = len(block.vectors)
-    shapes = (block.vectors.shape, block.present.shape, block.ok.shape)
-    kinds = (block.vectors.dtype.name, block.present.dtype.name, block.ok.dtype.name)
-    if shapes != ((n, header.dim), (n,), (n,)) or kinds != (header.dtype, "bool", "bool"):
-        raise InvalidVectors(
-            f"expected a block of {header.dtype} [n, {header.dim}] with two bool masks [n], "
-            f"found {kinds} {shapes}; cast it, and pass masks as long as the vectors"
-        )
-    if start + n > len(header.ids):
-        raise InvalidVectors(f"expected {len(header.ids)} rows, one for each id, found more; pass a row for each id")
-    bad = np.flatnonzero(block.present & block.ok & ~np.isfinite(block.vectors).all(axis=1))
-    if len(bad):
-        raise InvalidVectors(
-            f"expected finite vectors in usable rows, found another for id {header.ids[start + bad[0]]!r}; "
-            "set ok to False there, or mend the encoder"
-        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.errors import CorruptMatrix
-from store.matrix_digest import MatrixDigest
+from store.matrix_digest import ArrayDigest, MatrixDigest, check_blocks
 from store.matrix_parts import BLOCK_ROWS, Content, MatrixBlock
-from store.rows import VectorType
-from store.vectors import Reader
+from store.rows import Rows, VectorType
+from store.vectors import Reader, Vectors
+
+_ITERATED_BYTES = 64 << 20
 
 
 class Matrix:
@@ -32,17 +35,19 @@ class Matrix:
         Both; other rows carry the missing vector.
     missing_vector : ndarray of float32, shape [D]
     dim : int
-    dtype : {"float16", "float32"}
+    dtype : {"float16", "float32", "uint8"}
     digest : str
-        Of ids, masks and vectors; the same for a Zarr and an HDF5 file of equal content.
+        Of ids, masks, vectors and all other arrays; the same for a Zarr and an HDF5 file of equal content.
     attributes : dict
         The writer's and the caller's.
+    arrays : dict of str to (tuple of int, str)
+        What lies beside the vectors: shape of one row and dtype by name; see `read_array`.
     reader : {"mapped", "zarr", "h5py"}
         How the rows come: from the mapped file, or unpacked by the format's library, which is slower. Of a file that is
         not mapped, ask for many rows at once, or for all in order: what holds one row is unpacked as a whole.
     """
 
-    def __init__(self, path: Path | str, content: Content) -> None:
+    def __init__(self, path: Path | str, content: Content, vouch: Callable[[Matrix, str], None] | None = None) -> None:
         self.path = path
         content.ids.check()
         self.present, self.ok = content.present, content.ok
@@ -53,8 +58,12 @@ class Matrix:
         self.dtype: VectorType = content.attributes["dtype"]
         self.digest: str = content.attributes["digest"]
         self.reader: Reader = content.vectors.reader
+        self.arrays = {name: (each.shape[1:], each.dtype.name) for name, each in content.arrays.items()}
         self._content = content
         self._vectors = content.vectors
+        # Called once for each of `arrays` before its first row is given.
+        self._vouch = vouch
+        self._vouched: set[str] = set()
 
     @functools.cached_property
     def ids(self) -> list[str]:
@@ -69,7 +78,7 @@ class Matrix:
     def __len__(self) -> int:
         return len(self.present)
 
-    def rows(self, indices: NDArray[np.integer[Any]]) -> NDArray[np.floating[Any]]:
+    def rows(self, indices: NDArray[np.integer[Any]]) -> Rows:
         """Gather rows.
 
         Parameters
@@ -89,22 +98,25 @@ class Matrix:
         CorruptMatrix
             When a file that is not mapped turns out to be damaged there, or cannot be reached; so with all that follow.
         """
+        return self._gathered(self._vectors, indices)
+
+    def _gathered(self, values: Vectors, indices: NDArray[np.integer[Any]]) -> Rows:
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
             raise IndexError(
                 f"expected row numbers as int [n], found {wanted.dtype} {list(wanted.shape)}; use numpy.flatnonzero"
             )
         if not wanted.size:
-            return np.empty((0, self.dim), dtype=self.dtype)
+            return np.empty((0, *values.shape[1:]), dtype=values.dtype)
         if wanted.min() < 0 or wanted.max() >= len(self):
             raise IndexError(
                 f"expected row numbers from 0 to {len(self) - 1}, found {wanted.min()} to {wanted.max()}; "
                 "take them from this matrix's ids"
             )
         with self._readable():
-            return self._vectors.rows(wanted)
+            return values.rows(wanted)
 
-    def block(self, start: int, stop: int) -> NDArray[np.floating[Any]]:
+    def block(self, start: int, stop: int) -> Rows:
         """Copy consecutive rows.
 
         Returns
@@ -121,7 +133,7 @@ class Matrix:
         with self._readable():
             return self._vectors.block(start, stop)
 
-    def __getitem__(self, rows: slice) -> NDArray[np.floating[Any]]:
+    def __getitem__(self, rows: slice) -> Rows:
         """Copy the rows of a slice, whose ends are taken as numpy takes them.
 
         Raises
@@ -131,8 +143,66 @@ class Matrix:
         """
         if not isinstance(rows, slice):
             raise TypeError(f"expected a slice, found {type(rows).__name__}; use Matrix.rows for row numbers")
+        return self._sliced(self._vectors, rows)
+
+    def _sliced(self, values: Vectors, rows: slice) -> Rows:
         start, stop, step = rows.indices(len(self))
-        return self.block(start, max(start, stop)) if step == 1 else self.rows(np.arange(start, stop, step))
+        if step != 1:
+            return self._gathered(values, np.arange(start, stop, step))
+        with self._readable():
+            return values.block(start, max(start, stop))
+
+    def read_array(self, name: str, rows: NDArray[np.integer[Any]] | slice) -> NDArray[Any]:
+        """Copy rows of an array beside the vectors; the first time, hold the whole array against its digests.
+
+        Parameters
+        ----------
+        name : str
+            One of `arrays`.
+        rows : ndarray of int, shape [n], or slice
+            Row numbers as for `rows`, or a slice as numpy takes it.
+
+        Returns
+        -------
+        ndarray of the stored dtype, shape [n, ...]
+            Zeros, or False, in rows that are not usable.
+
+        Raises
+        ------
+        KeyError
+            When this matrix has no such array.
+        IndexError
+            When a row number is negative, too large or not a whole number.
+        CorruptMatrix
+            When the array does not match its digests, or cannot be read.
+        """
+        values = self._array(name)
+        return self._sliced(values, rows) if isinstance(rows, slice) else self._gathered(values, rows)
+
+    def iter_array(self, name: str, size: int | None = None) -> Iterator[NDArray[Any]]:
+        """Give all rows of an array in order, `size` at a time, or else as many as make 64 MB; otherwise `read_array`.
+
+        Raises
+        ------
+        ValueError
+            When `size` is not positive.
+        """
+        values = self._array(name)
+        step = (
+            max(1, _ITERATED_BYTES // (math.prod(values.shape[1:]) * values.dtype.itemsize)) if size is None else size
+        )
+        if step < 1:
+            raise ValueError(f"expected a positive block size, found {step}; leave it out")
+        for start in range(0, len(self), step):
+            yield self._sliced(values, slice(start, start + step))
+
+    def _array(self, name: str) -> Vectors:
+        if name not in self.arrays:
+            raise KeyError(f"expected an array of {self.path}, found {name!r}; there are {sorted(self.arrays)}")
+        if self._vouch is not None and name not in self._vouched:
+            self._vouch(self, name)
+            self._vouched.add(name)
+        return self._content.arrays[name]
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
@@ -144,7 +214,7 @@ class Matrix:
                 f"matrix {self.path} cannot be read: {error}; fetch it again, or make it anew with `dvc repro`"
             ) from error
 
-    def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[NDArray[np.floating[Any]]]:
+    def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[Rows]:
         """Give all rows in order, `size` at a time (the last block may be shorter).
 
         Raises
@@ -158,7 +228,9 @@ class Matrix:
             yield self.block(start, min(start + size, len(self)))
 
     def verify(self) -> None:
-        """Read the whole file once and compare it with its digests.
+        """Read ids, masks and vectors once and compare them with their digests.
+
+        What lies beside the vectors is not read: `verify_array` does. Its digests are covered here.
 
         Raises
         ------
@@ -171,10 +243,23 @@ class Matrix:
             part = slice(start, start + len(vectors))
             start = part.stop
             digest.update(MatrixBlock(vectors, self.present[part], self.ok[part]))
-        whole, blocks = digest.finish()
-        stated = self.attributes["block_digests"]
-        if blocks != stated:
-            wrong = next((b for b, pair in enumerate(zip(blocks, stated, strict=False)) if pair[0] != pair[1]), 0)
-            raise ValueError(f"rows {wrong * BLOCK_ROWS} and following do not match their digest")
+        whole, blocks = digest.finish(self.attributes["arrays"] if self.arrays else None)
+        check_blocks(blocks, self.attributes["block_digests"])
         if whole != self.digest:
             raise ValueError(f"expected the digest {self.digest}, found {whole}")
+
+    def verify_array(self, name: str) -> None:
+        """Read an array beside the vectors once and compare it with its digests, for which `verify` vouches.
+
+        Raises
+        ------
+        ValueError
+            Naming the array and its first damaged block of rows.
+        """
+        digest = ArrayDigest()
+        try:
+            for values in self._content.arrays[name].pieces():
+                digest.update(values)
+            check_blocks(digest.finish(), self.attributes["arrays"][name].get("block_digests"))
+        except ValueError as error:
+            raise ValueError(f"array {name!r}: {error}") from error

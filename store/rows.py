@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +10,26 @@ from numpy.typing import NDArray
 from store.errors import InvalidVectors
 from store.key import KEY_BYTES, sortable
 
-VectorType = Literal["float16", "float32"]
+VectorType = Literal["float16", "float32", "uint8"]
+VECTOR_TYPES: tuple[str, ...] = get_args(VectorType)
+# Rows [N, D] of a VectorType; NumPy's own types have no name for these three together.
+Rows = NDArray[Any]
 
-
+# Two rows in float64 and their product, of any length, at once.
+_PORTION_NUMBERS = 1 << 21
 # The bits of infinity by the size of a number in bytes.
 _INFINITY = {2: 0x7C00, 4: 0x7F800000, 8: 0x7FF0000000000000}
 
 
-def row_problems(vectors: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
+def row_problems(vectors: Rows, zero_legal: bool = False) -> NDArray[np.str_]:
     """Tell for each row why it may not be stored.
 
     Parameters
     ----------
-    vectors : ndarray of float, shape [N, D]
+    vectors : ndarray of float or uint8, shape [N, D]
+        A row of uint8 is always good: a black picture is all zero.
+    zero_legal : bool
+        Whether a row may be all zero, as `EncoderLog.zero_legal` tells of an encoder.
 
     Returns
     -------
@@ -30,14 +37,32 @@ def row_problems(vectors: NDArray[np.floating[Any]]) -> NDArray[np.str_]:
         "" where the row is good, else "non-finite" or "zero vector" (which would have no direction).
     """
     problems = np.full(len(vectors), "", dtype="<U11")
-    if vectors.size:
+    if vectors.size and vectors.dtype.kind == "f":
         largest = _largest_bits(vectors)
-        problems[largest == 0] = "zero vector"
+        if not zero_legal:
+            problems[largest == 0] = "zero vector"
         problems[largest >= _INFINITY[vectors.dtype.itemsize]] = "non-finite"
     return problems
 
 
-def _largest_bits(vectors: NDArray[np.floating[Any]]) -> NDArray[np.unsignedinteger[Any]]:
+def finite_rows(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which rows hold no infinity and no NaN.
+
+    Parameters
+    ----------
+    values : ndarray of float, uint8 or bool, shape [N, ...]
+
+    Returns
+    -------
+    ndarray of bool, shape [N]
+    """
+    if not values.size or values.dtype.kind != "f":
+        return np.ones(len(values), dtype=bool)
+    largest = _largest_bits(values.reshape(len(values), -1))
+    return np.asarray(largest < _INFINITY[values.dtype.itemsize])
+
+
+def _largest_bits(vectors: Rows) -> NDArray[np.unsignedinteger[Any]]:
     """Give each row's largest magnitude as its bits, which sort like the numbers, with infinity and NaN on top.
 
     Whole numbers compare several times as fast as half-precision ones, for which processors have no arithmetic.
@@ -48,20 +73,36 @@ def _largest_bits(vectors: NDArray[np.floating[Any]]) -> NDArray[np.unsignedinte
     return np.asarray(magnitude.max(axis=1))
 
 
-def cosines(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Give the cosine of each pair of rows, computed in float64; 0 where one row is all zero.
+def cosines(a: Rows, b: Rows) -> NDArray[np.float64]:
+    """Give the cosine of each pair of rows, computed in float64.
 
     Parameters
     ----------
-    a, b : ndarray of float, shape [N, D]
+    a, b : ndarray of float or uint8, shape [N, D]
 
     Returns
     -------
     ndarray of float64, shape [N]
+        0 where one row of the two is all zero, 1 where both are: they agree.
     """
-    first, second = a.astype(np.float64), b.astype(np.float64)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return np.asarray((first * second).sum(axis=1) / np.where(lengths == 0, np.inf, lengths))
+    found = np.empty(len(a), dtype=np.float64)
+    size = max(1, _PORTION_NUMBERS // a.shape[1])
+    for start in range(0, len(a), size):
+        part = slice(start, start + size)
+        found[part] = _cosines(a[part].astype(np.float64), b[part].astype(np.float64))
+    return found
+
+
+def _cosines(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
+    product = lengths[0] * lengths[1]
+    cosine = (first * second).sum(axis=1) / np.where(product == 0, np.inf, product)
+    return np.where((lengths[0] == 0) & (lengths[1] == 0), 1.0, cosine)
+
+
+def good_rows(zero_legal: bool) -> str:
+    """Say in a message which rows were expected."""
+    return "finite vectors" if zero_legal else "finite vectors that are not zero"
 
 
 def check_keys(keys: NDArray[np.uint8]) -> None:
@@ -76,13 +117,22 @@ def check_keys(keys: NDArray[np.uint8]) -> None:
         raise InvalidVectors(f"expected keys as uint8 [N, {KEY_BYTES}], found {_described(keys)}; use store.key_array")
 
 
-def check_rows(keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], dim: int, dtype: str) -> None:
+def check_rows(keys: NDArray[np.uint8], vectors: Rows, dim: int, dtype: str, zero_legal: bool = False) -> None:
     """Refuse rows that may not be stored, before anything is written.
+
+    Parameters
+    ----------
+    keys : ndarray of uint8, shape [N, 32]
+    vectors : ndarray of `dtype`, shape [N, dim]
+    dim : int
+    dtype : str
+    zero_legal : bool
+        Whether a row may be all zero.
 
     Raises
     ------
     InvalidVectors
-        For a wrong shape, dtype or layout, no rows, a row that is not finite or all zero, or a key given twice; the
+        For a wrong shape, dtype or layout, no rows, a row that `row_problems` refuses, or a key given twice; the
         message names the first bad row.
     """
     check_keys(keys)
@@ -96,16 +146,16 @@ def check_rows(keys: NDArray[np.uint8], vectors: NDArray[np.floating[Any]], dim:
             f"expected C-contiguous little-endian {dtype}, found {_described(vectors)}; "
             f'cast with numpy.ascontiguousarray(vectors, dtype="{dtype}")'
         )
-    _check_values(vectors)
+    _check_values(vectors, zero_legal)
     _check_distinct(keys)
 
 
-def _check_values(vectors: NDArray[np.floating[Any]]) -> None:
-    problems = row_problems(vectors)
+def _check_values(vectors: Rows, zero_legal: bool) -> None:
+    problems = row_problems(vectors, zero_legal)
     bad = np.flatnonzero(problems != "")
     if len(bad):
         raise InvalidVectors(
-            f"expected finite vectors that are not zero, found {problems[bad[0]]} in row {bad[0]} "
+            f"expected {good_rows(zero_legal)}, found {problems[bad[0]]} in row {bad[0]} "
             f"({len(bad)} bad rows in all); leave out the rows that store.row_problems names"
         )
 

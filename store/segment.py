@@ -19,6 +19,7 @@ from store.backend import Backend
 from store.errors import CorruptSegment, InvalidVectors, StoreError, UnsupportedFormat
 from store.key import KEY_BYTES, strictly_ascending
 from store.plain_json import canonical_json, parse_document
+from store.rows import Rows
 from store.segment_parts import MAX_ROWS, ROW_DIGEST_BYTES, RawSegment
 
 SegmentFormat = Literal["zarr.zip", "h5"]
@@ -62,7 +63,7 @@ class Segment:
     ----------
     keys : ndarray of uint8, shape [N, 32]
         Strictly ascending.
-    vectors : ndarray of float16 or float32, shape [N, D]
+    vectors : ndarray of float16, float32 or uint8, shape [N, D]
     row_digests : ndarray of uint8, shape [N, 8]
         BLAKE2b of each row's little-endian bytes.
     provenance : dict
@@ -72,13 +73,13 @@ class Segment:
     """
 
     keys: NDArray[np.uint8]
-    vectors: NDArray[np.floating[Any]]
+    vectors: Rows
     row_digests: NDArray[np.uint8]
     provenance: dict[str, Any]
     fingerprint: str
 
 
-def row_digests(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+def row_digests(vectors: Rows) -> NDArray[np.uint8]:
     """Digest each row's little-endian bytes.
 
     Parameters

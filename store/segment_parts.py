@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from store.rows import Rows
+
 MAX_ROWS = 4_000_000
 MAX_DIM = 1_000_000
-VECTOR_TYPES = ("float16", "float32")
 ROW_DIGEST_BYTES = 8
 
 
@@ -19,7 +20,7 @@ class RawSegment:
     """A segment as the formats see it: arrays, and attributes that are numbers or strings."""
 
     keys: NDArray[np.uint8]  # [N, 32]
-    vectors: NDArray[np.floating[Any]]  # [N, D]
+    vectors: Rows  # [N, D]
     row_digests: NDArray[np.uint8]  # [N, 8]
     attributes: dict[str, Any]
 

@@ -279,7 +279,7 @@ def _read(log: EncoderLog, name: SegmentName) -> tuple[bytes, Segment]:
     check_promise(name, data)
     segment = decode_segment(name, data)
     log.files.check_owner(str(name), segment)
-    damage = row_damage(segment)
+    damage = row_damage(segment, log.zero_legal)
     if damage:
         raise ValueError(damage)
     return data, segment

@@ -1,10 +1,11 @@
-"""How the rows of an open matrix are reached: mapped from the file, or piece by piece through a library.
+"""How the rows of an array of an open matrix are reached: mapped from the file, or piece by piece through a library.
 
 The formats make one of the two, and `matrix_reader` asks either in the same way.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -14,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from store.caps import check_chunks
+from store.rows import Rows
 
 Reader = Literal["mapped", "zarr", "h5py"]
-Rows = NDArray[np.floating[Any]]
-
 _PIECE_BYTES = 4 << 20
 
 
@@ -26,25 +26,25 @@ class Repacked(ValueError):  # noqa: N818 (no error for the user: it hands a fil
 
 
 class Vectors(Protocol):
-    """Rows [N, D] of a stored dtype; callers ask only for rows that exist.
+    """Rows [N, ...] of a stored dtype, vectors [N, D] or others; callers ask only for rows that exist.
 
     Attributes
     ----------
     shape : tuple of int
-        N and D.
+        N, then the shape of one row.
     dtype : numpy.dtype
     reader : {"mapped", "zarr", "h5py"}
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
     reader: Reader
 
     def rows(self, wanted: NDArray[np.integer[Any]]) -> Rows:
-        """Copy rows [n, D] in any order."""
+        """Copy rows [n, ...] in any order."""
 
     def block(self, start: int, stop: int) -> Rows:
-        """Copy consecutive rows [stop - start, D]."""
+        """Copy consecutive rows [stop - start, ...]."""
 
     def pieces(self) -> Iterator[Rows]:
         """Give all rows in order, cut as suits the file; what is given may be read only, and only till the next."""
@@ -55,7 +55,7 @@ class MappedVectors:
 
     Parameters
     ----------
-    chunks : ndarray, shape [chunks, rows of a chunk, D]
+    chunks : ndarray, shape [chunks, rows of a chunk, ...]
         A view of the file; rows past the end are padding.
     rows : int
     """
@@ -64,13 +64,13 @@ class MappedVectors:
 
     def __init__(self, chunks: Rows, rows: int) -> None:
         self.chunks = chunks
-        self.shape = (rows, int(chunks.shape[2]))
+        self.shape: tuple[int, ...] = (rows, *chunks.shape[2:])
         self.dtype = chunks.dtype
         # Copied in such pieces, new memory is written while it is still in the processor's cache.
-        self._most = max(1, _PIECE_BYTES // (self.shape[1] * self.dtype.itemsize))
+        self._most = max(1, _PIECE_BYTES // (math.prod(self.shape[1:]) * self.dtype.itemsize))
 
     def rows(self, wanted: NDArray[np.integer[Any]]) -> Rows:
-        """Copy rows [n, D] in any order."""
+        """Copy rows [n, ...] in any order."""
         if len(self.chunks) == 1:
             only: Rows = self.chunks[0][wanted]
             return only
@@ -79,8 +79,8 @@ class MappedVectors:
         return found
 
     def block(self, start: int, stop: int) -> Rows:
-        """Copy consecutive rows [stop - start, D]."""
-        block = np.empty((stop - start, self.shape[1]), dtype=self.dtype)
+        """Copy consecutive rows [stop - start, ...]."""
+        block = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
         done = 0
         for view in self._views(start, stop):
             block[done : done + len(view)] = view
@@ -116,7 +116,7 @@ class PieceVectors:
 
     def __init__(
         self,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
         dtype: np.dtype[Any],
         chunk_rows: int,
         read: Callable[[int, int], Rows],
@@ -124,15 +124,15 @@ class PieceVectors:
     ) -> None:
         self.shape, self.dtype, self.reader = shape, dtype, reader
         self._read = read
-        chunk_bytes = chunk_rows * shape[1] * dtype.itemsize
+        chunk_bytes = chunk_rows * math.prod(shape[1:]) * dtype.itemsize
         check_chunks(chunk_bytes, 1)  # columns too may be cut: each chunk is small then, and whole rows are not
         self._piece_rows = chunk_rows * max(1, _PIECE_BYTES // chunk_bytes)
         self._lock = threading.Lock()
-        self._held: tuple[int, Rows] = (-1, np.empty((0, shape[1]), dtype))
+        self._held: tuple[int, Rows] = (-1, np.empty((0, *shape[1:]), dtype))
 
     def rows(self, wanted: NDArray[np.integer[Any]]) -> Rows:
-        """Copy rows [n, D] in any order; each piece is unpacked once, so one large request beats many small ones."""
-        found = np.empty((len(wanted), self.shape[1]), dtype=self.dtype)
+        """Copy rows [n, ...] in any order; each piece is unpacked once, so one large request beats many small ones."""
+        found = np.empty((len(wanted), *self.shape[1:]), dtype=self.dtype)
         piece, row = np.divmod(wanted, self._piece_rows)
         order = np.argsort(piece, kind="stable")
         pieces, firsts = np.unique(piece[order], return_index=True)
@@ -141,8 +141,8 @@ class PieceVectors:
         return found
 
     def block(self, start: int, stop: int) -> Rows:
-        """Copy consecutive rows [stop - start, D]."""
-        block = np.empty((stop - start, self.shape[1]), dtype=self.dtype)
+        """Copy consecutive rows [stop - start, ...]."""
+        block = np.empty((stop - start, *self.shape[1:]), dtype=self.dtype)
         at = start
         while at < stop:
             number, row = divmod(at, self._piece_rows)

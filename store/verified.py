@@ -66,31 +66,37 @@ class VerifiedFiles:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def knows(self, path: Path, stamp: FileStamp, digest: str, version: object) -> bool:
-        """Tell whether this very file was verified to have this digest."""
+    def knows(self, path: Path, stamp: FileStamp, digest: str, version: object, part: str = "") -> bool:
+        """Tell whether this very file, or the named part of it, was verified to have this digest."""
         try:
-            entry, expected = self._entry(path, stamp, digest, version)
+            entry, expected = self._entry(path, stamp, digest, version, part)
             return read_regular(entry, _ENTRY_BYTES) == expected
         except (OSError, ValueError):
             return False
 
-    def remember(self, path: Path, stamp: FileStamp, digest: str, version: object) -> None:
-        """Note that the file was verified, unless it changed meanwhile or is too young for a change to show."""
+    def remember(self, path: Path, stamp: FileStamp, digest: str, version: object, part: str = "") -> None:
+        """Note that the file, or the named part of it, was verified.
+
+        Not if it changed meanwhile, or is too young for a change to show.
+        """
         # A path that is no UTF-8 is a ValueError: such a file is verified each time.
         with contextlib.suppress(OSError, ValueError):
             if not (stamp.settled() and _on_disk(path, stamp)):
                 return
-            entry, content = self._entry(path, stamp, digest, version)
+            entry, content = self._entry(path, stamp, digest, version, part)
             if len(content) > _ENTRY_BYTES:
                 return
             with atomic_output(entry, expected_bytes=len(content), durability="none") as temporary:
                 temporary.write_bytes(content)
             self._prune(entry)
 
-    def _entry(self, path: Path, stamp: FileStamp, digest: str, version: object) -> tuple[Path, bytes]:
+    def _entry(self, path: Path, stamp: FileStamp, digest: str, version: object, part: str = "") -> tuple[Path, bytes]:
         place = os.path.realpath(path)
-        name = hashlib.sha256(os.fsencode(place)).hexdigest()[:32] + _SUFFIX
+        # A part has an entry of its own; no path holds a NUL.
+        name = hashlib.sha256(os.fsencode(f"{place}\0{part}" if part else place)).hexdigest()[:32] + _SUFFIX
         about = {"schema": _SCHEMA, "path": place, "digest": digest, "format_version": version}
+        if part:
+            about["part"] = part
         return self._folder / name, canonical_json({**about, **asdict(stamp)})
 
     def _prune(self, newest: Path) -> None:

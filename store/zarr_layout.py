@@ -14,6 +14,7 @@ from store.zarr_documents import CHECKSUM_BYTES, array_document
 _TYPES = ("bool", "uint8", "int64", "float16", "float32")
 _FILLS = (0, "NaN")
 _LARGEST = 1 << 48
+_MOST_DIMENSIONS = 4  # a map of each item
 _GZIP = 31
 
 
@@ -98,7 +99,7 @@ def array_layout(document: dict[str, Any]) -> ArrayLayout:
         codecs = _codecs(document["codecs"], dtype)
     except (KeyError, TypeError, IndexError) as error:
         raise ValueError(f"expected the metadata of a Zarr v3 array, found other ({error})") from error
-    plain = dtype in _TYPES and fill in _FILLS and len(shape) == len(chunks) and 1 <= len(shape) <= 2
+    plain = dtype in _TYPES and fill in _FILLS and len(shape) == len(chunks) and 1 <= len(shape) <= _MOST_DIMENSIONS
     names = document.get("dimension_names", [])
     if not plain or (names and any(type(name) not in (str, type(None)) for name in names)):
         raise ValueError(f"expected a plain array of {' or '.join(_TYPES)}, found other metadata")

@@ -1,8 +1,9 @@
-"""A matrix as Zarr v3 in a stored zip; its chunks lie at one stride, so that `matrix_reader` maps them as one array."""
+"""A matrix as Zarr v3 in a stored zip; chunks lie at one stride, so that `matrix_reader` maps an array as a whole."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import struct
 import zipfile
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from store.caps import check_zip_directory
 from store.errors import InvalidVectors
+from store.matrix_arrays import stated_arrays
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
+from store.rows import VECTOR_TYPES
 from store.vectors import MappedVectors, Repacked
 from store.verified import FileStamp
 from store.zarr_documents import (
@@ -35,7 +38,7 @@ _ALIGNMENT = 64  # one cache line, and a multiple of every number's size
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _EXTRA_HEADER = struct.Struct("<HH")
 _EXTRA_PADDING = 0xD935  # the extra field that zipalign made known for padding
-_LONGEST_CHUNK_NAME = len("vectors/c//0") + 20
+_LONGEST_NUMBER = 20
 # From 2 GB / 1.05 on, zipfile would write 64-bit sizes and so shift the payload.
 _MAX_CHUNK_BYTES = 2_000_000_000
 
@@ -44,30 +47,33 @@ class ZarrMatrixWriter:
     """Writes one matrix to `path`, group of rows after group of rows; `close` gives it its attributes."""
 
     def __init__(self, path: Path, header: MatrixHeader, ids: Ids, chunk_rows: int) -> None:
-        self._dim, self._chunk_rows = header.dim, chunk_rows
-        self._document = _vectors_document(len(header.ids), header.dim, chunk_rows, header.dtype)
-        self._dtype = little_endian(header.dtype)
+        self._rows, self._chunk_rows = len(header.ids), chunk_rows
+        vectors = _Rows("vectors", (header.dim,), header.dtype)
+        # In the order of their names, so that equal content gives equal bytes.
+        others = sorted(header.arrays, key=lambda each: each.name)
+        self._arrays = [vectors, *(_Rows(each.name, each.shape, each.dtype) for each in others)]
         self._small: dict[str, NDArray[Any]] = {
             "ids_utf8": ids.utf8,
             "ids_offsets": ids.offsets,
-            "missing_vector": header.missing_vector.astype(self._dtype),
+            "missing_vector": header.missing_vector.astype(vectors.dtype),
         }
         self._present: list[NDArray[np.bool_]] = []
         self._ok: list[NDArray[np.bool_]] = []
         self._base = -1
         self._chunks = 0
-        chunk = _chunk_size(chunk_rows, self._dim, self._dtype.itemsize)
-        self._stride = _round_up(_LOCAL_HEADER.size + _LONGEST_CHUNK_NAME + _EXTRA_HEADER.size + chunk)
+        self._offsets, self._stride = _slots(self._arrays, chunk_rows)
         self._file = path.open("wb")
         self._archive = zipfile.ZipFile(self._file, "w")
 
     def write(self, group: MatrixBlock) -> None:
-        """Write the next chunk; only the last may have fewer rows, and is padded."""
-        values = group.vectors
-        if len(values) < self._chunk_rows:
-            values = np.zeros((self._chunk_rows, self._dim), dtype=self._dtype)
-            values[: len(group.vectors)] = group.vectors
-        self._put_aligned(chunk_name("vectors", 2, self._chunks), *chunk_parts(values))
+        """Write the next chunk of each array; only the last may have fewer rows, and is padded."""
+        given = {"vectors": group.vectors, **group.arrays}
+        for array in self._arrays:
+            values = given[array.name]
+            if len(values) < self._chunk_rows:
+                values = np.zeros((self._chunk_rows, *array.shape), dtype=array.dtype)
+                values[: len(group.present)] = given[array.name]
+            self._put_aligned(array, *chunk_parts(values))
         self._chunks += 1
         self._present.append(group.present)
         self._ok.append(group.ok)
@@ -77,7 +83,8 @@ class ZarrMatrixWriter:
         none = [np.zeros(0, dtype=bool)]
         self._small["present"] = np.concatenate(self._present or none)
         self._small["ok"] = np.concatenate(self._ok or none)
-        self._put("vectors/zarr.json", document_bytes(self._document))
+        for array in self._arrays:
+            self._put(f"{array.name}/zarr.json", document_bytes(array.document(self._rows, self._chunk_rows)))
         for name, values in sorted(self._small.items()):
             document = array_document(values.shape, whole_chunks(values.shape), values.dtype)
             self._put(f"{name}/zarr.json", document_bytes(document))
@@ -98,24 +105,47 @@ class ZarrMatrixWriter:
     def _put(self, name: str, *parts: bytes | memoryview) -> None:
         write_member(self._archive, zip_entry(name), *parts)
 
-    def _put_aligned(self, name: str, *parts: bytes | memoryview) -> None:
+    def _put_aligned(self, array: _Rows, *parts: bytes | memoryview) -> None:
+        name = array.chunk(self._chunks)
         entry = zip_entry(name)
         shortest = self._file.tell() + _LOCAL_HEADER.size + len(name) + _EXTRA_HEADER.size
         if self._base < 0:
             self._base = _round_up(shortest)
-        padding = self._base + self._chunks * self._stride - shortest
+        padding = self._base + self._chunks * self._stride + self._offsets[array.name] - shortest
         entry.extra = _EXTRA_HEADER.pack(_EXTRA_PADDING, padding) + bytes(padding)
         write_member(self._archive, entry, *parts)
 
 
-def _chunk_size(rows: int, dim: int, itemsize: int) -> int:
-    size = rows * dim * itemsize + CHECKSUM_BYTES
-    if size > _MAX_CHUNK_BYTES:
-        raise InvalidVectors(
-            f"expected blocks of {rows} rows under {_MAX_CHUNK_BYTES} bytes, found {size} with dimension {dim}; "
-            "write an .h5 matrix"
-        )
-    return size
+class _Rows:
+    """An array of the file that grows row by row, and its names in the zip."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self.name, self.shape, self.dtype = name, shape, little_endian(dtype)
+        self.row_bytes = math.prod(shape) * self.dtype.itemsize
+
+    def chunk(self, number: int) -> str:
+        """Name a chunk."""
+        return chunk_name(self.name, 1 + len(self.shape), number)
+
+    def document(self, rows: int, chunk_rows: int) -> dict[str, Any]:
+        """Describe the array."""
+        return array_document((rows, *self.shape), (chunk_rows, *self.shape), self.dtype)
+
+
+def _slots(arrays: list[_Rows], chunk_rows: int) -> tuple[dict[str, int], int]:
+    """Give where each array's chunk lies within a group of chunks, and how far it is from one group to the next."""
+    longest_name = max(len(array.chunk(0)) for array in arrays) - 1 + _LONGEST_NUMBER
+    offsets, at = {}, 0
+    for array in arrays:
+        size = chunk_rows * array.row_bytes + CHECKSUM_BYTES
+        if size > _MAX_CHUNK_BYTES:
+            raise InvalidVectors(
+                f"expected blocks of {chunk_rows} rows under {_MAX_CHUNK_BYTES} bytes, found {size} with "
+                f"dimension {math.prod(array.shape)}; write an .h5 matrix"
+            )
+        offsets[array.name] = at
+        at += _round_up(_LOCAL_HEADER.size + longest_name + _EXTRA_HEADER.size + size)
+    return offsets, at
 
 
 def read(path: Path) -> Content:
@@ -159,10 +189,13 @@ class _Reader:
             raise ValueError("expected a plain Zarr v3 group, found other metadata")
         check_version(attributes.get("min_reader"))
         rows, dim, dtype, chunk_rows = self._layout()
+        stated = self._stated(attributes, rows, chunk_rows)
+        arrays = [_Rows("vectors", (dim,), dtype), *stated]
         chunks = -(-rows // chunk_rows)
         if chunks > len(self._entries):
             raise ValueError(f"expected {chunks} chunks, found fewer")
-        names = {"zarr.json", "vectors/zarr.json", *(chunk_name("vectors", 2, c) for c in range(chunks))}
+        names = {"zarr.json", *(f"{array.name}/zarr.json" for array in arrays)}
+        names |= {array.chunk(number) for array in arrays for number in range(chunks)}
         (total,) = self._document("ids_utf8/zarr.json")["shape"]  # held against the whole document below
         small = {}
         for name, length, kind in (
@@ -176,10 +209,19 @@ class _Reader:
             names |= {f"{name}/zarr.json", chunk_name(name, 1)} if length else {f"{name}/zarr.json"}
         if names != self._entries.keys():
             raise Repacked("expected the members of a matrix, found others")
-        vectors = MappedVectors(self._vectors(chunks, chunk_rows, dim, dtype), rows)
+        vectors, *others = (MappedVectors(self._mapped_chunks(array, chunks, chunk_rows), rows) for array in arrays)
+        beside = {array.name: values for array, values in zip(stated, others, strict=True)}
         ids = Ids(small["ids_utf8"], small["ids_offsets"])
         masks = small["present"], small["ok"]
-        return Content(vectors, ids, *masks, small["missing_vector"], attributes, self._stamp)
+        return Content(vectors, ids, *masks, small["missing_vector"], attributes, self._stamp, beside)
+
+    def _stated(self, attributes: dict[str, Any], rows: int, chunk_rows: int) -> list[_Rows]:
+        """Give the arrays that the attributes state, each held against its own metadata."""
+        arrays = [_Rows(each.name, each.shape, each.dtype) for each in stated_arrays(attributes)]
+        for array in arrays:
+            if self._document(f"{array.name}/zarr.json") != array.document(rows, chunk_rows):
+                raise Repacked(f"expected {array.name!r} as the attributes state it, found other metadata")
+        return arrays
 
     def _layout(self) -> tuple[int, int, str, int]:
         document = self._document("vectors/zarr.json")
@@ -190,23 +232,23 @@ class _Reader:
         except (TypeError, ValueError) as error:
             raise ValueError("expected vectors of two dimensions, found other metadata") from error
         sizes = all(type(size) is int and size >= 0 for size in (rows, dim, chunk_rows)) and dim and chunk_rows
-        if not sizes or dtype not in ("float16", "float32"):
-            raise ValueError("expected vectors in float16 or float32, found other metadata")
-        if document != _vectors_document(rows, dim, chunk_rows, dtype):
+        if not sizes or dtype not in VECTOR_TYPES:
+            raise ValueError(f"expected vectors in {' or '.join(VECTOR_TYPES)}, found other metadata")
+        if document != _Rows("vectors", (dim,), dtype).document(rows, chunk_rows):
             raise Repacked("expected plain vectors, found other metadata")
         return rows, dim, dtype, chunk_rows
 
-    def _vectors(self, chunks: int, chunk_rows: int, dim: int, dtype: str) -> NDArray[Any]:
-        kind = little_endian(dtype)
-        size = chunk_rows * dim * kind.itemsize
+    def _mapped_chunks(self, array: _Rows, chunks: int, chunk_rows: int) -> NDArray[Any]:
+        """Give all chunks as one view [chunks, chunk_rows, ...]."""
+        shape, size = (chunk_rows, *array.shape), chunk_rows * array.row_bytes
         if not chunks:
-            return np.zeros((0, chunk_rows, dim), dtype=kind)
-        starts = [self._payload(chunk_name("vectors", 2, c), size + CHECKSUM_BYTES) for c in range(chunks)]
+            return np.zeros((0, *shape), dtype=array.dtype)
+        starts = [self._payload(array.chunk(number), size + CHECKSUM_BYTES) for number in range(chunks)]
         stride = starts[1] - starts[0] if chunks > 1 else _round_up(size)
         if starts != [starts[0] + c * stride for c in range(chunks)] or starts[0] % _ALIGNMENT or stride % _ALIGNMENT:
             raise Repacked("expected chunks at one stride, found others")
-        steps = (stride, dim * kind.itemsize, kind.itemsize)
-        return np.ndarray((chunks, chunk_rows, dim), kind, self._mapped, starts[0], steps)
+        within = np.empty(shape[1:], array.dtype).strides
+        return np.ndarray((chunks, *shape), array.dtype, self._mapped, starts[0], (stride, array.row_bytes, *within))
 
     def _payload(self, name: str, size: int) -> int:
         """Find where a member's bytes begin, having checked that all of them lie in the file."""
@@ -227,10 +269,6 @@ class _Reader:
 
     def _document(self, name: str) -> dict[str, Any]:
         return read_document(self._archive, self._entries[name])
-
-
-def _vectors_document(rows: int, dim: int, chunk_rows: int, dtype: str) -> dict[str, Any]:
-    return array_document((rows, dim), (chunk_rows, dim), dtype)
 
 
 def _round_up(size: int) -> int:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from store.key import KEY_BYTES
 from store.plain_json import parse_document
-from store.segment_parts import ROW_DIGEST_BYTES, VECTOR_TYPES, RawSegment, expected_shapes
+from store.rows import VECTOR_TYPES
+from store.segment_parts import ROW_DIGEST_BYTES, RawSegment, expected_shapes
 from store.zarr_documents import (
     array_document,
     chunk_name,
@@ -120,7 +121,7 @@ def parse_head(data: bytes, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
 def _vector_type(document: dict[str, Any]) -> tuple[int, str]:
     shape, dtype = document.get("shape"), document.get("data_type")
     if not (isinstance(shape, list) and len(shape) == 2 and type(shape[1]) is int and dtype in VECTOR_TYPES):
-        raise ValueError("expected vectors of two dimensions in float16 or float32, found other metadata")
+        raise ValueError(f"expected vectors of two dimensions in {' or '.join(VECTOR_TYPES)}, found other metadata")
     return shape[1], str(dtype)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from stages.contract import Progress, Tracker
 from stages.embed.params import EmbedParams
 from stages.embed.request import Rows, loader, make_request
-from stages.embed.run import encoder_and_fingerprint
+from stages.embed.run import encoder_and_fingerprint, stored_type
 from stages.encoders.batching import Encoded, Failed, encode_stream
-from stages.encoders.device import resolve_device
+from stages.encoders.device import Engine, resolve_placement
 from stages.encoders.timing import Seconds
 from stages.items import Manifest
 from store import FeatureStore, cosines
@@ -58,6 +58,7 @@ class AuditSettings:
     share: float
     seed: int = 0
     device: str = "auto"
+    engine: Engine = "auto"
     workers: int = 2
 
 
@@ -74,7 +75,7 @@ def audit(
         When the store cannot be read.
     """
     encoder, fingerprint = encoder_and_fingerprint(params)
-    log = store.open(fingerprint, encoder.dim, params.dtype)
+    log = store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     request = make_request(manifest, params.field, with_empty=False)
     located = log.locate(request.keys)
     found = np.flatnonzero(located.found)
@@ -83,7 +84,7 @@ def audit(
         return AuditResult(0, 0, 0, 1.0, limit, [])
     count = min(len(found), max(1, round(settings.share * len(found))))
     sample = np.sort(np.random.default_rng(settings.seed).choice(found, count, replace=False))
-    encoder.load(resolve_device(settings.device) if encoder.engine == "torch" else "cpu")
+    encoder.load(resolve_placement(settings.device, settings.engine, params.precision))
     load = loader(manifest, params.field, params.row.kind, request, sample)
     stream = encode_stream(encoder, load, count, settings.workers, Seconds())
     with progress.track(f"encode again {params.field} {params.encoder}", count) as bar:

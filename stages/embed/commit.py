@@ -15,7 +15,7 @@ from stages.contract import Tracker
 from stages.embed.elsewhere import Elsewhere, Rows
 from stages.embed.known_failures import REFUSED
 from stages.embed.settings import EmbedSettings
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Rows as Encodings
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
 from store import EncoderLog, FeatureStore, StoreError, row_problems
@@ -58,7 +58,7 @@ class Committer:
     _from_others: int = 0
     _last: float = field(default_factory=time.monotonic)
 
-    def add(self, items: Rows, vectors: Vectors) -> None:
+    def add(self, items: Rows, vectors: Encodings) -> None:
         """Gate the rows of one batch (`items` [n]: positions in the request; `vectors` [n, D]), keep the good ones.
 
         Raises

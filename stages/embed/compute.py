@@ -21,8 +21,8 @@ from stages.embed.provenance import provenance_of
 from stages.embed.request import Request, Rows, loader
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.device import resolve_device
-from stages.encoders.protocol import Encoder
+from stages.encoders.device import resolve_placement
+from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
 from stages.items import Manifest
@@ -58,8 +58,8 @@ class Filled:
     failures : dict
         Position in the request -> reason.
     seconds : Seconds
-    device : str
-        Where the model was loaded; "" when nothing had to be computed.
+    runtime : Runtime or None
+        What computed; None when nothing had to be.
     known : int
         How many of the failures were known before and not tried again.
     """
@@ -68,7 +68,7 @@ class Filled:
     computed: NDArray[np.bool_]
     failures: dict[int, str]
     seconds: Seconds
-    device: str = ""
+    runtime: Runtime | None = None
     known: int = 0
 
 
@@ -121,18 +121,17 @@ def _missing(filled: Filled) -> Rows:
     return np.flatnonzero(missing)
 
 
-def _load(job: Job, seconds: Seconds) -> str:
-    """Load the model and return the device it is on; before that, see that its work can be kept."""
+def _load(job: Job, seconds: Seconds) -> Runtime:
+    """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
-    device = resolve_device(job.settings.device) if job.encoder.engine == "torch" else "cpu"
+    placement = resolve_placement(job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
-        job.encoder.load(device)
-    return device
+        return job.encoder.load(placement)
 
 
 def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
     """Encode and store the missing contents; add what becomes of them to `filled`."""
-    filled.device = filled.device or _load(job, filled.seconds)
+    filled.runtime = filled.runtime or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
     wanted = np.zeros(len(filled.computed), dtype=bool)
@@ -141,7 +140,7 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
         committer = Committer(
             job.log,
             job.request.keys,
-            provenance_of(job.encoder.engine, filled.device),
+            provenance_of(filled.runtime),
             bar,
             job.settings,
             elsewhere,

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.embed.compute import Job
+from stages.embed.parts_of_rows import arrays_beside, take_apart
 from stages.outputs import write_json
 from store import Locations, MatrixBlock, MatrixHeader, write_matrix
 
 _ROWS = 8192
+_BYTES = 32 << 20
 
 
 def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
@@ -38,7 +40,15 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
     blocks = _Blocks(job, locations)
     # The whole record too, so that a matrix tells what made it wherever it goes, without any store.
     attributes = {**about, "record": job.log.fingerprint.record}
-    header = MatrixHeader(job.manifest.ids(), job.log.dim, params.dtype, _missing_vector(job, locations), attributes)
+    parts, dtype = job.encoder.parts, job.log.dtype
+    header = MatrixHeader(
+        job.manifest.ids(),
+        parts[0].width,
+        dtype,
+        _missing_vector(job, locations),
+        attributes,
+        arrays_beside(parts, dtype),
+    )
     info = write_matrix(matrix, header, blocks.stream())
     counts = {"present": blocks.present, "ok": blocks.ok, "failed": blocks.present - blocks.ok}
     facts = {"rows": info.rows, "dim": info.dim, "dtype": info.dtype, "digest": info.digest}
@@ -46,10 +56,11 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
 
 
 def _missing_vector(job: Job, locations: Locations) -> NDArray[np.floating[Any]]:
+    width = job.encoder.parts[0].width
     if job.request.empty < 0:
-        return np.zeros(job.log.dim, dtype=job.log.dtype)
-    vector: NDArray[np.floating[Any]] = job.log.read(locations, np.array([job.request.empty]))[0]
-    return vector
+        return np.zeros(width, dtype=job.log.dtype)
+    row: NDArray[np.floating[Any]] = job.log.read(locations, np.array([job.request.empty]))[0]
+    return row[:width]
 
 
 class _Blocks:
@@ -57,18 +68,25 @@ class _Blocks:
 
     def __init__(self, job: Job, locations: Locations) -> None:
         self._inverse, self._log, self._locations = job.request.inverse, job.log, locations
+        self._parts, self._zero_is_absent = job.encoder.parts, job.encoder.zero_rows == "absent"
         self.present = 0
         self.ok = 0
 
     def stream(self) -> Iterator[MatrixBlock]:
         """Yield blocks; absent and failed rows are left to the writer, which puts the missing vector there."""
-        for start in range(0, len(self._inverse), _ROWS):
-            at = self._inverse[start : start + _ROWS]
+        rows_each = max(1, min(_ROWS, _BYTES // (self._log.dim * np.dtype(self._log.dtype).itemsize)))
+        for start in range(0, len(self._inverse), rows_each):
+            at = self._inverse[start : start + rows_each]
             present = at >= 0
             ok = present.copy()
             ok[present] = self._locations.found[at[present]]
-            vectors = np.zeros((len(at), self._log.dim), dtype=self._log.dtype)
-            vectors[ok] = self._log.read(self._locations, at[ok])
+            rows = np.zeros((len(at), self._log.dim), dtype=self._log.dtype)
+            rows[ok] = self._log.read(self._locations, at[ok])
+            vectors, arrays = take_apart(self._parts, rows)
+            if self._zero_is_absent:
+                # An item in which the encoder knows nothing says as much as none.
+                known = vectors.any(axis=1) | ~ok
+                present, ok = present & known, ok & known
             self.present += int(np.count_nonzero(present))
             self.ok += int(np.count_nonzero(ok))
-            yield MatrixBlock(vectors, present, ok)
+            yield MatrixBlock(vectors, present, ok, arrays)

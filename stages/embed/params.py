@@ -1,17 +1,24 @@
-"""The parameters of one `embed` entry: what decides a vector, and nothing of the machine that computes it."""
+"""The parameters of one `embed` entry: what changes its vectors, and nothing of the machine that computes it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
-from stages.encoders.text.transformer import Pool
+from stages.encoders.protocol import Precision
+from stages.encoders.row import Decode, Output, Pool, Resize, Scale
 from stages.nearest import did_you_mean
 
 Dtype = Literal["float16", "float32"]
 Missing = Literal["encode_empty", "zero"]
+# What `EncoderChoice` calls the same; a row of the catalogue says which of them it has.
+_OPTIONS = (
+    "model", "revision", "seed", "pool", "max_len", "tokens", "map", "regions", "output", "size", "resize", "scale",
+    "decode", "variant",
+)  # fmt: skip
 
 
 class EmbedParams(BaseModel):
@@ -23,16 +30,18 @@ class EmbedParams(BaseModel):
         A name of the catalogue (`diptych catalog encoders`).
     field : str
         A text field of the manifest (such as `caption`), or `image`.
-    model : str, optional
-        Other weights: `package:<import name>/<path>`, or a local file or folder.
-    pool : {"pooled", "cls", "mean"}, optional
-        What of a transformer's last layer is the vector.
-    max_len : int, optional
-        Most tokens of a text, its two special ones included.
+    fit : str, optional
+        For a fitted encoder, the entry of the section `fit` that fits it.
+    precision : {"exact", "fast"}
+        The numeric contract: cosine to the fp32 reference at least .999999, or .999 and several times as fast where the
+        hardware computes in half precision.
+    model, revision, seed, pool, max_len, tokens, map, regions, output, size, resize, scale, decode, variant : optional
+        See `EncoderChoice`; the catalogue says which of them an encoder has.
     dtype : {"float16", "float32"}
         Stored type of the vectors.
     missing : {"encode_empty", "zero"}, optional
-        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images.
+        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images and for
+        encoders to which the empty text says nothing.
     max_failed_share : float
         A run in which more of the items than this fail ends in an error, after the good ones were stored.
     """
@@ -41,9 +50,22 @@ class EmbedParams(BaseModel):
 
     encoder: str
     field: str
+    fit: str | None = Field(default=None, min_length=1)
+    precision: Precision = "exact"
     model: str | None = Field(default=None, min_length=1)
+    revision: str | None = Field(default=None, min_length=1)
+    seed: int | None = Field(default=None, ge=0)
     pool: Pool | None = None
     max_len: int | None = Field(default=None, ge=3)
+    tokens: bool | None = None
+    map: bool | None = None
+    regions: bool | None = None
+    output: Output | None = None
+    size: int | None = Field(default=None, ge=32, le=2048)
+    resize: Resize | None = None
+    scale: Scale | None = None
+    decode: Decode | None = None
+    variant: str | None = Field(default=None, min_length=1)
     dtype: Dtype = "float16"
     missing: Missing | None = None
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
@@ -62,11 +84,17 @@ class EmbedParams(BaseModel):
             expected = "the field 'image'" if row.kind == "image" else "a text field"
             near = did_you_mean(self.field, ["image"]) if row.kind == "image" else ""
             raise ValueError(f"encoder {row.name!r} reads {expected}; found field {self.field!r}{near}")
-        for option in ("model", "pool", "max_len"):
+        for option in _OPTIONS:
             if getattr(self, option) is not None and option not in row.options:
                 raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options) or 'none'}")
         if self.missing == "encode_empty" and row.kind == "image":
             raise ValueError("missing: encode_empty is for texts; use zero for images")
+        if row.fitted != (self.fit is not None):
+            raise ValueError(
+                f"encoder {row.name!r} must be fitted: name an entry of the section `fit` by `fit: <name>`"
+                if row.fitted
+                else f"encoder {row.name!r} is never fitted: leave `fit` out"
+            )
         return self
 
     @property
@@ -74,12 +102,11 @@ class EmbedParams(BaseModel):
         """The encoder's row of the catalogue."""
         return ENCODERS[self.encoder]
 
-    @property
-    def choice(self) -> EncoderChoice:
-        """What of the row is overridden."""
-        return EncoderChoice(self.model, self.pool, self.max_len)
+    def choice(self, fitted: Path | None = None) -> EncoderChoice:
+        """Return what of the row is overridden, and where the encoder was fitted."""
+        return EncoderChoice(**{name: getattr(self, name) for name in _OPTIONS}, fitted=fitted)
 
     @property
     def missing_rule(self) -> Missing:
         """The rule in force for absent inputs, systems.md 6.6."""
-        return self.missing or ("zero" if self.row.kind == "image" else "encode_empty")
+        return self.missing or ("encode_empty" if self.row.empty_text else "zero")

@@ -6,26 +6,27 @@ import platform
 import socket
 from importlib.metadata import PackageNotFoundError, version
 
-from stages.encoders.protocol import Engine
+from stages.encoders.protocol import Runtime
 
 
-def provenance_of(engine: Engine, device: str) -> dict[str, str]:
+_PACKAGES = {"opencv": "opencv-python-headless"}
+
+
+def provenance_of(runtime: Runtime) -> dict[str, str]:
     """Describe this machine: equal runs on it give equal segments, so no time, path, process or user is in it.
 
     Parameters
     ----------
-    engine : {"torch", "numpy"}
-        The package that computes.
-    device : str
-        "cpu", "cuda" or "cuda:<n>".
+    runtime : Runtime
+        What computes.
     """
     return {
-        "compute_dtype": "float32",
-        "device": device.partition(":")[0],
-        "device_name": _device_name(device),
+        "compute_dtype": runtime.compute_dtype,
+        "device": runtime.device.partition(":")[0],
+        "device_name": _device_name(runtime.device),
         "diptych": _version("diptych"),
-        "engine": engine,
-        "engine_version": _version(engine),
+        "engine": runtime.engine,
+        "engine_version": _version(_PACKAGES.get(runtime.engine, runtime.engine)),
         "host": socket.gethostname(),
     }
 

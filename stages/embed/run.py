@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,19 @@ from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Encoder
 from stages.items import Manifest
-from store import CorruptSegment, Fingerprint, RowsRemoved
+from store import CorruptSegment, Fingerprint, RowsRemoved, VectorType
 
-__all__ = ["EmbedInputs", "EmbedOutputs", "EmbedResult", "EmbedSettings", "encoder_and_fingerprint", "run"]
+__all__ = ["EmbedInputs", "EmbedOutputs", "EmbedResult", "EmbedSettings", "encoder_and_fingerprint", "run", "stored_type"]
 
 _ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class EmbedInputs:
-    """What `embed` reads."""
+    """What `embed` reads: the manifest, and for a fitted encoder what `fit` wrote."""
 
     manifest: Path
+    fitted: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ class EmbedResult:
     rate : float
         Contents computed per second.
     seconds : dict
-        By part of the work.
+        By phase of the work; see `Seconds`.
+    bottleneck : str
+        The phase that the others waited for; "" when nothing was computed.
+    runtime : str
+        What computed, such as "openvino bfloat16 on cpu"; "" when nothing was.
     known : int
         How many of the failed were known before and not tried again.
     """
@@ -61,10 +66,17 @@ class EmbedResult:
     failed: int
     rate: float
     seconds: dict[str, float]
+    bottleneck: str = ""
+    runtime: str = ""
     known: int = 0
 
 
-def encoder_and_fingerprint(params: EmbedParams) -> tuple[Encoder, Fingerprint]:
+def stored_type(params: EmbedParams, encoder: Encoder) -> VectorType:
+    """Return the type in which the store keeps the rows: bytes as bytes, all else as the params say."""
+    return "uint8" if encoder.bytewise else params.dtype
+
+
+def encoder_and_fingerprint(params: EmbedParams, fitted: Path | None = None) -> tuple[Encoder, Fingerprint]:
     """Build the encoder and the record of all that causes its vectors; nothing heavy is loaded.
 
     Raises
@@ -72,8 +84,13 @@ def encoder_and_fingerprint(params: EmbedParams) -> tuple[Encoder, Fingerprint]:
     InputError
         When the model's files are not there, or do not go with the other choices.
     """
-    encoder = build_encoder(params.encoder, params.choice)
-    record = {**encoder.identity(), "numeric_contract": "exact", "dtype": params.dtype}
+    encoder = build_encoder(params.encoder, params.choice(fitted))
+    record = {
+        **encoder.identity(),
+        "numeric_contract": params.precision,
+        "dtype": stored_type(params, encoder),
+        **({} if encoder.zero_rows == "refused" else {"zero_rows": "legal"}),
+    }
     return encoder, Fingerprint.of(params.encoder, record)
 
 
@@ -92,8 +109,8 @@ def run(
         When the store cannot be read or written; what was committed before is intact.
     """
     manifest = Manifest.open(inputs.manifest)
-    encoder, fingerprint = encoder_and_fingerprint(params)
-    log = settings.store.open(fingerprint, encoder.dim, params.dtype)
+    encoder, fingerprint = encoder_and_fingerprint(params, inputs.fitted)
+    log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     request = make_request(manifest, params.field, with_empty=params.missing_rule == "encode_empty")
     job = Job(params, manifest, request, encoder, log, settings, progress)
     return _result(_fill_and_export(job, outputs))
@@ -119,12 +136,14 @@ def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
 
 def _result(filled: Filled) -> EmbedResult:
     computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
-    spent = filled.seconds.prepare + filled.seconds.infer
+    runtime = filled.runtime
     return EmbedResult(
         cached=len(filled.computed) - computed - filled.known,
         new=computed - failed + filled.known,
         failed=failed,
-        rate=round((computed - failed + filled.known) / max(spent, 1e-9), 2),
-        seconds={name: round(value, 3) for name, value in asdict(filled.seconds).items()},
+        rate=round((computed - failed + filled.known) / max(filled.seconds.wall, 1e-9), 2),
+        seconds={name: round(value, 3) for name, value in filled.seconds.by_phase().items()},
+        bottleneck=filled.seconds.bottleneck if runtime else "",
+        runtime=f"{runtime.engine} {runtime.compute_dtype} on {runtime.device}" if runtime else "",
         known=filled.known,
     )

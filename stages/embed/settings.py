@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.encoders.device import Engine
 from store import FeatureStore
 
 
@@ -17,6 +18,8 @@ class EmbedSettings:
     store : FeatureStore
     device : str
         auto, cpu, cuda or cuda:<n>.
+    engine : {"auto", "torch", "openvino"}
+        What runs networks.
     workers : int
         Threads that read, decode and tokenise ahead of the model.
     commit_seconds, commit_bytes : float, int
@@ -31,6 +34,7 @@ class EmbedSettings:
 
     store: FeatureStore
     device: str = "auto"
+    engine: Engine = "auto"
     workers: int = 2
     commit_seconds: float = 5.0
     commit_bytes: int = 32 << 20

@@ -33,11 +33,10 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Failed:
-    """One item that could not be read or prepared, why, and whether its content is the cause (so in every run)."""
+    """One item that could not be read or prepared, and why."""
 
     item: int
     reason: str
-    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class _Preparation:
 
 
 def _failed(item: int, error: Exception) -> Failed:
-    return Failed(item, f"{type(error).__name__}: {error}", lasting=isinstance(error, UndecodableImage))
+    return Failed(item, f"{type(error).__name__}: {error}")
 
 
 def _windows(

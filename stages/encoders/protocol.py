@@ -76,8 +76,6 @@ class Encoder(Protocol):
 
     Attributes
     ----------
-    parts : sequence of Part
-        What a row is made of; the first part is always `vectors`, of shape [D].
     dim : int
         Width of a row: `row_width(parts)`.
     zero_rows : {"refused", "absent", "legal"}
@@ -94,13 +92,16 @@ class Encoder(Protocol):
         Items that one call of `prepare` gets: 1 where one takes long (pictures), more where the call itself does.
     """
 
-    parts: Sequence[Part]
     dim: int
     zero_rows: ZeroRows
     bytewise: bool
     budget: int
     window: int
     chunk: int
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Return what a row is made of, first always `vectors` of shape [D]; an attribute will do."""
 
     def identity(self) -> Mapping[str, Any]:
         """Return all that causes a vector as plain JSON values, without loading the model: the fingerprint's record."""

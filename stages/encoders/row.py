@@ -99,6 +99,8 @@ class EncoderRow:
         Makes the encoder; raises `InputError` when its files are not there.
     fitted : bool
         Whether it must be fitted on train rows first: its `embed` entry then names an entry of `fit`.
+    empty_text : bool
+        Whether the empty text has a vector that may stand in for missing texts; never so for images.
     """
 
     name: str
@@ -113,3 +115,4 @@ class EncoderRow:
     options: tuple[str, ...]
     build: Callable[[EncoderChoice], Encoder]
     fitted: bool = False
+    empty_text: bool = False

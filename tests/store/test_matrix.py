@@ -245,7 +245,7 @@ def test_blocks_must_fit_the_header(matrix_path):
         ({"ids": ["a", 1, "b"]}, "found 1 at row 1"),
         ({"ids": ["a", "\ud800", "b"]}, "at row 1"),
         ({"dim": 0}, "positive dimension"),
-        ({"dtype": "float64"}, "float16 or float32"),
+        ({"dtype": "float64"}, "float16 or float32 or uint8"),
         ({"missing_vector": np.zeros(4)}, "missing vector of 5"),
         ({"missing_vector": np.full(5, np.nan)}, "finite"),
         ({"attributes": {"digest": "x"}}, "found digest"),

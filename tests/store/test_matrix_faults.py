@@ -20,7 +20,7 @@ from store import (
     open_matrix,
     write_matrix,
 )
-from store import matrix as matrix_module
+from store.matrix_parts import FORMAT_VERSION
 from store.plain_json import parse_document
 from store.zarr_documents import chunk_parts, document_bytes, zip_entry
 
@@ -110,7 +110,7 @@ def test_a_missing_matrix_is_not_a_damaged_one(matrix_path):
 
 def test_a_newer_matrix_asks_for_an_upgrade(matrix_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(matrix_module, "FORMAT_VERSION", 2)
+        patch.setattr(MatrixHeader, "version", FORMAT_VERSION + 1)
         write_matrix(matrix_path, HEADER, [BLOCK])
     with pytest.raises(UnsupportedFormat, match=r"matrix .*upgrade diptych"):
         open_matrix(matrix_path)

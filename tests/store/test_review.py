@@ -83,7 +83,7 @@ def test_what_a_writer_healed_meanwhile_is_not_moved_away(store, log, make_rows,
 def test_the_record_of_a_newer_version_is_left_alone(store, log, make_rows):
     log.append(*make_rows(0, 5), {})
     path = Path(log.shown) / RECORD_NAME
-    newer = path.read_bytes().replace(b'"min_reader":1', b'"min_reader":2')
+    newer = path.read_bytes().replace(b'"min_reader":1', b'"min_reader":9')
     path.write_bytes(newer)
     (found,) = repair(store, [log.record], apply=True)
     assert (found.remedy, path.read_bytes()) == ("", newer)

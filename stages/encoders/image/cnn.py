@@ -1,143 +1,125 @@
-"""ImageNet networks through timm (`efficientnet-lite0`): resize, crop, one forward pass, pooling; systems.md 2.5."""
+"""ImageNet networks through timm and torchvision: resize, crop, one forward pass, pooling; systems.md 2.5."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from PIL import __version__ as pillow_version
 
-from stages.encoders.decoding import load_image
-from stages.encoders.protocol import Engine, Vectors
-from stages.encoders.weights import files_digest, resolve_model
-from stages.errors import InputError
+from stages.encoders.engines import compile_network
+from stages.encoders.image.backbones import Architecture, Backbone
+from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
+from stages.encoders.row import EncoderChoice, Output
 
-_CODE_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a decoded picture becomes a network input: short side to size / crop, centre crop, (x - mean) / std."""
-
-    size: int
-    crop: float
-    interpolation: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def transform(self) -> Callable[[Image.Image], Any]:
-        """Return timm's evaluation transform: PIL picture in, float32 tensor [3, size, size] out."""
-        from timm.data.transforms_factory import create_transform
-
-        made: Callable[[Image.Image], Any] = create_transform(
-            input_size=(3, self.size, self.size),
-            is_training=False,
-            interpolation=self.interpolation,
-            mean=self.mean,
-            std=self.std,
-            crop_pct=self.crop,
-        )
-        return made
-
-    def golden_digest(self) -> str:
-        """Return a digest of a resampled fixed pattern: a resize filter that changes is a new fingerprint."""
-        grid = np.arange(96 * 128 * 3, dtype=np.uint32).reshape(96, 128, 3)
-        pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
-        filters = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-        resized = pattern.resize((57, 43), filters[self.interpolation])
-        return hashlib.sha256(resized.tobytes()).hexdigest()
+_CODE_VERSION = 2
+# Pictures in a batch. On a processor larger batches leave its cache: 94 images/s at 16, 60 at 32 (EfficientNet-Lite0
+# forward, 2 cores); a GPU needs more to be kept busy.
+_BUDGET = {"cpu": 16, "cuda": 256}
+_UNIT = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-class TimmImage:
-    """A timm network without its classifier, global average pooled.
+class ImageNetwork:
+    """A convolutional network: its pooled features or the scores of its classes, and its last map if wanted.
 
     Parameters
     ----------
-    architecture : str
-        Name in timm's registry.
-    model : str
-        Weights file, see `resolve_model`.
-    convert : callable
-        Maps the file's state dict onto timm's names; the load is strict.
-    dim : int
-        Width of the pooled vector.
-    preprocessing : Preprocessing
-        What the weights were trained with.
+    backbone : Backbone
+        Architecture and weights.
+    choice : EncoderChoice
+        Overrides of `output`, `size`, `resize`, `scale`, `decode` and `map`.
+    output : {"pooled", "logits"}
+        What the vector is unless the choice says otherwise.
     """
 
-    engine: Engine = "torch"
-    # On a processor larger batches leave its cache: 94 images/s at 16, 60 at 32 (EfficientNet-Lite0 forward, 2 cores).
-    budget = 16
+    zero_rows: ZeroRows = "refused"
+    bytewise = False
+    budget = _BUDGET["cpu"]
     window = 128
+    chunk = 1
 
-    def __init__(
-        self,
-        architecture: str,
-        model: str,
-        convert: Callable[[Mapping[str, Any]], dict[str, Any]],
-        dim: int,
-        preprocessing: Preprocessing,
-    ) -> None:
-        self.architecture, self.convert, self.dim, self.preprocessing = architecture, convert, dim, preprocessing
-        self.weights = resolve_model(model)
-        if not self.weights.is_file():
-            raise InputError(f"model: expected a file of weights; found the folder {model!r}; name the file in it.")
+    def __init__(self, backbone: Backbone, choice: EncoderChoice, output: Output = "pooled") -> None:
+        self.backbone = backbone
+        self.output: Output = choice.output or output
+        self.preprocessing = _chosen(backbone.architecture, choice)
+        shape = backbone.architecture
+        vector = Part("vectors", (shape.pooled if self.output == "pooled" else backbone.classes,))
+        self.parts = (vector, *((Part("map", shape.map_shape(self.preprocessing.size)),) if choice.map else ()))
+        self.dim = row_width(self.parts)
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights by content, architecture, preprocessing and its golden digest."""
         return {
-            "family": "timm",
-            "architecture": self.architecture,
-            "weights": files_digest([self.weights]),
-            "output": "pooled",
-            "decode": "exact",
-            "pillow": pillow_version.partition(".")[0],
-            "preprocessing": {
-                **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.preprocessing).items()},
-                "golden": self.preprocessing.golden_digest(),
-            },
+            "family": "image network",
+            **self.backbone.identity(),
+            "output": self.output,
+            "parts": [part.name for part in self.parts],
+            "preprocessing": self.preprocessing.identity(),
             "code_version": _CODE_VERSION,
         }
 
-    def load(self, device: str) -> None:
-        """Build the network, load the weights strictly, drop the classifier."""
-        import timm
-        import torch
+    def load(self, placement: Placement) -> Runtime:
+        """Build the network, load the weights strictly, make it ready to run."""
+        module = _module(self.backbone.load(), self.preprocessing, self.output, with_map=len(self.parts) > 1)
+        size = self.preprocessing.size
+        example = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+        self._network = compile_network(module, [example], placement)
+        self.budget = _BUDGET[placement.device.partition(":")[0]]
+        return self._network.runtime
 
-        network: Any = timm.create_model(self.architecture, pretrained=False)  # timm types it as a bare Module
-        try:
-            state = torch.load(self.weights, map_location="cpu", weights_only=True)
-            network.load_state_dict(self.convert(state), strict=True)
-        except Exception as error:
-            raise InputError(
-                f"model: expected the weights of {self.architecture} in {self.weights.name!r}; found another file "
-                f"({str(error)[:200]}); name the file that these weights came in."
-            ) from error
-        network.reset_classifier(0)
-        # The contract is exact: in TF32, the default on a GPU, convolutions would keep 10 bits of mantissa.
-        torch.backends.cudnn.allow_tf32 = False
-        self._device = device
-        self._network = network.eval().to(device=device, memory_format=torch.channels_last)
-        self._transform = self.preprocessing.transform()
+    def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:
+        """Return the pixels uint8 [size, size, 3] of each encoded picture."""
+        return [self.preprocessing(raw) for raw in raws]
 
-    def prepare(self, raw: bytes) -> Any:
-        """Return the input tensor [3, size, size] float32 of one encoded picture."""
-        return self._transform(load_image(raw))
-
-    def cost(self, prepared: Any) -> int:  # noqa: ARG002 (every picture has the same size)
+    def cost(self, prepared: Pixels) -> int:  # noqa: ARG002 (every picture has the same size)
         """Return 1."""
         return 1
 
-    def encode(self, batch: Sequence[Any]) -> Vectors:
-        """Return the pooled vectors [n, D]."""
-        import torch
+    def encode(self, batch: Sequence[Pixels]) -> Rows:
+        """Return the rows [n, dim]."""
+        outputs = self._network(np.stack(batch))
+        if len(outputs) == 1:
+            return outputs[0]
+        return np.concatenate([each.reshape(len(batch), -1) for each in outputs], axis=1)
 
-        pixels = torch.stack(list(batch)).to(self._device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            vectors = self._network(pixels)
-        pooled: Vectors = vectors.cpu().numpy()
-        return pooled
+
+def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
+    own = architecture.preprocessing
+    mean, std = _UNIT if choice.scale == "unit" else (own.mean, own.std)
+    return replace(
+        own,
+        size=choice.size or own.size,
+        resize=choice.resize or own.resize,
+        decode=choice.decode or own.decode,
+        mean=mean,
+        std=std,
+    )
+
+
+def _module(network: Any, preprocessing: Preprocessing, output: Output, *, with_map: bool) -> Any:
+    """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) or (vectors, map [n, C, H, W])."""
+    import torch
+
+    mean = [255 * value for value in preprocessing.mean]
+    std = [255 * value for value in preprocessing.std]
+
+    class Pooled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pixels: Any) -> tuple[Any, ...]:
+            # A channels-last picture by its strides alone; in float32 until it enters the network.
+            scaled = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self._constant(mean, pixels)) / self._constant(
+                std, pixels
+            )
+            features = self.network.forward_features(scaled.to(next(self.network.parameters()).dtype))
+            vectors = self.network.forward_head(features, pre_logits=output == "pooled").to(torch.float32)
+            return (vectors, features.to(torch.float32)) if with_map else (vectors,)
+
+        def _constant(self, values: list[float], like: Any) -> Any:
+            return torch.tensor(values, dtype=torch.float32, device=like.device).view(1, 3, 1, 1)
+
+    return Pooled()

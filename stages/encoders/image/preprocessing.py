@@ -1,0 +1,90 @@
+"""From the bytes of a picture to the input of a network; systems.md 2.5."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL import __version__ as pillow_version
+
+from stages.encoders.decoding import load_image
+from stages.encoders.row import Decode, Resize
+
+Pixels = NDArray[np.uint8]
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes a network input.
+
+    Attributes
+    ----------
+    size : int
+        Pixels of each side of the input.
+    crop : float
+        Under `crop` the short side is first resized to size / crop; the rest is cut off around the centre.
+    interpolation : {"bicubic", "bilinear"}
+    mean, std : tuple of float
+        Of each channel, for values in [0, 1]; the network itself subtracts and divides.
+    resize : {"crop", "squash"}
+        `squash` resizes both sides at once, whatever the picture's shape.
+    decode : {"exact", "fast"}
+        `fast` lets the JPEG decoder scale by a half, a quarter or an eighth, to no less than the input's size.
+    """
+
+    size: int
+    crop: float
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    resize: Resize = "crop"
+    decode: Decode = "exact"
+
+    def __call__(self, encoded: bytes) -> Pixels:
+        """Return the pixels uint8 [size, size, 3] of one encoded picture.
+
+        Raises
+        ------
+        UndecodableImage
+            When the bytes are no picture that the decoder accepts.
+        """
+        image = load_image(encoded, draft=(self.size, self.size) if self.decode == "fast" else None)
+        return self.pixels(image)
+
+    def pixels(self, image: Image.Image) -> Pixels:
+        """Return the pixels uint8 [size, size, 3] of a decoded RGB picture."""
+        box = None if self.resize == "squash" else self._box(*image.size)
+        # One step of resampling: what the crop would cut off is never computed.
+        resized = image.resize((self.size, self.size), _FILTERS[self.interpolation], box)
+        return np.asarray(resized)
+
+    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return what remains of a picture, in its own pixels, when its short side is resized and its centre cut out.
+
+        In whole pixels of the resized picture, as torchvision's Resize and CenterCrop round them.
+        """
+        short = int(self.size / self.crop)
+        if width <= height:
+            resized = short, int(short * height / width)
+        else:
+            resized = int(short * width / height), short
+        left, top = (round((side - self.size) / 2.0) for side in resized)
+        across, down = width / resized[0], height / resized[1]
+        return left * across, top * down, (left + self.size) * across, (top + self.size) * down
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the fingerprint's record, with a digest of a resampled pattern: another filter is another encoder."""
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {**values, "golden": self._golden_digest(), "pillow": pillow_version.partition(".")[0]}
+
+    def _golden_digest(self) -> str:
+        grid = np.arange(96 * 128 * 3, dtype=np.uint32).reshape(96, 128, 3)
+        pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
+        resized = pattern.resize((57, 43), _FILTERS[self.interpolation])
+        return hashlib.sha256(resized.tobytes()).hexdigest()
