@@ -62,7 +62,7 @@ class ImageNetwork:
 
     def load(self, placement: Placement) -> Runtime:
         """Build the network, load the weights strictly, make it ready to run."""
-        module = _module(self.backbone.load(), self.preprocessing, self.output, with_map=len(self.parts) > 1)
+        module = pixels_module(self.backbone.load(), self.preprocessing, self.output, with_map=len(self.parts) > 1)
         size = self.preprocessing.size
         example = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
         self._network = compile_network(module, [example], placement)
@@ -98,7 +98,7 @@ def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
     )
 
 
-def _module(network: Any, preprocessing: Preprocessing, output: Output, *, with_map: bool) -> Any:
+def pixels_module(network: Any, preprocessing: Preprocessing, output: Output, *, with_map: bool) -> Any:
     """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) or (vectors, map [n, C, H, W])."""
     import torch
 

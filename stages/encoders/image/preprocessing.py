@@ -61,8 +61,13 @@ class Preprocessing:
         """Return the pixels uint8 [size, size, 3] of a decoded RGB picture."""
         box = None if self.resize == "squash" else self._box(*image.size)
         # One step of resampling: what the crop would cut off is never computed.
-        resized = image.resize((self.size, self.size), _FILTERS[self.interpolation], box)
+        resized = image.resize((self.size, self.size), self.filter, box)
         return np.asarray(resized)
+
+    @property
+    def filter(self) -> Image.Resampling:
+        """Pillow's name of the interpolation."""
+        return _FILTERS[self.interpolation]
 
     def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return what remains of a picture, in its own pixels, when its short side is resized and its centre cut out.
@@ -86,5 +91,5 @@ class Preprocessing:
     def _golden_digest(self) -> str:
         grid = np.arange(96 * 128 * 3, dtype=np.uint32).reshape(96, 128, 3)
         pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
-        resized = pattern.resize((57, 43), _FILTERS[self.interpolation])
+        resized = pattern.resize((57, 43), self.filter)
         return hashlib.sha256(resized.tobytes()).hexdigest()
