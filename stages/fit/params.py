@@ -1,21 +1,80 @@
-"""The parameters of one `fit` entry; an entry names a fitted encoder, and this version has none yet."""
+"""The parameters of one `fit` entry: flat, so that `dvc exp run -S fit.words.epochs=10` reaches every option."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from collections.abc import Iterator
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
+
+from stages.fit.catalog import FITTERS, FitterRow
+from stages.fit.options import Options
+from stages.flat_params import Problem, Seed, option_problems, problem, report_all
+from stages.nearest import did_you_mean
+from stages.records import IMAGE
 
 
 class FitParams(BaseModel):
-    """One encoder to be fitted on the train rows."""
+    """One encoder to be fitted on the train rows; every further key is an option of that encoder.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Attributes
+    ----------
+    encoder : str
+        A fitted encoder of the catalogue (`diptych catalog encoders`).
+    field : str
+        A text field of the manifest (such as `caption`), or `image`.
+    seed : int
+        Of every draw.
+    transductive : bool
+        Fit on all rows, those of dev and test too: what some published tables did. It is a leak, and is reported.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     encoder: str
+    field: str
+    seed: Seed = 0
+    transductive: bool = False
 
-    @field_validator("encoder")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known(cls, name: str) -> str:
-        raise ValueError(
-            f"no fitted encoder {name!r}: this version has frozen encoders only (`diptych catalog encoders`); "
-            "leave `fit: {}` and name the encoder in the section `embed`"
+    def _report_all(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Find the mistakes in names and options even where a field is wrong too."""
+        return report_all(cls, values, handler, [*_problems(values)] if isinstance(values, dict) else [])
+
+    @property
+    def row(self) -> FitterRow:
+        """The fitter's row of the catalogue."""
+        return FITTERS[self.encoder]
+
+    @property
+    def options(self) -> Options:
+        """The options of the encoder, those left to their defaults too."""
+        return self.row.options(**(self.model_extra or {}))
+
+
+def _problems(values: dict[str, Any]) -> Iterator[Problem]:
+    encoder, field = values.get("encoder"), values.get("field")
+    if not isinstance(encoder, str):
+        return
+    if encoder not in FITTERS:
+        near = did_you_mean(encoder, FITTERS)
+        yield problem(
+            "encoder",
+            encoder,
+            f"no fitted encoder {encoder!r}{near}; there are {list(FITTERS)}; a frozen encoder needs no fit: "
+            "name it in the section `embed`",
         )
+        return
+    row = FITTERS[encoder]
+    if isinstance(field, str) and (field == IMAGE) != (row.kind == "image"):
+        expected = "the field 'image'" if row.kind == "image" else "a text field"
+        near = did_you_mean(field, [IMAGE]) if row.kind == "image" else ""
+        yield problem("field", field, f"encoder {encoder!r} reads {expected}; found field {field!r}{near}")
+    known = [*row.options.model_fields, *FitParams.model_fields]
+    for name, value in values.items():
+        if name not in known:
+            near = did_you_mean(str(name), known)
+            takes = f"encoder {encoder!r} takes {sorted(row.options.model_fields)}"
+            yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
+    yield from option_problems(values, row.options)

@@ -1,17 +1,148 @@
-"""Run `fit`: nothing to fit in this version, and said so rather than skipped."""
+"""Run `fit`: train one encoder on the train rows, seal its weights, write its card and its learning curve."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import math
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stages.contract import Progress
+from stages.encoders.artefact import Artefact, visible, visible_digest
+from stages.encoders.device import resolve_device
 from stages.errors import InputError
+from stages.fit.checkpoints import Checkpoints
+from stages.fit.context import FitContext, Fitted
+from stages.fit.epochs import finals
 from stages.fit.params import FitParams
+from stages.fit.rows import FitRows, read_rows
+from stages.items import Manifest
+from stages.outputs import fresh_folder, write_json, write_lines
+from stages.parts import read_split
+from store import canonical_json
 
 
-def run(params: FitParams) -> None:
-    """Refuse: no fitted encoder is in the catalogue.
+@dataclass(frozen=True)
+class FitInputs:
+    """What `fit` reads."""
+
+    manifest: Path
+    split: Path
+
+
+@dataclass(frozen=True)
+class FitOutputs:
+    """What `fit` writes: the folder of weights, its git-tracked card, and the learning curve."""
+
+    model: Path
+    card: Path
+    history: Path
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """The machine's part of one `fit` run.
+
+    Attributes
+    ----------
+    states : Path
+        Folder for what a killed run goes on from.
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    workers : int
+        Threads that read and decode ahead.
+    state_seconds : float
+        After an epoch the state is saved when the last one is at least so old.
+    """
+
+    states: Path
+    device: str = "auto"
+    workers: int = 2
+    state_seconds: float = 30.0
+
+
+def run(
+    params: FitParams, inputs: FitInputs, outputs: FitOutputs, settings: FitSettings, progress: Progress
+) -> dict[str, Any]:
+    """Fit one encoder and return its card.
 
     Raises
     ------
     InputError
-        Always.
+        When the data cannot serve this encoder, with the reason.
+    RunError
+        When the training diverged.
     """
-    raise InputError(f"fit: expected a fitted encoder of the catalogue; found {params.encoder!r}; there are none yet.")
+    manifest = Manifest.open(inputs.manifest)
+    ids = manifest.ids()
+    parts = read_split(inputs.split, ids)
+    rows = read_rows(manifest, params.field, visible(parts, transductive=params.transductive))
+    _refuse_other_labels(params, rows)
+    about = _about(params, len(rows), visible_digest(ids, parts, transductive=params.transductive))
+    device = resolve_device(settings.device)
+    cause = _cause(about, rows, device)
+    states = Checkpoints(settings.states, outputs.model.name, cause, settings.state_seconds)
+    context = FitContext(
+        outputs.model.name, params.options, params.seed, rows, device, settings.workers, progress, states
+    )
+    with fresh_folder(outputs.model) as folder:
+        fitted = params.row.fit(context, folder)
+        artefact = Artefact(folder, **about).seal()
+    card = _card(artefact, fitted)
+    _write_history(outputs.history, fitted)
+    write_json(outputs.card, card)
+    states.clear()
+    return card
+
+
+def _refuse_other_labels(params: FitParams, rows: FitRows) -> None:
+    tasks = params.row.tasks
+    if tasks and rows.task not in tasks:
+        raise InputError(
+            f"fit: expected a task among {list(tasks)} for encoder {params.encoder!r}; found {rows.task!r}; "
+            "choose another encoder, or prepare other labels."
+        )
+    if tasks and not rows.labelled.any():
+        raise InputError(
+            f"fit: expected labelled train rows for encoder {params.encoder!r}; found none; check the label column."
+        )
+
+
+def _about(params: FitParams, rows: int, train: str) -> dict[str, Any]:
+    """Return the record of an artefact but for its files."""
+    return {
+        "encoder": params.encoder,
+        "field": params.field,
+        "seed": params.seed,
+        "options": params.options.model_dump(mode="json"),
+        "transductive": params.transductive,
+        "rows": rows,
+        "train": train,
+        "code_version": params.row.code_version,
+        "libraries": {name: version(name) for name in params.row.libraries},
+    }
+
+
+def _cause(about: dict[str, Any], rows: FitRows, device: str) -> str:
+    """Digest all that decides the weights: a state of another cause must not be taken up."""
+    cause = {**about, "content": rows.content, "device": device.partition(":")[0]}
+    return hashlib.sha256(canonical_json(cause)).hexdigest()
+
+
+def _card(artefact: Artefact, fitted: Fitted) -> dict[str, Any]:
+    names = ("encoder", "field", "seed", "transductive", "rows", "train")
+    about = {name: getattr(artefact, name) for name in names}
+    epochs = {"epochs": len(fitted.history)} if fitted.history else {}
+    return {**about, "digest": artefact.digest, **epochs, **finals(list(fitted.history)), **fitted.facts}
+
+
+def _write_history(path: Path, fitted: Fitted) -> None:
+    with write_lines(path) as stream:
+        curve = csv.writer(stream, lineterminator="\n")
+        curve.writerow(["epoch", "train_loss", "valid_loss"])
+        for each in fitted.history:
+            valid = "" if math.isnan(each.valid_loss) else f"{each.valid_loss:.6f}"
+            curve.writerow([each.epoch, f"{each.train_loss:.6f}", valid])

@@ -1,0 +1,59 @@
+"""The catalogue of fitters as data rows; each imports what it computes with only when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.contract import Task
+from stages.encoders.row import Kind
+from stages.fit.context import FitContext, Fitted
+from stages.fit.options import Options, W2vOptions
+
+Fit = Callable[[FitContext, Path], Fitted]
+
+
+@dataclass(frozen=True)
+class FitterRow:
+    """One encoder that must be fitted before `embed`.
+
+    Attributes
+    ----------
+    name : str
+        The encoder's name in the catalogue of encoders.
+    kind : {"text", "image"}
+        What it reads.
+    options : type of Options
+    source : str
+        Where the specification describes it.
+    libraries : tuple of str
+        Distributions whose arithmetic the weights follow; their versions are recorded.
+    code_version : int
+        Raised when the same inputs give other weights.
+    fit : callable
+        Writes the weights into the folder that it is given.
+    tasks : tuple of Task
+        The labels that it learns from, one of these; empty when it needs none.
+    """
+
+    name: str
+    kind: Kind
+    options: type[Options]
+    source: str
+    libraries: tuple[str, ...]
+    code_version: int
+    fit: Fit
+    tasks: tuple[Task, ...] = ()
+
+
+def _w2v(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.w2v import fit_w2v  # gensim
+
+    return fit_w2v(context, folder)
+
+
+FITTERS: dict[str, FitterRow] = {
+    row.name: row
+    for row in (FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),)
+}

@@ -1,0 +1,92 @@
+"""Keeps the state of a fit on this machine, so that a killed run goes on behind its last whole epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from stages.outputs import fresh_folder
+
+Tensors = Mapping[str, NDArray[Any]]
+_LOG = logging.getLogger("diptych.fit")
+_TENSORS, _FACTS = "state.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a fit is made of after an epoch: arrays by name, and plain JSON values."""
+
+    epoch: int
+    tensors: Tensors
+    facts: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The states of one fit, in a folder that belongs to it alone; only the newest is kept.
+
+    Parameters
+    ----------
+    root : Path
+        Folder for the states of all fits.
+    name : str
+        The entry of params.yaml.
+    cause : str
+        Hexadecimal digest of all that decides the fit: another cause finds no state.
+    seconds : float
+        A state younger than this is not replaced: a large one takes a while to write.
+    """
+
+    def __init__(self, root: Path, name: str, cause: str, seconds: float = 0.0) -> None:
+        self._root, self._name, self._seconds = root, name, seconds
+        self.folder = root / f"{name}-{cause[:16]}"
+        self._last = time.monotonic()
+
+    def latest(self) -> State | None:
+        """Return the newest whole state; None when there is none. A damaged one is told and passed over."""
+        for folder in sorted(self.folder.glob("epoch-*"), reverse=True):
+            try:
+                return _read(folder)
+            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+                _LOG.warning("fit: the saved state %s is damaged (%s) and is not used", folder, error)
+        return None
+
+    def save(self, state: State) -> None:
+        """Write a state, unless the last one is younger than `seconds`; then remove the older ones."""
+        if time.monotonic() - self._last < self._seconds:
+            return
+        older = list(self.folder.glob("epoch-*"))
+        content = save({name: np.ascontiguousarray(value) for name, value in state.tensors.items()})
+        facts = {"epoch": state.epoch, "facts": state.facts, "digest": hashlib.sha256(content).hexdigest()}
+        with fresh_folder(self.folder / f"epoch-{state.epoch:06}") as folder:
+            (folder / _TENSORS).write_bytes(content)
+            (folder / _FACTS).write_text(json.dumps(facts, sort_keys=True), "utf-8")
+        for folder in older:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._last = time.monotonic()
+
+    def clear(self) -> None:
+        """Remove the states of this entry, those of other causes too: the fit is done."""
+        for folder in self._root.glob(f"{self._name}-*"):
+            if re.fullmatch(r"[0-9a-f]{16}", folder.name.removeprefix(f"{self._name}-")):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read(folder: Path) -> State:
+    content = (folder / _TENSORS).read_bytes()
+    facts = json.loads((folder / _FACTS).read_text("utf-8"))
+    if hashlib.sha256(content).hexdigest() != facts["digest"]:
+        raise ValueError("its digest differs")
+    return State(int(facts["epoch"]), load(content), facts["facts"])

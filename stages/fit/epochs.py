@@ -1,0 +1,152 @@
+"""Runs a training epoch by epoch: goes on behind the last saved state, keeps the best one, stops early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract import Tracker
+from stages.errors import RunError
+from stages.fit.checkpoints import State, Tensors
+from stages.fit.context import Epoch, FitContext
+
+_BEST = "best/"
+
+
+class Training(Protocol):
+    """What is trained: one epoch at a time, and all of its state as arrays."""
+
+    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
+        """Run epoch `number` (from 1), advance the tracker by every row; return train and valid loss (NaN without).
+
+        Everything random follows from the seed and `number` alone.
+        """
+
+    def state(self) -> Tensors:
+        """Return all that the next epoch starts from: weights and the optimiser's own arrays."""
+
+    def restore(self, tensors: Tensors) -> None:
+        """Take up what `state` returned."""
+
+    def weights(self) -> Tensors:
+        """Return what is kept of the best epoch."""
+
+    def restore_weights(self, tensors: Tensors) -> None:
+        """Take up what `weights` returned."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train.
+
+    Attributes
+    ----------
+    epochs : int
+        At most.
+    rows : int
+        Of one epoch, for the progress.
+    patience : int, optional
+        Stop when the valid loss has not fallen for so many epochs; the best epoch's weights are then kept, as they are
+        after the last epoch. None: the last epoch counts.
+    """
+
+    epochs: int
+    rows: int
+    patience: int | None = None
+
+
+def run_epochs(context: FitContext, training: Training, schedule: Schedule) -> list[Epoch]:
+    """Train, and leave the weights that count in `training`.
+
+    Returns
+    -------
+    list of Epoch
+        The learning curve; the same whether or not the run was interrupted.
+
+    Raises
+    ------
+    RunError
+        When a loss is not finite.
+    """
+    curve = _Curve(schedule)
+    state = context.checkpoints.latest()
+    if state is not None:
+        training.restore({name: value for name, value in state.tensors.items() if not name.startswith(_BEST)})
+        curve.restore(state)
+    left = (schedule.epochs - len(curve.history)) * schedule.rows
+    with context.progress.track(f"fit {context.name}", left) as tracker:
+        while not curve.finished:
+            number = len(curve.history) + 1
+            losses = training.epoch(number, tracker)
+            _refuse_divergence(context.name, number, losses)
+            if curve.add(Epoch(number, *losses)):
+                curve.best = {name: np.array(value) for name, value in training.weights().items()}
+            if not curve.finished:
+                context.checkpoints.save(curve.state(training.state()))
+            tracker.advance(0, f"epoch {number}, loss {losses[0]:.4f}")
+    if schedule.patience is not None:
+        training.restore_weights(curve.best)
+    return curve.history
+
+
+class _Curve:
+    """The learning curve so far, and the weights of its best epoch."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+        self.history: list[Epoch] = []
+        self.best: dict[str, NDArray[Any]] = {}
+
+    def add(self, epoch: Epoch) -> bool:
+        """Add an epoch; tell whether its weights are the best so far and are to be kept."""
+        self.history.append(epoch)
+        return self._schedule.patience is not None and self._best_epoch == epoch.epoch
+
+    @property
+    def _best_epoch(self) -> int:
+        """The first epoch of the lowest valid loss; the last one where nothing was set aside."""
+        known = [each for each in self.history if not math.isnan(each.valid_loss)]
+        return min(known, key=lambda each: each.valid_loss).epoch if known else len(self.history)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done, or `patience` is at its end."""
+        patience, done = self._schedule.patience, len(self.history)
+        return done >= self._schedule.epochs or (patience is not None and done - self._best_epoch >= patience > 0)
+
+    def state(self, tensors: Tensors) -> State:
+        best = {f"{_BEST}{name}": value for name, value in self.best.items()}
+        lines = [{name: _plain(value) for name, value in asdict(each).items()} for each in self.history]
+        return State(len(self.history), {**tensors, **best}, {"history": lines})
+
+    def restore(self, state: State) -> None:
+        self.history = [
+            Epoch(line["epoch"], line["train_loss"], math.nan if line["valid_loss"] is None else line["valid_loss"])
+            for line in state.facts["history"]
+        ]
+        self.best = {n.removeprefix(_BEST): value for n, value in state.tensors.items() if n.startswith(_BEST)}
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _refuse_divergence(name: str, number: int, losses: tuple[float, float]) -> None:
+    if not math.isfinite(losses[0]) or math.isinf(losses[1]):
+        raise RunError(
+            f"fit {name}: expected finite losses; found {losses} after epoch {number}: the training diverged; lower "
+            "`lr`, or check the inputs."
+        )
+
+
+def finals(history: list[Epoch]) -> Mapping[str, float]:
+    """Return the last losses for the card, where there are any."""
+    if not history:
+        return {}
+    named = {"loss": history[-1].train_loss, "valid_loss": history[-1].valid_loss}
+    return {name: round(value, 6) for name, value in named.items() if not math.isnan(value)}

@@ -1,0 +1,115 @@
+"""The rows that an encoder is fitted on: raw inputs, groups and labels of train, in the order of the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract import Task
+from stages.errors import InputError
+from stages.items import Manifest
+from stages.pictures import read_picture
+from stages.records import IMAGE
+
+Raw = str | bytes
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FitRows:
+    """n items that have the field; nothing of any other item can be reached from here.
+
+    Attributes
+    ----------
+    ids, groups : list of str, length n
+    load : callable
+        From a position 0..n-1 to the raw item: `str`, or the encoded bytes of a picture. May be called from threads; it
+        raises `ItemError` when a picture is no longer the one that `prepare` read.
+    task, classes : Task, tuple of str
+        Of the labels.
+    targets : ndarray
+        multilabel: float32 [n, K]; multiclass: int64 [n]; regression: float32 [n, 1].
+    labelled : ndarray of bool, [n]
+        Whether an item bears the label that the task needs.
+    content : str
+        Digest of inputs and labels.
+    """
+
+    ids: list[str]
+    groups: list[str]
+    load: Callable[[int], Raw]
+    task: Task
+    classes: tuple[str, ...]
+    targets: NDArray[Any]
+    labelled: NDArray[np.bool_]
+    content: str
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def read_rows(manifest: Manifest, field: str, rows: Index) -> FitRows:
+    """Read what `fit` may see of the given rows of the manifest; those without the field are left out.
+
+    Raises
+    ------
+    InputError
+        When there is no such field, or none of the rows has it.
+    """
+    keys, present = manifest.keys(field)
+    rows = rows[present[rows]]
+    if not len(rows):
+        raise InputError(
+            f"fit: expected train rows with the field {field!r} in {manifest.path}; found none; check the split and "
+            "the columns of the source."
+        )
+    ids, groups = manifest.ids(), manifest.groups()
+    targets, labelled = _targets(manifest)[rows], manifest.labelled()[rows]
+    return FitRows(
+        ids=[ids[row] for row in rows.tolist()],
+        groups=[groups[row] for row in rows.tolist()],
+        load=_loader(manifest, field, rows, keys[rows]),
+        task=manifest.info.task,
+        classes=manifest.info.classes,
+        targets=targets,
+        labelled=labelled,
+        content=hashlib.sha256(keys[rows].tobytes() + targets.tobytes() + labelled.tobytes()).hexdigest(),
+    )
+
+
+def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, Index]:
+    """Set a share of the groups of train aside for early stopping; `split`'s own dev and test rows stay unseen.
+
+    Returns
+    -------
+    train, dev : ndarray of int64
+        Positions in ascending order; dev is empty when there is one group only.
+    """
+    names = sorted(set(groups))
+    count = min(len(names) - 1, max(1, round(share * len(names))))
+    drawn = np.random.default_rng(seed).permutation(len(names))[:count]
+    aside = {names[position] for position in drawn}
+    chosen = np.array([group in aside for group in groups], np.bool_)
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+
+
+def _loader(manifest: Manifest, field: str, rows: Index, keys: NDArray[np.uint8]) -> Callable[[int], Raw]:
+    if field != IMAGE:
+        texts = [text or "" for text in manifest.texts(field, rows)]
+        return texts.__getitem__
+    paths, root = manifest.images(rows), Path(manifest.info.root)
+    return lambda position: read_picture(root, paths[position] or "", keys[position])
+
+
+def _targets(manifest: Manifest) -> NDArray[Any]:
+    if manifest.info.task == "multilabel":
+        return manifest.label_matrix().astype(np.float32)
+    if manifest.info.task == "multiclass":
+        return np.asarray(manifest.class_index(), dtype=np.int64)
+    return manifest.targets().astype(np.float32).reshape(-1, 1)

@@ -1,0 +1,29 @@
+"""A progress that kills a fit in the middle of an epoch, and one that notes how many rows were run over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Killed(BaseException):
+    """As an interrupt, nothing catches it."""
+
+
+class Counting:
+    """Counts the rows that were told; raises when told to."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.rows, self.total, self.opened = 0, 0, 0
+        self._kill_at = kill_at
+
+    @contextmanager
+    def track(self, description: str, total: int | None) -> Iterator[Counting]:  # noqa: ARG002
+        self.total += total or 0
+        self.opened += 1
+        yield self
+
+    def advance(self, n: int = 1, note: str = "") -> None:  # noqa: ARG002
+        self.rows += n
+        if self._kill_at is not None and n and self.rows >= self._kill_at:
+            raise Killed

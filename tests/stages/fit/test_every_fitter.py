@@ -1,0 +1,135 @@
+"""What holds for every fitter of the catalogue: equal bytes, no sight of dev and test, going on after a kill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stages.encoders.artefact import Artefact
+from stages.encoders.fitted_rows import FITTED_ROWS
+from stages.errors import InputError
+from stages.fit.catalog import FITTERS
+
+from .case import Case, make_case, shuffled, spoilt
+from .killed import Counting, Killed
+
+SMALL: dict[str, dict[str, Any]] = {
+    "w2v": {"encoder": "w2v", "field": "caption", "vector_size": 8, "epochs": 4},
+}
+WITH_EPOCHS = [name for name in SMALL if "epochs" in SMALL[name]]
+every = pytest.mark.parametrize("name", SMALL)
+
+
+def test_no_fitter_is_left_out_and_each_has_its_encoder() -> None:
+    assert set(SMALL) == set(FITTERS)
+    rows = {row.name: row for row in FITTED_ROWS}
+    assert set(rows) == set(FITTERS)
+    assert all(rows[name].fitted and rows[name].model == "fit" for name in rows)
+    assert all(rows[name].kind == FITTERS[name].kind for name in rows)
+
+
+@every
+def test_the_same_inputs_give_the_same_bytes(case: Case, name: str) -> None:
+    case.fit(**SMALL[name])
+    first = case.written_bytes()
+    case.fit(**SMALL[name])
+    assert case.written_bytes() == first
+    assert not case.states.exists() or not list(case.states.iterdir())
+
+
+@every
+def test_canary_the_inputs_of_dev_and_test_leave_no_trace(case: Case, tmp_path: Path, name: str) -> None:
+    case.fit(**SMALL[name])
+    for changed in (spoilt(case, tmp_path / "spoilt"), shuffled(case, tmp_path / "shuffled")):
+        changed.fit(**SMALL[name])
+        assert changed.written_bytes() == case.written_bytes()
+
+
+@every
+def test_transductive_sees_all_rows_and_says_so(case: Case, tmp_path: Path, name: str) -> None:
+    inductive = case.fit(**SMALL[name])
+    card = case.fit(**SMALL[name], transductive=True)
+    assert (inductive["transductive"], card["transductive"]) == (False, True)
+    held = [each for each in case.records if (each.caption if SMALL[name]["field"] == "caption" else each.picture)]
+    assert inductive["rows"] == sum(each.part == "train" for each in held) < card["rows"] == len(held)
+    assert json.loads((case.outputs.model / "artefact.json").read_text())["transductive"] is True
+    noisy = spoilt(case, tmp_path / "spoilt")
+    noisy.fit(**SMALL[name], transductive=True)
+    assert noisy.written_bytes() != case.written_bytes()
+
+
+@every
+def test_another_seed_or_other_train_rows_give_another_artefact(case: Case, tmp_path: Path, name: str) -> None:
+    digest = case.fit(**SMALL[name])["digest"]
+    assert case.fit(**SMALL[name], seed=1)["digest"] != digest
+    fewer = Case(tmp_path / "fewer", case.records[1:]).written()
+    assert fewer.fit(**SMALL[name])["digest"] != digest
+
+
+@pytest.mark.parametrize("name", WITH_EPOCHS)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_killed_fit_goes_on_behind_its_last_epoch_and_ends_alike(
+    case: Case, tmp_path: Path, name: str, epochs: int
+) -> None:
+    whole = make_case(tmp_path / "whole")
+    told = Counting()
+    whole.fit(progress=told, **SMALL[name])
+    rows = told.total // SMALL[name]["epochs"]
+    assert told.rows == told.total
+    with pytest.raises(Killed):
+        case.fit(progress=Counting(kill_at=epochs * rows + 1), **SMALL[name])
+    assert not case.outputs.model.exists()
+    rest = Counting()
+    case.fit(progress=rest, **SMALL[name])
+    assert rest.rows == rest.total == (SMALL[name]["epochs"] - epochs) * rows
+    assert case.written_bytes() == whole.written_bytes()
+    assert not list(case.states.iterdir())
+
+
+@pytest.mark.parametrize("name", WITH_EPOCHS)
+def test_the_state_of_another_fit_is_not_taken_up(case: Case, tmp_path: Path, name: str) -> None:
+    with pytest.raises(Killed):
+        case.fit(progress=Counting(kill_at=30), **SMALL[name])
+    noisy = Case(case.root, tuple(reversed(case.records))).written()
+    fresh = Case(tmp_path / "fresh", noisy.records).written()
+    for each in (noisy, fresh):
+        each.fit(**SMALL[name])
+    assert noisy.written_bytes() == fresh.written_bytes()
+
+
+@pytest.mark.parametrize("name", WITH_EPOCHS)
+def test_a_damaged_state_is_told_and_not_used(
+    case: Case, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = make_case(tmp_path / "whole")
+    whole.fit(**SMALL[name])
+    with pytest.raises(Killed):
+        case.fit(progress=Counting(kill_at=25), **SMALL[name])
+    (state,) = case.states.rglob("state.safetensors")
+    state.write_bytes(state.read_bytes()[:-1] + b"\1")
+    case.fit(**SMALL[name])
+    assert "is damaged" in caplog.text
+    assert case.written_bytes() == whole.written_bytes()
+
+
+@every
+def test_the_card_and_the_curve(case: Case, name: str) -> None:
+    card = case.fit(**SMALL[name])
+    artefact = Artefact.open(case.outputs.model, name)
+    assert json.loads(case.outputs.card.read_text()) == card
+    assert card["digest"] == artefact.digest
+    assert card["train"] == artefact.train
+    header, *lines = case.outputs.history.read_text().splitlines()
+    assert header == "epoch,train_loss,valid_loss"
+    assert len(lines) == card.get("epochs", 0)
+    assert "seconds" not in card
+
+
+@every
+def test_without_train_rows_that_have_the_field_there_is_nothing_to_fit(case: Case, tmp_path: Path, name: str) -> None:
+    records = tuple(each for each in case.records if each.part != "train")
+    with pytest.raises(InputError, match="expected train rows with the field"):
+        Case(tmp_path / "none", records).written().fit(**SMALL[name])
