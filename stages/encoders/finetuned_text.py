@@ -53,7 +53,12 @@ class FinetunedText(TransformerText):
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: the transformer's, and what was fitted."""
         record = dict(super().identity())
-        return {**record, "family": "fine-tuned transformer", "output": self.output, "fitted": dict(self.artefact.identity())}
+        return {
+            **record,
+            "family": "fine-tuned transformer",
+            "output": self.output,
+            "fitted": dict(self.artefact.identity()),
+        }
 
     def load(self, placement: Placement) -> Runtime:
         """Load the network, and the classifier [K, D] where its scores are asked for."""

@@ -109,7 +109,7 @@ class TransformerText:
         return self._network.runtime
 
     def load_for_training(self) -> Any:
-        """Return the transformers model, in float32 on the processor; `prepare` works from here on, `encode` not yet."""
+        """Return the transformers model in float32 on the processor; `prepare` works from here on, `encode` not."""
         self._tokenizer = self._load_tokenizer()
         return random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
 

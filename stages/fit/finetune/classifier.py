@@ -89,7 +89,7 @@ def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitte
     freeze(frozen)
     lesson = Lesson(rows.task, _examples(rows, train, body), _examples(rows, dev, body), body.collate)
     bench = Bench(context.seed, context.device, context.workers)
-    training = ClassifierTraining(network, TrainingMode(network, frozen), lesson, options.optimisation, bench)
+    training = ClassifierTraining(network, TrainingMode(network, frozen), lesson, options, bench)
     # A patience of all epochs stops none of them, and the best epoch's weights are kept.
     schedule = Schedule(options.epochs, len(train) + len(dev), options.patience or options.epochs)
     history = run_epochs(context, training, schedule)
@@ -129,13 +129,13 @@ def _tell(name: str, failed: Mapping[str, str]) -> None:
 
 def _row_facts(rows: FitRows, train: Index, dev: Index, failed: Mapping[str, str]) -> dict[str, Any]:
     targets = rows.targets[train]
-    seen = targets.any(axis=0) if rows.task == "multilabel" else np.isin(np.arange(len(rows.classes)), targets)
+    seen = set(np.flatnonzero(targets.any(axis=0)) if rows.task == "multilabel" else targets)
     return {
         "train_rows": len(train),
         "dev_rows": len(dev),
         "unlabelled": int((~rows.labelled).sum()),
         "unreadable": len(failed),
-        "untrained_classes": [name for name, known in zip(rows.classes, seen, strict=True) if not known],
+        "untrained_classes": [name for at, name in enumerate(rows.classes) if at not in seen],
     }
 
 

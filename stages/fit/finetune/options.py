@@ -8,7 +8,6 @@ from pydantic import Field, field_validator
 
 from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.row import Decode, Pool, Resize, Scale
-from stages.fit.finetune.training import Optimisation
 from stages.fit.options import Options
 from stages.nearest import did_you_mean
 
@@ -26,6 +25,9 @@ class FinetuneOptions(Options):
         The commit of a hub id.
     lr, batch, weight_decay, epochs
         Of the optimiser; `epochs` at most.
+    optimizer : {"adamw", "adam"}
+    decay : {"linear", "none"}
+        Whether the learning rate falls to zero with the last step of the last epoch.
     dropout : float
         Before the linear classifier.
     patience : int, optional
@@ -41,21 +43,8 @@ class FinetuneOptions(Options):
     epochs: Count = 3
     dropout: float = Field(default=0.1, ge=0, lt=1)
     patience: Count | None = None
-
-    @property
-    def optimizer(self) -> Literal["adamw", "adam"]:
-        """AdamW, as in the first of the papers."""
-        return "adamw"
-
-    @property
-    def decay(self) -> Literal["linear", "none"]:
-        """Linear: the learning rate falls to zero."""
-        return "linear"
-
-    @property
-    def optimisation(self) -> Optimisation:
-        """What the training loop takes of them."""
-        return Optimisation(self.epochs, self.batch, self.lr, self.weight_decay, self.optimizer, self.decay)
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    decay: Literal["linear", "none"] = "linear"
 
 
 class BertOptions(FinetuneOptions):
@@ -111,7 +100,9 @@ class ImageOptions(FinetuneOptions):
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in ARCHITECTURES:
-            raise ValueError(f"no image network {name!r}{did_you_mean(name, ARCHITECTURES)}; see {sorted(ARCHITECTURES)}")
+            raise ValueError(
+                f"no image network {name!r}{did_you_mean(name, ARCHITECTURES)}; see {sorted(ARCHITECTURES)}"
+            )
         return name
 
 
@@ -126,16 +117,8 @@ class HalfOptions(ImageOptions):
     epochs: Count = 10
     dropout: float = Field(default=0.2, ge=0, lt=1)
     patience: Count | None = 2
-
-    @property
-    def optimizer(self) -> Literal["adamw", "adam"]:
-        """Adam, as in the paper's code."""
-        return "adam"
-
-    @property
-    def decay(self) -> Literal["linear", "none"]:
-        """None: the learning rate stays."""
-        return "none"
+    optimizer: Literal["adamw", "adam"] = "adam"
+    decay: Literal["linear", "none"] = "none"
 
 
 class Inceptionv3Options(HalfOptions):

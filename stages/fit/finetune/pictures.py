@@ -71,7 +71,7 @@ def _body(encoder: ImageNetwork, network: nn.Module, options: ImageOptions) -> B
 
     layers = layers_in_order(network, torch.zeros(1, 3, _SAMPLE, _SAMPLE))
     frozen = _frozen(layers, options)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] (its stub lacks the keyword alone)
+    network.to(memory_format=torch.channels_last)
     module = pixels_module(network, preprocessing, "pooled", with_map=False)
     return Body(module, encoder.backbone.architecture.pooled, prepare, _collate, layers, frozen)
 

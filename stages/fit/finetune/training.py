@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,29 +18,12 @@ from torch import Tensor, nn
 from stages.contract import Task, Tracker
 from stages.errors import InputError, RunError
 from stages.fit.finetune.freezing import TrainingMode
+from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.reading import Batch, Reader
 
 _DEV_BATCH = 32
 _NETWORK, _MOMENTS, _ACCURACIES = "network/", "optimizer/", "valid_accuracy"
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """How the weights are changed.
-
-    Attributes
-    ----------
-    decay : {"linear", "none"}
-        Whether the learning rate falls to zero with the last step of the last epoch.
-    """
-
-    epochs: int
-    batch: int
-    lr: float
-    weight_decay: float
-    optimizer: Literal["adamw", "adam"]
-    decay: Literal["linear", "none"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,7 @@ class ClassifierTraining:
     mode : TrainingMode
         Puts the network into training mode.
     lesson : Lesson
-    how : Optimisation
+    how : FinetuneOptions
     bench : Bench
 
     Attributes
@@ -99,7 +82,9 @@ class ClassifierTraining:
         Of each epoch on the dev items, NaN without them; with several labels per item all of them must be right.
     """
 
-    def __init__(self, network: nn.Module, mode: TrainingMode, lesson: Lesson, how: Optimisation, bench: Bench) -> None:
+    def __init__(
+        self, network: nn.Module, mode: TrainingMode, lesson: Lesson, how: FinetuneOptions, bench: Bench
+    ) -> None:
         self.network, self.mode, self.lesson, self.how, self.bench = network, mode, lesson, how, bench
         self.accuracies: list[float] = []
         self._train, self._dev = Reader(bench.workers), Reader(bench.workers)
@@ -238,7 +223,7 @@ class ClassifierTraining:
         )
 
 
-def _optimizer(network: nn.Module, how: Optimisation) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, how: FinetuneOptions) -> torch.optim.Optimizer:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam
     return kind(trained, lr=how.lr, weight_decay=how.weight_decay)

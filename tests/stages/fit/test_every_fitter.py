@@ -9,23 +9,41 @@ from typing import Any
 import pytest
 
 from stages.encoders.artefact import Artefact
+from stages.encoders.finetuned_rows import FINETUNED_ROWS
 from stages.encoders.fitted_rows import FITTED_ROWS
 from stages.errors import InputError
 from stages.fit.catalog import FITTERS
 
 from .case import Case, make_case, shuffled, spoilt
 from .killed import Counting, Killed
+from .tiny import tiny_bert, tiny_network
 
 SMALL: dict[str, dict[str, Any]] = {
     "w2v": {"encoder": "w2v", "field": "caption", "vector_size": 8, "epochs": 4},
+    "bert-ft": {"encoder": "bert-ft", "field": "caption", "epochs": 4},
+    "bge-ft": {"encoder": "bge-ft", "field": "caption", "max_len": 64, "epochs": 4},
+    "resnet152-ft": {"encoder": "resnet152-ft", "field": "image", "epochs": 4},
+    "inceptionv3-ft50": {"encoder": "inceptionv3-ft50", "field": "image", "epochs": 4, "patience": 4},
+    "resnet50v2-ft50": {"encoder": "resnet50v2-ft50", "field": "image", "epochs": 4, "patience": 4},
+    "mobilenetv2-ft50": {"encoder": "mobilenetv2-ft50", "field": "image", "epochs": 4, "patience": 4},
 }
 WITH_EPOCHS = [name for name in SMALL if "epochs" in SMALL[name]]
+FINETUNED = [row.name for row in FINETUNED_ROWS]
 every = pytest.mark.parametrize("name", SMALL)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tiny_models(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let all that is fine-tuned start from tiny networks."""
+    root = tmp_path_factory.mktemp("tiny")
+    models = {"caption": str(tiny_bert(root / "bert")), "image": str(tiny_network(root / "image"))}
+    for name in FINETUNED:
+        SMALL[name]["model"] = models[SMALL[name]["field"]]
 
 
 def test_no_fitter_is_left_out_and_each_has_its_encoder() -> None:
     assert set(SMALL) == set(FITTERS)
-    rows = {row.name: row for row in FITTED_ROWS}
+    rows = {row.name: row for row in (*FITTED_ROWS, *FINETUNED_ROWS)}
     assert set(rows) == set(FITTERS)
     assert all(rows[name].fitted and rows[name].model == "fit" for name in rows)
     assert all(rows[name].kind == FITTERS[name].kind for name in rows)

@@ -23,8 +23,7 @@ def test_mirrored_half_of_the_time() -> None:
     wide = Image.fromarray(np.tile(np.arange(0, 250, dtype=np.uint8)[None, :, None], (250, 1, 3)))
     rng = np.random.default_rng(0)
     rising = [
-        np.asarray(augmented(wide, 16, 0.8, Image.Resampling.BILINEAR, rng))[0, [0, -1], 0].tolist()
-        for _ in range(200)
+        np.asarray(augmented(wide, 16, 0.8, Image.Resampling.BILINEAR, rng))[0, [0, -1], 0].tolist() for _ in range(200)
     ]
     assert 70 < sum(left > right for left, right in rising) < 130
 
