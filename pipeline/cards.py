@@ -1,4 +1,4 @@
-"""What the git-tracked cards say of the matrices: `wire` hands it to DVC, `verbs` to the stages that read them."""
+"""What the git-tracked cards say of matrices and fitted encoders: `wire` hands it to DVC, `verbs` to the stages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ def stated_digest(matrices: paths.MatrixPaths, feature: str) -> str:
     InputError
         When there is no such card, or it states none.
     """
-    card = paths.card(matrices.producer_of[feature], feature)
+    return card_digest(matrices.producer_of[feature], feature)
+
+
+def card_digest(verb: str, name: str) -> str:
+    """Return the digest that the card of one entry states.
+
+    Raises
+    ------
+    InputError
+        When there is no such card, or it states none.
+    """
+    card = paths.card(verb, name)
     try:
         digest = json.loads(card.read_text("utf-8"))["digest"]
     except FileNotFoundError:

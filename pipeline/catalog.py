@@ -12,6 +12,7 @@ from pipeline.console import out, plain_table
 from pipeline.recipes import recipe_rows
 from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
+from stages.fit.catalog import FITTERS
 from stages.fusions.catalog import FUSIONS
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
@@ -49,6 +50,19 @@ def _encoders() -> list[Row]:
     return [{**{name: getattr(row, name) for name in names}, "options": list(row.options)} for row in ENCODERS.values()]
 
 
+def _fitters() -> list[Row]:
+    return [
+        {
+            "name": row.name,
+            "kind": row.kind,
+            "learns from": "labels" if row.tasks else f"{row.kind}s alone",
+            "options": list(row.options.model_fields),
+            "source": row.source,
+        }
+        for row in FITTERS.values()
+    ]
+
+
 def _fusions() -> list[Row]:
     return [
         {
@@ -80,6 +94,7 @@ def _recipes() -> list[Row]:
 
 _CATALOGS: dict[str, Callable[[], list[Row]]] = {
     "encoders": _encoders,
+    "fitters": _fitters,
     "fusions": _fusions,
     "heads": _heads,
     "sources": _sources,

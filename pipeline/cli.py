@@ -40,6 +40,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try contents again that failed before and are remembered.")
 ]
+AllowSplitMismatch = Annotated[
+    bool,
+    typer.Option(
+        "--allow-split-mismatch",
+        help="Embed with an encoder that was fitted on other train rows than the present ones.",
+    ),
+]
 _STAGES = "Stages, in the order of a run"
 
 
@@ -57,17 +64,22 @@ def split() -> None:
 
 @app.command(rich_help_panel=_STAGES)
 def fit(name: Entry = None) -> None:
-    """Train an encoder on the train rows (no fitted encoder in this version)."""
+    """Train an encoder on the train rows; a killed run goes on behind its last saved epoch.
+
+    Example: diptych fit words
+    """
     run_verb("fit", name)
 
 
 @app.command(rich_help_panel=_STAGES)
-def embed(name: Entry = None, retry_failed: RetryFailed = False) -> None:
+def embed(
+    name: Entry = None, retry_failed: RetryFailed = False, allow_split_mismatch: AllowSplitMismatch = False
+) -> None:
     """Encode what the feature store lacks, then write the matrix aligned to the data set.
 
     Example: diptych embed caption-minilm
     """
-    run_verb("embed", name, retry_failed=retry_failed)
+    run_verb("embed", name, retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -123,7 +135,7 @@ def plan(as_json: AsJson = False) -> None:
 
 @app.command()
 def catalog(
-    kind: Annotated[str, typer.Argument(help="encoders, fusions, heads, sources or recipes.")],
+    kind: Annotated[str, typer.Argument(help="encoders, fitters, fusions, heads, sources or recipes.")],
     as_json: AsJson = False,
 ) -> None:
     """List what params.yaml may name."""

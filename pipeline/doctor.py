@@ -20,7 +20,19 @@ from stages.encoders.device import resolve_device
 from stages.errors import DiptychError, InputError
 from store import FeatureStore, StoreError, exposure, foreign_owner
 
-_PACKAGES = ("torch", "transformers", "timm", "scikit-learn", "zarr", "h5py", "numpy", "pyarrow", "dvc")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "timm",
+    "scikit-learn",
+    "gensim",
+    "opencv-python-headless",
+    "zarr",
+    "h5py",
+    "numpy",
+    "pyarrow",
+    "dvc",
+)
 _LOW_DISK = 5e9
 
 
@@ -109,7 +121,7 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    for row in ENCODERS.values():
+    for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
 
         def locate(name: str = row.name) -> str:
             return f"{ENCODERS[name].build(EncoderChoice()).dim}-d"

@@ -60,6 +60,8 @@ def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Expl
     from stages.embed.run import encoder_and_fingerprint
 
     entry = params.embed[name]
+    if not paths.is_fitted(entry.fit):
+        return Explanation(name, f"its encoder is not fitted yet: run `dvc repro fit@{entry.fit}`", [])
     _, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
     key = _key_of(item, entry.field)
     if key is None:

@@ -15,6 +15,7 @@ MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
+FIT_STATES = Path(".diptych/fit")
 VERIFIED = Path(".diptych/verified")
 
 PRODUCERS = ("embed", "reduce", "fuse")
@@ -67,6 +68,11 @@ def model(verb: str, name: str) -> Path:
 def fitted(name: str | None) -> Path | None:
     """Return the folder of a fitted encoder by its entry of `fit`; None for an encoder that is never fitted."""
     return None if name is None else model("fit", name)
+
+
+def is_fitted(name: str | None) -> bool:
+    """Tell whether an encoder's weights are there as far as `fit` makes them."""
+    return name is None or (model("fit", name) / "artefact.json").is_file()
 
 
 def wired(verb: str) -> Path:

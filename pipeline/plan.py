@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class EncoderPlan:
     Attributes
     ----------
     contents, cached, missing : int or None
-        Distinct contents, and how many of them are in the store; None when the present manifest lacks the field.
+        Distinct contents, and how many of them are in the store; None when the present manifest lacks the field, or the
+        encoder is not fitted yet.
     failed : int
         In the last run on this machine.
     seconds : float or None
@@ -64,8 +65,9 @@ def make_plan(params: Params, settings: Settings) -> Plan:
     """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
-    encoders = [_encoder_plan(name, params, settings) for name in params.embed] if prepared else []
-    return Plan(prepared and "prepare" not in changed, encoders, changed, _affected(params, changed))
+    stages = _affected(params, changed)
+    encoders = [_encoder_plan(name, params, settings, stages) for name in params.embed] if prepared else []
+    return Plan(prepared and "prepare" not in changed, encoders, changed, stages)
 
 
 def print_plan(plan: Plan) -> None:
@@ -91,17 +93,20 @@ def print_plan(plan: Plan) -> None:
     out.print(f"`dvc repro` may run {len(plan.stages)} stages: {', '.join(plan.stages)}", markup=False)
 
 
-def _encoder_plan(name: str, params: Params, settings: Settings) -> EncoderPlan:
+def _encoder_plan(name: str, params: Params, settings: Settings, stages: list[str]) -> EncoderPlan:
     from stages.embed.request import make_request
     from stages.embed.run import encoder_and_fingerprint, stored_type
     from stages.items import Manifest
 
     entry, (rate, failed) = params.embed[name], _last_run(name)
+    unknown = EncoderPlan(name, entry.encoder, None, None, None, failed, None, stale=False)
+    if f"fit@{entry.fit}" in stages or not paths.is_fitted(entry.fit):  # nobody knows what it will be
+        return unknown
     encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
     stale = _made_by(name) not in {None, fingerprint.digest}
     manifest = Manifest.open(paths.MANIFEST)
     if entry.field not in (IMAGE, *manifest.info.fields):  # the next `prepare` will bring it
-        return EncoderPlan(name, entry.encoder, None, None, None, failed, None, stale)
+        return replace(unknown, stale=stale)
     request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
     log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, stored_type(entry, encoder))
     cached = int(np.count_nonzero(log.locate(request.keys).found))
@@ -155,13 +160,16 @@ def _readers(params: Params) -> dict[str, list[str]]:
 
     Finer than DVC's own graph: through the `wire` files an experiment depends on its own features only.
     """
-    graph: dict[str, list[str]] = {"prepare": ["split"], "split": []}
+    fits = [f"fit@{name}" for name in params.fit]
+    graph: dict[str, list[str]] = {"prepare": ["split", *fits], "split": fits[:], **{fit: [] for fit in fits}}
     for verb in (*paths.PRODUCERS, "train", "retrieve"):
         for name, entry in getattr(params, verb).items():
             stage = f"{verb}@{name}"
             graph[stage] = []
             if verb == "embed":
                 graph["prepare"].append(stage)
+                if entry.fit is not None:
+                    graph[f"fit@{entry.fit}"].append(stage)
             else:
                 graph["split"].append(stage)
             for feature in features_of(entry):

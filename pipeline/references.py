@@ -29,6 +29,7 @@ def reference_mistakes(content: Mapping[str, Any]) -> Iterator[Found]:
                     near = did_you_mean(wanted, known)
                     yield (verb, name, *step), f"no features {wanted!r}{near} in {' or '.join(upstream)}"
     yield from _unknown_fields(content)
+    yield from _wrong_fits(content)
     if not _entries(content, "train"):
         yield ("train",), "expected at least one experiment; found none; add one (`dummy` is the smallest)"
 
@@ -57,11 +58,29 @@ def _repeated_names(content: Mapping[str, Any]) -> Iterator[Found]:
 
 def _unknown_fields(content: Mapping[str, Any]) -> Iterator[Found]:
     known = _declared_fields(content.get("prepare"))
+    for verb in ("fit", "embed"):
+        for name, entry in _entries(content, verb).items():
+            field = entry.get("field") if isinstance(entry, dict) else None
+            if known and isinstance(field, str) and field not in known:
+                near = did_you_mean(field, known)
+                yield (verb, name, "field"), f"no field {field!r}{near}; `prepare` gives {sorted(known)}"
+
+
+def _wrong_fits(content: Mapping[str, Any]) -> Iterator[Found]:
+    """Find `embed` entries whose `fit` names no entry of that section, or one that fits another encoder."""
+    fits = _entries(content, "fit")
     for name, entry in _entries(content, "embed").items():
-        field = entry.get("field") if isinstance(entry, dict) else None
-        if known and isinstance(field, str) and field not in known:
-            near = did_you_mean(field, known)
-            yield ("embed", name, "field"), f"no field {field!r}{near}; `prepare` gives {sorted(known)}"
+        wanted = entry.get("fit") if isinstance(entry, dict) else None
+        if not isinstance(wanted, str):
+            continue
+        if wanted not in fits:
+            near = did_you_mean(wanted, fits)
+            yield ("embed", name, "fit"), f"no entry {wanted!r}{near} in fit; there are {list(fits)}"
+            continue
+        fitted = fits[wanted].get("encoder") if isinstance(fits[wanted], dict) else None
+        if isinstance(fitted, str) and fitted != entry.get("encoder"):
+            message = f"expected a fitted {entry.get('encoder')!r}; found {wanted!r}, which is a {fitted!r}"
+            yield ("embed", name, "fit"), f"{message}; name another entry of fit"
 
 
 def _declared_fields(prepare: Any) -> set[str]:

@@ -50,6 +50,8 @@ def _known_records() -> list[EncoderRecord]:
 
     records = []
     for entry in load_params(paths.PARAMS_FILE).embed.values():
+        if not paths.is_fitted(entry.fit):
+            continue
         encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
         records.append(EncoderRecord(fingerprint, encoder.dim, stored_type(entry, encoder)))
     return records

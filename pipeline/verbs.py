@@ -26,15 +26,16 @@ from store import remember_verifications
 
 @dataclass(frozen=True)
 class Session:
-    """One call of the command line: what is asked for, the machine's settings, and whether to try failures again."""
+    """One call of the command line: what is asked for, the machine's settings, and the options of `embed`."""
 
     params: Params
     settings: Settings
     progress: ConsoleProgress
     retry_failed: bool = False
+    allow_split_mismatch: bool = False
 
     @classmethod
-    def open(cls, *, retry_failed: bool = False) -> Session:
+    def open(cls, *, retry_failed: bool = False, allow_split_mismatch: bool = False) -> Session:
         """Go to the project's root and read its params and settings; each matrix below it is verified once per file.
 
         Raises
@@ -45,23 +46,26 @@ class Session:
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
         remember_verifications(paths.VERIFIED)
-        return cls(load_params(paths.PARAMS_FILE), settings, ConsoleProgress(), retry_failed)
+        params = load_params(paths.PARAMS_FILE)
+        return cls(params, settings, ConsoleProgress(), retry_failed, allow_split_mismatch)
 
 
-def run_verb(verb: str, name: str | None, *, retry_failed: bool = False) -> None:
+def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_split_mismatch: bool = False) -> None:
     """Run one entry of a verb, or all of them when no name is given.
 
     Parameters
     ----------
     retry_failed : bool
         For `embed`: try contents again that are known to fail.
+    allow_split_mismatch : bool
+        For `embed`: take an encoder that was fitted on other train rows than the present ones.
 
     Raises
     ------
     InputError
         When the section has no such entry.
     """
-    session = Session.open(retry_failed=retry_failed)
+    session = Session.open(retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
     if verb in _SINGLE:
         _SINGLE[verb](session)
         return
@@ -124,14 +128,33 @@ def _report(session: Session) -> None:
 def _fit(session: Session, name: str) -> str:
     from stages.fit import run as fit
 
-    fit.run(session.params.fit[name])
-    return "fitted"
+    outputs = fit.FitOutputs(
+        paths.model("fit", name), paths.card("fit", name), paths.DATA / "fit" / f"{name}.history.csv"
+    )
+    settings = fit.FitSettings(paths.FIT_STATES, session.settings.device, session.settings.workers)
+    inputs = fit.FitInputs(paths.MANIFEST, paths.PARTS)
+    card = fit.run(session.params.fit[name], inputs, outputs, settings, session.progress)
+    seen = "ALL rows, those of dev and test too (transductive)" if card["transductive"] else "train rows"
+    curve = f", {card['epochs']} epochs, loss {card['loss']:.4f}" if "epochs" in card else ""
+    return f"{card['encoder']} on {card['rows']} {seen}{curve}"
+
+
+def _refuse_other_split(fitted: Path, encoder: str) -> None:
+    """Refuse an encoder that was fitted on other train rows than the present ones: it may know what is tested now."""
+    from stages.encoders.artefact import Artefact
+    from stages.items import Manifest
+    from stages.parts import read_split
+
+    ids = Manifest.open(paths.MANIFEST).ids()
+    Artefact.open(fitted, encoder, whole=False).refuse_other_split(ids, read_split(paths.PARTS, ids))
 
 
 def _embed(session: Session, name: str) -> str:
     from stages.embed import run as embed
 
-    params = session.params.embed[name]
+    params, fitted = session.params.embed[name], paths.fitted(session.params.embed[name].fit)
+    if fitted is not None and not session.allow_split_mismatch:
+        _refuse_other_split(fitted, params.encoder)
     outputs = embed.EmbedOutputs(
         session.params.matrices.matrix("embed", name),
         paths.card("embed", name),
@@ -150,7 +173,7 @@ def _embed(session: Session, name: str) -> str:
         failed=machine.failed_folder(),
         retry_failed=session.retry_failed,
     )
-    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, paths.fitted(params.fit)), outputs, settings, session.progress)
+    result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, fitted), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
         write_json(record, asdict(result))

@@ -1,7 +1,8 @@
-"""The plumbing between verbs: for each entry of a section, the digests of the matrices that it reads, as one JSON.
+"""The plumbing between verbs: for each entry of a section, the digests of what it reads from other entries, as JSON.
 
 DVC cannot template a list of dependencies, and a dependency on a whole folder would rerun every experiment when one
-encoder is added. So `wire@<verb>` writes `data/wire/<verb>.json`, and each entry depends on its own key in it.
+encoder is added. So `wire@<verb>` writes `data/wire/<verb>.json`, and each entry depends on its own key in it: digests
+of matrices by the names of features, and for `embed` the digest of the fitted encoder by its name in `fit`.
 """
 
 from __future__ import annotations
@@ -9,31 +10,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline import paths
-from pipeline.cards import stated_digest
+from pipeline.cards import card_digest, stated_digest
 from pipeline.params import Params
+from stages.embed.params import EmbedParams
 from stages.errors import InputError
 from stages.outputs import write_json
 
-WIRED = ("fuse", "train", "retrieve")
+WIRED = ("embed", "fuse", "train", "retrieve")
 
 
 def wire(verb: str, params: Params) -> dict[str, dict[str, str]]:
-    """Write and return {entry: {feature name: digest of its matrix}}.
+    """Write and return {entry: {name of what it reads: digest}}; a frozen encoder reads nothing.
 
     Raises
     ------
     InputError
-        When the verb reads no matrices, or one of them is not there yet.
+        When nothing is wired to the verb, or something that it reads is not there yet.
     """
     if verb not in WIRED:
         raise InputError(f"wire: expected one of {list(WIRED)}; found {verb!r}.")
     entries: Mapping[str, object] = getattr(params, verb)
-    wired = {
-        name: {each: stated_digest(params.matrices, each) for each in features_of(entry)}
-        for name, entry in entries.items()
-    }
+    wired = {name: _reads(entry, params) for name, entry in entries.items()}
     write_json(paths.wired(verb), wired)
     return wired
+
+
+def _reads(entry: object, params: Params) -> dict[str, str]:
+    if isinstance(entry, EmbedParams):
+        return {} if entry.fit is None else {entry.fit: card_digest("fit", entry.fit)}
+    return {each: stated_digest(params.matrices, each) for each in features_of(entry)}
 
 
 def features_of(entry: object) -> list[str]:

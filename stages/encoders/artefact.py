@@ -67,8 +67,8 @@ class Artefact:
         return sealed
 
     @classmethod
-    def open(cls, folder: Path, encoder: str) -> Self:
-        """Read the record and hold every file against it; no weight is loaded.
+    def open(cls, folder: Path, encoder: str, *, whole: bool = True) -> Self:
+        """Read the record and, unless `whole` is False, hold every file against it; no weight is loaded.
 
         Raises
         ------
@@ -79,7 +79,8 @@ class Artefact:
         artefact = cls._read(folder, remedy)
         if artefact.encoder != encoder:
             raise InputError(f"expected a fitted {encoder!r} in {folder}; found {artefact.encoder!r}; name its entry.")
-        artefact._refuse_other_files(remedy)
+        if whole:
+            artefact._refuse_other_files(remedy)
         return artefact
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stages.encoders.fitted_rows import FITTED_ROWS
 from stages.encoders.image.rows import IMAGE_ROWS
 from stages.encoders.protocol import Encoder
 from stages.encoders.row import EncoderChoice, EncoderRow, Kind
@@ -10,7 +11,7 @@ from stages.encoders.text.rows import TEXT_ROWS
 
 __all__ = ["ENCODERS", "EncoderChoice", "EncoderRow", "Kind", "build_encoder"]
 
-ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *SIMPLE_ROWS)}
+ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *SIMPLE_ROWS, *FITTED_ROWS)}
 
 
 def build_encoder(name: str, choice: EncoderChoice) -> Encoder:

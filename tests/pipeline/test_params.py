@@ -12,6 +12,8 @@ from pipeline.params import Params, load_params
 from stages.errors import InputError
 from tests.pipeline.project import ROOT, SMALL, write_params
 
+_WORDS = {"encoder": "w2v", "field": "caption"}
+
 
 def _load(folder: Path, change: dict[str, Any] | None = None) -> Params:
     content = copy.deepcopy(SMALL)
@@ -73,7 +75,19 @@ def test_all_mistakes_are_reported_together_with_lines_and_remedies(tmp_path: Pa
         ({"train/text/features": ["both", "caption-hash"]}, "exactly one"),
         ({"train": {}}, "at least one experiment"),
         ({"reduce/p": {"features": "both"}}, "no features 'both'"),
-        ({"fit/x": {"encoder": "w2v"}}, "no fitted encoder 'w2v'"),
+        ({"fit/x": {"encoder": "hash", "field": "caption"}}, "no fitted encoder 'hash'"),
+        ({"fit/x": {"encoder": "w2v", "field": "captoin"}}, "no field 'captoin' (did you mean 'caption'?)"),
+        ({"fit/x": {"encoder": "w2v", "field": "caption", "epoch": 1}}, "did you mean 'epochs'"),
+        ({"embed/words": {"encoder": "w2v", "field": "caption"}}, "name an entry of the section `fit`"),
+        ({"embed/caption-hash/fit": "words"}, "is never fitted"),
+        (
+            {"fit/words": _WORDS, "embed/words": {**_WORDS, "fit": "wrds"}},
+            "no entry 'wrds' (did you mean 'words'?) in fit; there are ['words']",
+        ),
+        (
+            {"fit/seen": {"encoder": "bovw", "field": "image"}, "embed/words": {**_WORDS, "fit": "seen"}},
+            "expected a fitted 'w2v'; found 'seen', which is a 'bovw'",
+        ),
         ({"evaluate": {"threshold": 2}}, "evaluate.threshold"),
         ({"store/format": "parquet"}, "store.format"),
         ({"traim": {}}, "unknown key (did you mean 'train'?)"),
