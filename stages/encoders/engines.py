@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +16,10 @@ from numpy.typing import NDArray
 from stages.encoders.protocol import OutOfMemory, Placement, Runtime
 
 Array = NDArray[Any]
+_LOG = logging.getLogger(__name__)
+_CHECKED_ITEMS = 8
+# Above the contract's .999, since other items may be worse than the first.
+_FAST_ENOUGH = 0.9995
 
 
 class Network(Protocol):
@@ -46,9 +53,56 @@ def compile_network(module: Any, example: Sequence[Array], placement: Placement)
         Inputs of a few items, from which OpenVINO learns the network's steps.
     placement : Placement
     """
+    network = _compiled(module, example, placement)
+    if network.runtime.compute_dtype == "float32":
+        return network
+    return CheckedNetwork(network, module, example, placement)
+
+
+def _compiled(module: Any, example: Sequence[Array], placement: Placement) -> Network:
     if placement.engine == "openvino":
         return OpenVinoNetwork(module, example, placement)
     return TorchNetwork(module, placement)
+
+
+class CheckedNetwork:
+    """A network in half precision whose first batch is held against float32: not every network keeps the contract.
+
+    One that does not is computed in float32 from then on, as a machine without half precision would, and the segments'
+    provenance says so.
+    """
+
+    def __init__(self, network: Network, module: Any, example: Sequence[Array], placement: Placement) -> None:
+        self._network, self._unchecked = network, (module, example, placement)
+        self._checked = False
+        self.runtime = network.runtime
+
+    def __call__(self, *inputs: Array) -> list[NDArray[np.float32]]:
+        """Return the outputs, as float32, for one batch of inputs."""
+        if not self._checked:
+            self._check([array[:_CHECKED_ITEMS] for array in inputs])
+        return self._network(*inputs)
+
+    def _check(self, inputs: Sequence[Array]) -> None:
+        module, example, placement = self._unchecked
+        exact = replace(placement, precision="exact")
+        reference = TorchNetwork(module, exact)(*inputs)[0]
+        lowest = float(_cosines(self._network(*inputs)[0], reference).min())
+        if lowest < _FAST_ENOUGH:
+            _LOG.warning(
+                "precision fast: this network in %s has a cosine of %.5f to float32 on its first items, less than %s: "
+                "it is computed in float32",
+                self.runtime.compute_dtype, lowest, _FAST_ENOUGH,
+            )  # fmt: skip
+            self._network = _compiled(module, example, exact)
+            self.runtime.compute_dtype = self._network.runtime.compute_dtype
+        self._checked = True
+        del self._unchecked
+
+
+def _cosines(first: Array, second: Array) -> Array:
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    return np.asarray(np.einsum("nd,nd->n", first, second) / np.maximum(lengths, np.finfo(np.float32).tiny))
 
 
 class TorchNetwork:
@@ -61,6 +115,8 @@ class TorchNetwork:
         dtype = torch.float32
         if placement.precision == "fast" and _has_bfloat16(placement.device):
             dtype = torch.bfloat16
+        # A copy where the type changes: the check of half precision needs the module as it was.
+        module = module if dtype is torch.float32 else copy.deepcopy(module)
         self._module = module.eval().to(device=placement.device, dtype=dtype, memory_format=torch.channels_last)
         self._device, self._dtype = torch.device(placement.device), dtype
         self.runtime = Runtime("torch", placement.device, str(dtype).removeprefix("torch."))
@@ -86,12 +142,12 @@ class TorchNetwork:
 
 
 def _has_bfloat16(device: str) -> bool:
-    """Tell whether bfloat16 is fast on a device; a processor without instructions for it can be a hundred times slower."""
+    """Tell whether bfloat16 is fast on a device; without instructions for it, it can be a hundred times slower."""
     import torch
 
     if device != "cpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class OpenVinoNetwork:
@@ -115,8 +171,10 @@ class OpenVinoNetwork:
 
 def _openvino() -> Any:
     """Import OpenVINO without its telemetry, which would report to its makers, unasked, from the import on."""
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] (None refuses the import)
+    # None in the place of a module refuses its import, which OpenVINO takes as "not installed".
+    modules: dict[str, Any] = sys.modules
+    if "openvino" not in modules:
+        modules.setdefault("openvino_telemetry", None)
     import openvino
 
     return openvino

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import safe_open
-from safetensors.numpy import load_file
 
 from stages.encoders.artefact import Artefact
-from stages.encoders.protocol import Part, Placement, Rows, Runtime
+from stages.encoders.protocol import Part
 from stages.encoders.row import EncoderChoice, Output
-from stages.encoders.text.transformer import TransformerText
+from stages.encoders.text.transformer import Pooling, TransformerText
 from stages.errors import InputError
 
 HEAD, BASE = "head.safetensors", "base.json"
@@ -35,16 +32,15 @@ class FinetunedText(TransformerText):
         options = artefact.options
         self.artefact = artefact
         self.output: Output = choice.output or "pooled"
-        super().__init__(
-            str(artefact.folder), options["pool"], options["max_len"], normalise=False, tokens=bool(choice.tokens)
-        )
+        pooling = Pooling(options["pool"], options["max_len"], normalise=False, tokens=bool(choice.tokens))
+        super().__init__(str(artefact.folder), pooling)
         if self.output == "logits":
-            self._refuse_tokens(choice)
+            self._refuse_tokens()
             self.dim = _classes(artefact.folder / HEAD)
             self.parts = (Part("vectors", (self.dim,)),)
 
-    def _refuse_tokens(self, choice: EncoderChoice) -> None:
-        if choice.tokens:
+    def _refuse_tokens(self) -> None:
+        if self.pooling.tokens:
             raise InputError(
                 "tokens: expected `output: pooled` with `tokens: true`; found `output: logits`, which have no tokens; "
                 "remove one of them, or add a second entry."
@@ -60,20 +56,32 @@ class FinetunedText(TransformerText):
             "fitted": dict(self.artefact.identity()),
         }
 
-    def load(self, placement: Placement) -> Runtime:
-        """Load the network, and the classifier [K, D] where its scores are asked for."""
-        if self.output == "logits":
-            head = load_file(self.artefact.folder / HEAD)
-            self._weight, self._bias = head["weight"], head["bias"]
-        return super().load(placement)
+    def load_module(self) -> Any:
+        """Return the network; where the scores are asked for, with the classifier behind it."""
+        module = super().load_module()
+        return module if self.output == "pooled" else _scoring_module(module, self.artefact.folder / HEAD)
 
-    def encode(self, batch: Sequence[list[int]]) -> Rows:
-        """Return the rows [n, dim]."""
-        rows = super().encode(batch)
-        if self.output == "pooled":
-            return rows
-        logits: NDArray[np.float32] = rows @ self._weight.T + self._bias
-        return logits
+
+def _scoring_module(body: Any, head: Path) -> Any:
+    """Return a module from (ids, mask) [n, T] to (logits [n, K],)."""
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(head)
+    classes, width = weights["weight"].shape
+    linear = torch.nn.Linear(width, classes)
+    linear.load_state_dict(weights)
+
+    class Scored(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = body, linear
+
+        def forward(self, ids: Any, mask: Any) -> tuple[Any, ...]:
+            vectors = self.body(ids, mask)[0]
+            return (self.head(vectors.to(self.head.weight.dtype)).to(torch.float32),)
+
+    return Scored()
 
 
 def _classes(head: Path) -> int:

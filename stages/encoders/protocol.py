@@ -62,9 +62,12 @@ class Placement:
     precision: Precision = "exact"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Runtime:
-    """What computes in fact, for the provenance of the rows: engine, the device it is on, type of its arithmetic."""
+    """What computes in fact, for the provenance of the rows: engine, the device it is on, type of its arithmetic.
+
+    The type may still change at the first batch, see `CheckedNetwork`; so ask when the rows are there.
+    """
 
     engine: Literal["torch", "openvino", "numpy", "opencv"]
     device: str = "cpu"

@@ -19,6 +19,10 @@ RANDOM = "random"
 """As `model`: the real architecture with seeded random weights, for tests and dry runs."""
 
 
+UNPUBLISHED = "a file"
+"""As the model of a row: its weights are on no hub, so that the user names the file."""
+
+
 @dataclass(frozen=True)
 class EncoderChoice:
     """What a user may override of a row; None keeps the row's own value.
@@ -87,6 +91,8 @@ class EncoderRow:
         Where its own weights are, see `resolve_model`; "none" without weights, "fit" when `fit` makes them.
     input : str
         What of an item it reads, such as "224 x 224, crop" or "64 tokens".
+    revision : str or None
+        The commit of `model`, when that is a hub id that we pin.
     pooling, normalisation : str
         How its vector comes from the last layer, and how that is scaled.
     licence : str
@@ -116,3 +122,4 @@ class EncoderRow:
     build: Callable[[EncoderChoice], Encoder]
     fitted: bool = False
     empty_text: bool = False
+    revision: str | None = None

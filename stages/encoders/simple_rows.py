@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 from stages.encoders.image.colorhist import ColorHistogram
+from stages.encoders.image.pixels import PixelImage
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import EncoderChoice, EncoderRow
+from stages.encoders.row import RANDOM, UNPUBLISHED, EncoderChoice, EncoderRow
 from stages.encoders.text.hashing import HashText
 from stages.encoders.text.use import USE_MODEL, UniversalSentenceEncoder
+from stages.encoders.text.use_random import RandomUseDan, RandomUseTransformer
+from stages.encoders.text.wordvec import WordVectorText
+from stages.errors import InputError
+
+_USE_VARIANTS = ("dan", "transformer")
 
 
 def _hash(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
     return HashText()
 
 
-def _use(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
-    return UniversalSentenceEncoder()
+def _use(choice: EncoderChoice) -> Encoder:
+    variant = choice.variant or "dan"
+    if variant not in _USE_VARIANTS:
+        raise InputError(f"variant: expected one of {', '.join(_USE_VARIANTS)}; found {variant!r}; correct it.")
+    if choice.model == RANDOM:
+        return (RandomUseDan if variant == "dan" else RandomUseTransformer)(choice.seed or 0)
+    if variant == "transformer":
+        raise InputError(
+            "variant: expected dan, the only variant of use that has weights here; found 'transformer'; choose dan, "
+            "set model to random, or take minilm or bge for a trained transformer."
+        )
+    return UniversalSentenceEncoder(choice.model or USE_MODEL)
+
+
+def _wordvec(choice: EncoderChoice) -> Encoder:
+    if choice.model is None:
+        raise InputError(
+            "model: expected a file of word vectors, since wordvec has none of its own; found no model; give the path "
+            "of a GloVe or fastText file (.txt, .vec, .gz, .bin), or random."
+        )
+    if choice.max_len is not None and choice.max_len < 1:
+        raise InputError(f"max_len: expected at least 1 word; found {choice.max_len}; 32 is usual for captions.")
+    keep_tokens = True if choice.tokens is None else choice.tokens
+    return WordVectorText(choice.model, choice.seed or 0, choice.max_len or 32, tokens=keep_tokens)
 
 
 def _colorhist(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
     return ColorHistogram()
+
+
+def _pixels(choice: EncoderChoice) -> Encoder:
+    return PixelImage(224 if choice.size is None else choice.size, choice.resize or "crop")
 
 
 SIMPLE_ROWS: tuple[EncoderRow, ...] = (
@@ -34,6 +66,7 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         source="systems.md 2.7: test double",
         options=(),
         build=_hash,
+        empty_text=True,
     ),
     EncoderRow(
         name="use",
@@ -45,8 +78,22 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         normalisation="L2",
         licence="Apache-2.0",
         source="systems.md 2.3: packaged multilingual v3 DAN",
-        options=(),
+        options=("model", "seed", "variant"),
         build=_use,
+        empty_text=True,
+    ),
+    EncoderRow(
+        name="wordvec",
+        kind="text",
+        dim=300,
+        model=UNPUBLISHED,
+        input="32 words",
+        pooling="mean of known words; tokens: each word",
+        normalisation="none",
+        licence="that of the file given as model",
+        source="systems.md 2.4: GloVe or fastText",
+        options=("model", "seed", "max_len", "tokens"),
+        build=_wordvec,
     ),
     EncoderRow(
         name="colorhist",
@@ -60,5 +107,18 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         source="systems.md 2.7: test double",
         options=(),
         build=_colorhist,
+    ),
+    EncoderRow(
+        name="pixels",
+        kind="image",
+        dim=3 * 224 * 224,
+        model="none",
+        input="224 x 224, crop",
+        pooling="none",
+        normalisation="none: bytes",
+        licence="Apache-2.0",
+        source="systems.md 2.6",
+        options=("size", "resize"),
+        build=_pixels,
     ),
 )

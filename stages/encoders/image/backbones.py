@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from stages.encoders.image.preprocessing import Preprocessing
-from stages.encoders.row import RANDOM, EncoderChoice
+from stages.encoders.row import RANDOM, UNPUBLISHED, EncoderChoice
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
 
 State = Mapping[str, Any]
-UNPUBLISHED = "a file"
-"""As the model of a row: its weights are on no hub, so that the user names the file."""
 
 
 def _halved(size: int) -> int:

@@ -22,7 +22,7 @@ def googlenet(classes: int) -> Any:
                 pixels = getattr(self, name)(pixels)
             return pixels
 
-        def forward_head(self, features: Any, pre_logits: bool = False) -> Any:  # noqa: FBT001, FBT002 (timm's own)
+        def forward_head(self, features: Any, pre_logits: bool = False) -> Any:
             """Return the pooled features [n, 1024], or the scores of the classes."""
             pooled = torch.flatten(self.avgpool(features), 1)
             return pooled if pre_logits else self.fc(self.dropout(pooled))

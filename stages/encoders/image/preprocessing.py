@@ -16,6 +16,8 @@ from stages.encoders.decoding import load_image
 from stages.encoders.row import Decode, Resize
 
 Pixels = NDArray[np.uint8]
+# Of a picture that is longer than so many times its width, only the middle is resized: the whole would take gigabytes.
+_LONGEST = 32
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -59,29 +61,33 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Return the pixels uint8 [size, size, 3] of a decoded RGB picture."""
-        box = None if self.resize == "squash" else self._box(*image.size)
-        # One step of resampling: what the crop would cut off is never computed.
-        resized = image.resize((self.size, self.size), self.filter, box)
-        return np.asarray(resized)
+        size, resample = (self.size, self.size), self.filter
+        if self.resize == "squash":
+            return np.asarray(image.resize(size, resample))
+        whole, left, top = self._geometry(*image.size)
+        if self.decode == "exact" and max(whole) <= _LONGEST * min(whole):
+            resized = image.resize(whole, resample)
+            return np.asarray(resized.crop((left, top, left + self.size, top + self.size)))
+        # What the crop would cut off is never computed. Not for `exact`: Pillow then orders its two passes, between
+        # which it rounds to bytes, otherwise than for the whole picture; cosines to that fall to .9999.
+        across, down = image.width / whole[0], image.height / whole[1]
+        box = left * across, top * down, (left + self.size) * across, (top + self.size) * down
+        return np.asarray(image.resize(size, resample, box))
 
     @property
     def filter(self) -> Image.Resampling:
         """Pillow's name of the interpolation."""
         return _FILTERS[self.interpolation]
 
-    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return what remains of a picture, in its own pixels, when its short side is resized and its centre cut out.
+    def _geometry(self, width: int, height: int) -> tuple[tuple[int, int], int, int]:
+        """Return the size that a whole picture is resized to, and left and top of what is cut out of that.
 
-        In whole pixels of the resized picture, as torchvision's Resize and CenterCrop round them.
+        In whole pixels, as torchvision's Resize and CenterCrop round them.
         """
         short = int(self.size / self.crop)
-        if width <= height:
-            resized = short, int(short * height / width)
-        else:
-            resized = int(short * width / height), short
-        left, top = (round((side - self.size) / 2.0) for side in resized)
-        across, down = width / resized[0], height / resized[1]
-        return left * across, top * down, (left + self.size) * across, (top + self.size) * down
+        whole = (short, int(short * height / width)) if width <= height else (int(short * width / height), short)
+        left, top = (round((side - self.size) / 2.0) for side in whole)
+        return whole, left, top
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record, with a digest of a resampled pattern: another filter is another encoder."""

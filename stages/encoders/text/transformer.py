@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, r
 from stages.encoders.row import RANDOM, Pool
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
-from stages.encoders.weights import files_digest, resolve_model
+from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
 
 _CODE_VERSION = 2
@@ -27,13 +29,12 @@ _TOKENIZER_FILES = (
 _BUDGET = {"cpu": 2048, "cuda": 32_768}
 
 
-class TransformerText:
-    """A Hugging Face text encoder with a fixed pooling.
+@dataclass(frozen=True)
+class Pooling:
+    """How the vector of a text comes out of a transformer.
 
-    Parameters
+    Attributes
     ----------
-    model : str
-        Folder in the Hugging Face layout or hub id, see `resolve_model`; or `random`, BERT-base drawn from `seed`.
     pool : {"pooled", "cls", "mean"}
         BertPooler's tanh output, the last layer's [CLS], or the masked mean of the last layer.
     max_len : int
@@ -44,31 +45,42 @@ class TransformerText:
         Whether a row holds the last layer [max_len, D] too, behind its vector.
     """
 
+    pool: Pool
+    max_len: int
+    normalise: bool
+    tokens: bool = False
+
+
+class TransformerText:
+    """A Hugging Face text encoder with a fixed pooling.
+
+    Parameters
+    ----------
+    model : str
+        Folder in the Hugging Face layout or hub id, see `resolve_model`; or `random`, BERT-base drawn from `seed`.
+    pooling : Pooling
+    revision : str, optional
+        The commit of a hub id.
+    seed : int
+    """
+
     zero_rows: ZeroRows = "refused"
     bytewise = False
     budget = _BUDGET["cpu"]
     window = 2048
     chunk = 128
 
-    def __init__(
-        self,
-        model: str,
-        pool: Pool,
-        max_len: int,
-        *,
-        normalise: bool,
-        tokens: bool = False,
-        revision: str | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.model, self.pool, self.max_len, self.normalise, self.seed = model, pool, max_len, normalise, seed
+    def __init__(self, model: str, pooling: Pooling, revision: str | None = None, seed: int = 0) -> None:
+        self.model, self.pooling, self.seed = model, pooling, seed
         self.folder = resolve_model(RANDOM_TOKENIZER if model == RANDOM else model, revision)
         width, positions = RANDOM_SIZES if model == RANDOM else _read_sizes(self.folder)
-        if max_len > positions:
-            raise InputError(f"max_len: expected at most the model's {positions} positions; found {max_len}; lower it.")
-        self.parts = (Part("vectors", (width,)), *((Part("tokens", (max_len, width), counted=True),) if tokens else ()))
+        length = pooling.max_len
+        if length > positions:
+            raise InputError(f"max_len: expected at most the model's {positions} positions; found {length}; lower it.")
+        states = (Part("tokens", (length, width), counted=True),) if pooling.tokens else ()
+        self.parts = (Part("vectors", (width,)), *states)
         self.dim = row_width(self.parts)
-        self._truncated = 0
+        self._truncated, self._lock = 0, threading.Lock()
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
@@ -76,11 +88,11 @@ class TransformerText:
             "family": "transformer",
             **self._weights_identity(),
             "tokenizer": files_digest(self.tokenizer_files),
-            "pool": self.pool,
+            "pool": self.pooling.pool,
             "layer": "last",
-            "max_len": self.max_len,
+            "max_len": self.pooling.max_len,
             "truncation": "head",
-            "normalise": "l2" if self.normalise else "none",
+            "normalise": "l2" if self.pooling.normalise else "none",
             "parts": [part.name for part in self.parts],
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
@@ -95,23 +107,26 @@ class TransformerText:
         if self.model == RANDOM:
             return random_identity(self.seed)
         return {
-            "weights": files_digest(_weight_files(self.folder)),
+            "weights": files_digest(weight_files(self.folder)),
             "config": files_digest([self.folder / "config.json"]),
         }
 
     def load(self, placement: Placement) -> Runtime:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
-        backbone = self.load_for_training()
-        module = pooling_module(backbone, self.pool, self.normalise, with_tokens=len(self.parts) > 1)
+        module = self.load_module()
         # Two texts of unlike length, so that the example holds padding.
         self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
         return self._network.runtime
 
-    def load_for_training(self) -> Any:
-        """Return the transformers model in float32 on the processor; `prepare` works from here on, `encode` not."""
+    def load_module(self) -> Any:
+        """Load what `prepare` needs, and return the network behind `encode` as a torch module; `fit` trains it.
+
+        Its attribute `backbone` is the transformers model, in float32 on the processor.
+        """
         self._tokenizer = self._load_tokenizer()
-        return random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        return _pooling_module(backbone, self.pooling)
 
     def _load_tokenizer(self) -> Any:
         """Load the tokeniser, which then truncates by itself: a call from two threads changes nothing in it."""
@@ -123,7 +138,7 @@ class TransformerText:
         except Exception as error:  # what a broken folder raises is as varied as what broke it
             raise self._unloadable(error) from error
         rust.no_padding()
-        rust.enable_truncation(self.max_len)
+        rust.enable_truncation(self.pooling.max_len)
         return rust
 
     def _load_backbone(self) -> Any:
@@ -149,7 +164,7 @@ class TransformerText:
 
     def _refuse_missing(self, names: Iterable[str]) -> None:
         """Refuse weights that the file lacks, which transformers would draw at random; an unused pooler may lack."""
-        missing = sorted(name for name in names if self.pool == "pooled" or not name.startswith("pooler."))
+        missing = sorted(name for name in names if self.pooling.pool == "pooled" or not name.startswith("pooler."))
         if missing:
             raise InputError(
                 f"model: expected all weights of the network in {self.folder.name!r}; found none for {len(missing)}, "
@@ -159,8 +174,14 @@ class TransformerText:
     def prepare(self, raws: Sequence[str]) -> list[list[int]]:
         """Return the token ids of some texts, special tokens included, at most `max_len` each."""
         encodings = self._tokenizer.encode_batch_fast([normalise_text(raw) for raw in raws])
+        with self._lock:  # threads of `prepare` share the count
+            self._truncated += sum(1 for encoding in encodings if encoding.overflowing)
         ids: list[list[int]] = [encoding.ids for encoding in encodings]
         return ids
+
+    def notes(self) -> Mapping[str, int]:
+        """Return how many of the texts so far were cut to `max_len`."""
+        return {"truncated": self._truncated}
 
     def cost(self, prepared: list[int]) -> int:
         """Return the number of tokens."""
@@ -176,7 +197,7 @@ class TransformerText:
         width, length = vectors.shape[1], inputs[0].shape[1]
         rows[:, :width] = vectors
         filled = inputs[1].astype(bool)
-        rows[:, width:-1].reshape(len(batch), self.max_len, width)[:, :length][filled] = states[0][filled]
+        rows[:, width:-1].reshape(len(batch), self.pooling.max_len, width)[:, :length][filled] = states[0][filled]
         rows[:, -1] = filled.sum(axis=1)
         return rows
 
@@ -190,11 +211,11 @@ def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     return ids, filled.astype(np.int64)
 
 
-def pooling_module(backbone: Any, pool: Pool, normalise: bool, *, with_tokens: bool) -> Any:  # noqa: FBT001
+def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
     """Return a module from (ids, mask) [n, T] to (vectors [n, D],) or (vectors, states [n, T, D])."""
     import torch
 
-    class Pooling(torch.nn.Module):
+    class Pooled(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.backbone = backbone
@@ -204,33 +225,30 @@ def pooling_module(backbone: Any, pool: Pool, normalise: bool, *, with_tokens: b
             # In float32 from here, whatever the layers before were computed in.
             states = output.last_hidden_state.to(torch.float32)
             vectors = self._vectors(output, states, mask)
-            if normalise:
+            if pooling.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
-            return (vectors, states) if with_tokens else (vectors,)
+            return (vectors, states) if pooling.tokens else (vectors,)
 
         def _vectors(self, output: Any, states: Any, mask: Any) -> Any:
-            if pool == "pooled":
+            if pooling.pool == "pooled":
                 return output.pooler_output.to(torch.float32)
-            if pool == "cls":
+            if pooling.pool == "cls":
                 return states[:, 0]
             weights = mask.unsqueeze(-1).to(states.dtype)
             return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
-    return Pooling()
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    return [folder / "model.safetensors"]
+    return Pooled()
 
 
 def _read_sizes(folder: Path) -> tuple[int, int]:
     path = folder / "config.json"
-    if not path.is_file() or not (folder / "model.safetensors").is_file():
+    if not path.is_file():
         found = sorted(each.name for each in folder.iterdir())[:12] if folder.is_dir() else "a file"
         raise InputError(
-            f"model: expected a folder with config.json and model.safetensors; found {found} at {folder.name!r}; "
+            f"model: expected a folder with config.json and safetensors; found {found} at {folder.name!r}; "
             "save the model with save_pretrained()."
         )
+    weight_files(folder)
     try:
         config = json.loads(path.read_text("utf-8"))
         return int(config["hidden_size"]), int(config["max_position_embeddings"])

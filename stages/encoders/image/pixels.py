@@ -1,0 +1,62 @@
+"""The picture itself (`pixels`), resized, as bytes: end-to-end fusions train on it from the store; systems.md 2.6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
+from stages.encoders.row import Resize
+from stages.errors import InputError
+
+_CODE_VERSION = 1
+_LARGEST_SIZE = 1024
+
+
+class PixelImage(Simple):
+    """The bytes [3, size, size] of a picture, its red, green and blue planes one behind the other; never normalised.
+
+    Parameters
+    ----------
+    size : int
+        Pixels of a side.
+    resize : {"crop", "squash"}
+        Short side to size / .875 (256 for 224) and the centre of that; or both sides at once, whatever the picture's
+        shape. Both bilinear, as the networks that learn from raw pixels expect it.
+    """
+
+    bytewise = True
+    zero_rows: ZeroRows = "legal"  # a black picture
+    budget = 16
+    window = 64
+
+    def __init__(self, size: int, resize: Resize) -> None:
+        if not 1 <= size <= _LARGEST_SIZE:
+            raise InputError(f"size: expected 1 to {_LARGEST_SIZE} pixels; found {size}; most networks take 224.")
+        self.preprocessing = Preprocessing(size, 0.875, "bilinear", (0, 0, 0), (1, 1, 1), resize)
+        self.dim = 3 * size * size
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the fingerprint's record."""
+        return {
+            "family": "pixels",
+            "layout": "chw",
+            "preprocessing": self.preprocessing.identity(),
+            "code_version": _CODE_VERSION,
+        }
+
+    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (there are no weights)
+        """Do nothing: there are no weights."""
+        return Runtime("numpy")
+
+    def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:
+        """Return the pixels uint8 [size, size, 3] of each encoded picture."""
+        return [self.preprocessing(raw) for raw in raws]
+
+    def encode(self, batch: Sequence[Pixels]) -> Rows:
+        """Return the rows [n, 3 * size * size], whole numbers of 0 to 255."""
+        planes = np.stack(batch).transpose(0, 3, 1, 2)  # [n, 3, size, size]
+        return planes.reshape(len(batch), self.dim).astype(np.float32)
