@@ -8,15 +8,19 @@ import platform
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
 from pipeline.console import out
+from pipeline.processor import told_instructions, told_openvino, told_threads
 from pipeline.settings import load_settings
-from stages.encoders.catalog import ENCODERS, EncoderChoice
+from stages.encoders import hub
+from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
 from stages.encoders.device import resolve_device
+from stages.encoders.row import UNPUBLISHED
 from stages.errors import DiptychError, InputError
 from store import FeatureStore, StoreError, exposure, foreign_owner
 
@@ -82,12 +86,27 @@ def _packages() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     yield Finding("processor", True, f"{os.cpu_count()} cores, {memory:.0f} GB of memory")
+    yield Finding("instructions", True, told_instructions())
     yield _try("device", lambda: resolve_device(load_settings(paths.LOCAL_FILE, os.environ).device))
+    yield _try("torch threads", told_threads)
+    yield Finding("openvino", True, told_openvino())
 
 
 def _disk() -> Iterator[Finding]:
-    free = shutil.disk_usage(Path.cwd()).free
-    yield Finding("disk", free > _LOW_DISK, f"{free / 1e9:.0f} GB free here", "" if free > _LOW_DISK else "make room")
+    yield _free("disk", Path.cwd())
+    with contextlib.suppress(InputError, OSError):  # wrong settings, or a store out of reach, are found below
+        store = load_settings(paths.LOCAL_FILE, os.environ).store
+        there = Path(store).expanduser().absolute()
+        there = next(each for each in (there, *there.parents) if each.exists())
+        if "://" not in store and there.stat().st_dev != Path.cwd().stat().st_dev:
+            yield _free("store disk", there)
+
+
+def _free(name: str, place: Path) -> Finding:
+    free = shutil.disk_usage(place).free
+    return Finding(
+        name, free > _LOW_DISK, f"{free / 1e9:.0f} GB free at {place}", "" if free > _LOW_DISK else "make room"
+    )
 
 
 def _project() -> Iterator[Finding]:
@@ -122,11 +141,22 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
+        yield _try(f"encoder {row.name}", partial(_located, row))
 
-        def locate(name: str = row.name) -> str:
-            return f"{ENCODERS[name].build(EncoderChoice()).dim}-d"
 
-        yield _try(f"encoder {row.name}", locate)
+def _located(row: EncoderRow) -> str:
+    """Say where the weights of an encoder come from; what lies on the hub is not fetched for it."""
+    if row.model == "none":
+        return f"{row.dim}-d, needs no weights"
+    if row.model == "random":
+        return f"{row.dim}-d, random weights only; give `model:` for others"
+    if hub.is_hub_id(row.model):
+        if not hub.is_fetched(row.model, row.revision):
+            return f"{row.dim}-d, needs the model hub: {row.model} is not on this machine yet"
+        return f"{row.dim}-d, weights found in the cache of the model hub: {row.model}"
+    if row.model == UNPUBLISHED:
+        return f"{row.dim}-d, weights on no hub: give `model:`"
+    return f"{row.build(EncoderChoice()).dim}-d, weights found: {row.model}"
 
 
 def _try(name: str, look: Callable[[], str]) -> Finding:

@@ -1,50 +1,23 @@
-"""`diptych plan`: what a run would do, before it does it: hits and misses per encoder, time, stages that follow."""
+"""`diptych plan`: what a run would do, before it does it: what `embed_plan` counts, and the stages that follow."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from rich.table import Table
 
 from pipeline import paths
 from pipeline.console import out, plain_table
+from pipeline.embed_plan import EmbedPlan, plan_embed
 from pipeline.params import Params
 from pipeline.settings import Settings
 from pipeline.wire import features_of
 from stages.errors import RunError
-from stages.records import IMAGE
-
-
-@dataclass(frozen=True)
-class EncoderPlan:
-    """One `embed` entry.
-
-    Attributes
-    ----------
-    contents, cached, missing : int or None
-        Distinct contents, and how many of them are in the store; None when the present manifest lacks the field, or the
-        encoder is not fitted yet.
-    failed : int
-        In the last run on this machine.
-    seconds : float or None
-        None when no earlier run tells the rate, or the counts are not known.
-    stale : bool
-        The matrix was made by another fingerprint, such as other weights under the same name: DVC cannot see that.
-    """
-
-    name: str
-    encoder: str
-    contents: int | None
-    cached: int | None
-    missing: int | None
-    failed: int
-    seconds: float | None
-    stale: bool
 
 
 @dataclass(frozen=True)
@@ -52,13 +25,23 @@ class Plan:
     """What a run would do; `prepared` is False when the manifest is not there or will be made again."""
 
     prepared: bool
-    encoders: list[EncoderPlan]
+    encoders: list[EmbedPlan]
     changed: list[str]
     stages: list[str]
 
+    @property
+    def total(self) -> dict[str, int | float]:
+        """The sums over the entries whose counts are known."""
+        names = ("cached", "new", "failed", "new_bytes", "seconds")
+        # Entries over several fields may share an encoder, and so a place in the store.
+        stored = {each.fingerprint: each.store_bytes or 0 for each in self.encoders}
+        sums = {name: sum(getattr(each, name) or 0 for each in self.encoders) for name in names}
+        return {**sums, "store_bytes": sum(stored.values())}
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        rows = [{**asdict(each), "contents": each.contents} for each in self.encoders]
+        return {**asdict(self), "encoders": rows, "total": self.total}
 
 
 def make_plan(params: Params, settings: Settings) -> Plan:
@@ -66,68 +49,76 @@ def make_plan(params: Params, settings: Settings) -> Plan:
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
     stages = _affected(params, changed)
-    encoders = [_encoder_plan(name, params, settings, stages) for name in params.embed] if prepared else []
+    encoders = [plan_embed(name, params, settings, stages) for name in params.embed] if prepared else []
     return Plan(prepared and "prepare" not in changed, encoders, changed, stages)
 
 
 def print_plan(plan: Plan) -> None:
     """Print the plan for a person."""
-    if not plan.prepared:
-        out.print("The manifest is not there or will be made again: the counts below are those of the present one.")
-    table = plain_table("embed", "encoder", numbers=("contents", "cached", "missing", "failed before", "time"))
+    if not plan.encoders:
+        out.print("There is no manifest yet: `diptych prepare` writes it, and then the plan counts what to embed.")
+    elif not plan.prepared:
+        out.print("The manifest will be made again: the counts below are those of the present one.")
+    if plan.encoders:
+        out.print(_table(plan))
     for each in plan.encoders:
-        time = "?" if each.contents is None else "no rate yet" if each.seconds is None else f"{each.seconds:.0f} s"
-        counts = ("?" if count is None else str(count) for count in (each.contents, each.cached, each.missing))
-        table.add_row(each.name, each.encoder, *counts, str(each.failed), time)
-    out.print(table)
-    for each in plan.encoders:
-        if each.stale and f"embed@{each.name}" not in plan.stages:
-            out.print(
-                f"The encoder of {each.name} is no longer the one that made its matrix (other weights or another "
-                f"version under the same name), which DVC cannot see: run `dvc repro --force embed@{each.name}`."
-            )
+        for note in _notes(each, plan):
+            out.print(f"{each.name}: {note}", markup=False)
     if not plan.changed:
         out.print("Nothing changed: `dvc repro` would run no stage.")
         return
-    out.print(f"Changed: {', '.join(plan.changed)}", markup=False)
+    if set(plan.changed) != set(plan.stages):
+        out.print(f"Changed: {', '.join(plan.changed)}", markup=False)
     out.print(f"`dvc repro` may run {len(plan.stages)} stages: {', '.join(plan.stages)}", markup=False)
 
 
-def _encoder_plan(name: str, params: Params, settings: Settings, stages: list[str]) -> EncoderPlan:
-    from stages.embed.request import make_request
-    from stages.embed.run import encoder_and_fingerprint, stored_type
-    from stages.items import Manifest
-
-    entry, (rate, failed) = params.embed[name], _last_run(name)
-    unknown = EncoderPlan(name, entry.encoder, None, None, None, failed, None, stale=False)
-    if f"fit@{entry.fit}" in stages or not paths.is_fitted(entry.fit):  # nobody knows what it will be
-        return unknown
-    encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
-    stale = _made_by(name) not in {None, fingerprint.digest}
-    manifest = Manifest.open(paths.MANIFEST)
-    if entry.field not in (IMAGE, *manifest.info.fields):  # the next `prepare` will bring it
-        return replace(unknown, stale=stale)
-    request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
-    log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, stored_type(entry, encoder))
-    cached = int(np.count_nonzero(log.locate(request.keys).found))
-    missing = len(request.keys) - cached
-    seconds = 0.0 if not missing else missing / rate if rate else None
-    return EncoderPlan(name, entry.encoder, len(request.keys), cached, missing, failed, seconds, stale)
+def _table(plan: Plan) -> Table:
+    table = plain_table("embed", "matrix", numbers=("cached", "new", "failed", "new data", "in store", "time"))
+    for each in plan.encoders:
+        counts = ("?" if count is None else str(count) for count in (each.cached, each.new, each.failed))
+        sizes = ("?" if size is None else _size(size) for size in (each.new_bytes, each.store_bytes))
+        time = "?" if each.problem else "no rate yet" if each.seconds is None else _duration(each.seconds)
+        table.add_row(each.name, each.matrix, *counts, *sizes, time)
+    sums = plan.total
+    open_ended = any(each.seconds is None for each in plan.encoders)
+    counts = (str(sums[name]) for name in ("cached", "new", "failed"))
+    sizes = (_size(sums[name]) for name in ("new_bytes", "store_bytes"))
+    time = _duration(sums["seconds"])
+    table.add_section()
+    table.add_row("all", "", *counts, *sizes, f"{time} + ?" if open_ended else time)
+    return table
 
 
-def _made_by(name: str) -> str | None:
-    """Return the fingerprint that made the present matrix, None when there is no matrix."""
-    card = paths.card("embed", name)
-    return str(json.loads(card.read_text("utf-8"))["fingerprint"]) if card.is_file() else None
+def _notes(each: EmbedPlan, plan: Plan) -> Iterator[str]:
+    """Say what the row of an entry has no room for."""
+    if each.problem:
+        yield each.problem
+    if each.rate_of not in {"", each.name}:
+        yield f"the time is told by the rate of {each.rate_of}, which has the same encoder"
+    if each.failed:
+        yield (
+            f"{each.failed} contents are known to fail and are not tried again; `diptych embed {each.name} "
+            "--retry-failed` tries them"
+        )
+    if each.matrix == "stale" and f"embed@{each.name}" not in plan.stages:
+        yield (
+            "the encoder is no longer the one that made the matrix (other weights or another version under the same "
+            f"name), which DVC cannot see: run `dvc repro --force embed@{each.name}`"
+        )
 
 
-def _last_run(name: str) -> tuple[float, int]:
-    """Return rows per second and failures of the last run of an entry on this machine; zeros when there is none."""
-    path = paths.RUNS / f"embed-{name}.json"
-    if not path.is_file():
-        return 0.0, 0
-    content = json.loads(path.read_text("utf-8"))
-    return float(content.get("rate", 0.0)), int(content.get("failed", 0))
+def _size(size: float) -> str:
+    for unit, length in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= length:
+            return f"{size / length:.1f} {unit}"
+    return f"{size:.0f} B"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _changed_stages() -> list[str]:

@@ -176,7 +176,7 @@ def _embed(session: Session, name: str) -> str:
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, fitted), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
-        write_json(record, asdict(result))
+        write_json(record, {**asdict(result), "encoder": params.encoder, "model": params.model})
     if result.failed:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())

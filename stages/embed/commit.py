@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -14,8 +13,10 @@ from numpy.typing import NDArray
 from stages.contract import Tracker
 from stages.embed.elsewhere import Elsewhere, Rows
 from stages.embed.known_failures import REFUSED
+from stages.embed.provenance import provenance_of
 from stages.embed.settings import EmbedSettings
 from stages.encoders.protocol import Rows as Encodings
+from stages.encoders.protocol import Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
 from store import EncoderLog, FeatureStore, StoreError, row_problems
@@ -44,7 +45,7 @@ class Committer:
 
     log: EncoderLog
     keys: NDArray[np.uint8]
-    provenance: Mapping[str, Any]
+    runtime: Runtime
     tracker: Tracker
     settings: EmbedSettings
     elsewhere: Elsewhere
@@ -74,7 +75,7 @@ class Committer:
             )
         with np.errstate(over="ignore"):  # an overflow in the cast is caught as non-finite just below
             stored = vectors.astype(self.log.dtype)
-        problems = row_problems(stored)
+        problems = row_problems(stored, zero_legal=self.log.zero_legal)
         good = problems == ""
         for item, problem in zip(items[~good], problems[~good], strict=True):
             self.fail(int(item), f"{REFUSED}{problem} row in {self.log.dtype}")
@@ -131,13 +132,16 @@ class Committer:
             try:
                 nowhere = ~np.isin(items, self.look())
                 if nowhere.any():
-                    self.elsewhere.own(self.log.append(self.keys[items[nowhere]], rows[nowhere], self.provenance))
+                    self.elsewhere.own(self._append(items[nowhere], rows[nowhere]))
             except OSError as error:  # full, read-only, unreachable: no fault of the code
                 if not len(items) or self.settings.spill is None:
                     raise
                 self._spill(self.settings.spill, items, rows, error)
         # Only now: rows whose append was interrupted stay pending, and the run's last commit repeats it, which is safe.
         self._forget()
+
+    def _append(self, items: Rows, rows: NDArray[np.floating[Any]]) -> str:
+        return self.log.append(self.keys[items], rows, provenance_of(self.runtime))
 
     def _joined(self) -> tuple[Rows, NDArray[np.floating[Any]]]:
         none = np.zeros((0, self.log.dim), dtype=self.log.dtype)
@@ -153,7 +157,7 @@ class Committer:
         failed = f"embed: expected to store {len(items)} finished rows in {self.log.shown}; found: {error}."
         try:
             local = spill.open(self.log.fingerprint, self.log.dim, self.log.dtype)
-            local.append(self.keys[items], rows, self.provenance)
+            local.append(self.keys[items], rows, provenance_of(self.runtime))
         except (StoreError, OSError) as second:
             self._forget()  # no third attempt on the way out
             raise RunError(

@@ -17,7 +17,6 @@ from stages.embed.commit import Committer
 from stages.embed.elsewhere import Elsewhere
 from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
-from stages.embed.provenance import provenance_of
 from stages.embed.request import Request, Rows, loader
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
@@ -140,7 +139,7 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
         committer = Committer(
             job.log,
             job.request.keys,
-            provenance_of(filled.runtime),
+            filled.runtime,
             bar,
             job.settings,
             elsewhere,

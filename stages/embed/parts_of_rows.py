@@ -26,7 +26,7 @@ def arrays_beside(parts: Sequence[Part], dtype: VectorType) -> list[MatrixArray]
 
 
 def take_apart(parts: Sequence[Part], rows: Numbers) -> tuple[Numbers, Mapping[str, Numbers]]:
-    """Split rows [n, W] into vectors [n, D] and the other arrays [n, *shape] by name, with bool masks [n, positions]."""
+    """Split rows [n, W] into vectors [n, D] and, by name, the other arrays [n, *shape] and masks [n, positions]."""
     vectors, arrays, start = rows[:, : parts[0].width], {}, parts[0].width
     for part in parts[1:]:
         own = rows[:, start : start + part.width]

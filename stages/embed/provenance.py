@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from stages.encoders.protocol import Runtime
 
-
 _PACKAGES = {"opencv": "opencv-python-headless"}
 
 

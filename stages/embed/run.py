@@ -19,7 +19,15 @@ from stages.encoders.protocol import Encoder
 from stages.items import Manifest
 from store import CorruptSegment, Fingerprint, RowsRemoved, VectorType
 
-__all__ = ["EmbedInputs", "EmbedOutputs", "EmbedResult", "EmbedSettings", "encoder_and_fingerprint", "run", "stored_type"]
+__all__ = [
+    "EmbedInputs",
+    "EmbedOutputs",
+    "EmbedResult",
+    "EmbedSettings",
+    "encoder_and_fingerprint",
+    "run",
+    "stored_type",
+]
 
 _ROUNDS = 3
 

@@ -107,7 +107,8 @@ def _refuse_bomb(image: Image.Image) -> None:
 def _ask_for_less(image: Image.Image, least: tuple[int, int]) -> None:
     """Let libjpeg scale while it decodes, to no less than `least`; formats other than JPEG have no such thing."""
     # The file holds the picture as it lay in the camera, so a turned one is asked for with its sides swapped.
-    image.draft(None, least[::-1] if _orientation(image) in _SIDEWAYS else least)
+    width, height = least[::-1] if _orientation(image) in _SIDEWAYS else least
+    image.draft(None, (max(1, width), max(1, height)))
 
 
 def _orientation(image: Image.Image) -> int:

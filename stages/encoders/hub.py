@@ -8,8 +8,11 @@ from typing import NoReturn
 
 from stages.errors import InputError
 
-FILES = ("*.safetensors", "*.json", "*.txt", "tokenizer.model", "spiece.model", "sentencepiece*.model")
-"""Weights, configuration and tokenizer in formats that cannot run code."""
+FILES = (
+    "model.safetensors", "model-*.safetensors", "*.json", "*.txt", "tokenizer.model", "spiece.model",
+    "sentencepiece*.model",
+)  # fmt: skip
+"""Weights, configuration and tokenizer in formats that cannot run code; no second set of weights in half precision."""
 
 # Whatever `files` a caller asks for: pickles and code stay where they are, and so do exports for other engines, which
 # lie in folders of their own.
@@ -68,9 +71,9 @@ def fetch(repo: str, revision: str | None, files: tuple[str, ...] = FILES) -> Pa
         _refuse(repo, pinned, error)
     if not _is_whole(folder, files):
         raise InputError(
-            f"model: expected weights as safetensors in {repo!r} at {pinned[:12]}; found no such file, and pickles "
-            f"(.bin, .pt) are never loaded because they can run code; pin a commit that has model.safetensors, or "
-            f"convert the model with save_pretrained() and give {OTHER_WAYS}."
+            f"model: expected weights as safetensors ({', '.join(_weights(files))}) in {repo!r} at {pinned[:12]}; "
+            "found no such file, and pickles (.bin, .pt) are never loaded because they can run code; pin a commit that "
+            f"has them, or convert the model with save_pretrained() and give {OTHER_WAYS}."
         )
     return folder
 
@@ -120,8 +123,12 @@ def _download(repo: str, revision: str, files: tuple[str, ...]) -> Path:
 
 
 def _is_whole(folder: Path, files: tuple[str, ...]) -> bool:
-    wants_weights = any(pattern.endswith(".safetensors") for pattern in files)
-    return folder.is_dir() and (not wants_weights or any(folder.glob("*.safetensors")))
+    patterns = _weights(files)
+    return folder.is_dir() and (not patterns or any(any(folder.glob(each)) for each in patterns))
+
+
+def _weights(files: tuple[str, ...]) -> list[str]:
+    return [pattern for pattern in files if pattern.endswith(".safetensors")]
 
 
 def _refuse(repo: str, revision: str, error: Exception) -> NoReturn:

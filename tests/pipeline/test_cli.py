@@ -101,7 +101,7 @@ def test_plan_counts_and_names_the_stages(project: Path) -> None:
     done = call(project, "diptych", "plan", "--json")
     plan = json.loads(done.stdout)
     images = next(row for row in plan["encoders"] if row["name"] == "image-colors")
-    assert (images["contents"], images["cached"], images["missing"]) == (100, 100, 0)
+    assert (images["contents"], images["cached"], images["new"], images["failed"]) == (100, 100, 0, 0)
     assert "report" in plan["stages"]
     assert call(project, "diptych", "plan").returncode == 0
 

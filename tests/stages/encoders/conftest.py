@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from stages.encoders.catalog import EncoderChoice, build_encoder
-from stages.encoders.protocol import Encoder
+from stages.encoders.protocol import Encoder, Placement
 
 
 def _loaded(name: str) -> Encoder:
     encoder = build_encoder(name, EncoderChoice())
-    encoder.load("cpu")
+    encoder.load(Placement())
     return encoder
 
 
@@ -53,7 +53,7 @@ def encode() -> Callable[..., np.ndarray]:
     """Encode raw items, all at once or one by one."""
 
     def run(encoder: Encoder, raw: list[str] | list[bytes], *, alone: bool = False) -> np.ndarray:
-        prepared = [encoder.prepare(each) for each in raw]
+        prepared = encoder.prepare(raw)
         if alone:
             return np.concatenate([encoder.encode([each]) for each in prepared])
         return encoder.encode(prepared)

@@ -20,12 +20,16 @@ from stages.errors import InputError
 from .hub_server import COMMIT, Hub, serve
 
 SMALL = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "tokenizer.json": b"{}", "vocab.txt": b"a\nb\n"}
+SHARDS = {f"model-0000{number}-of-00002.safetensors": b"a half" for number in (1, 2)}
+INDEX = json.dumps({"weight_map": dict(zip("ab", SHARDS, strict=True))}).encode()
 MODELS = {
+    "someone/large": {"config.json": b"{}", "model.safetensors.index.json": INDEX, **SHARDS},
     "someone/small": {
         **SMALL,
         "pytorch_model.bin": b"a pickle",
         "modeling_small.py": b"code",
         "onnx/config.json": b"{}",
+        "model.fp16.safetensors": b"the same again",
         "README.md": b"# Small",
     },
     "old-model": SMALL,
@@ -53,11 +57,11 @@ def server() -> Iterator[Hub]:
 
 
 def fetch(home: Path, url: str, *arguments: str, **more: str) -> dict[str, str]:
-    """Resolve in a fresh process: the client reads address and cache from its environment when it is imported."""
+    """Resolve in a fresh process in `home`: the client reads address and cache from its environment when imported."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
     environment = {**kept, "HF_HOME": str(home), "HF_ENDPOINT": url, "HF_TOKEN": SECRET, **more}
     command = [sys.executable, "-c", CODE, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert SECRET not in done.stdout + done.stderr
     found: dict[str, str] = json.loads(done.stdout)
@@ -85,6 +89,17 @@ def test_a_pinned_model_is_fetched_once_and_needs_no_network_again(server: Hub, 
 def test_a_bare_name_and_a_model_without_tokenizer(server: Hub, tmp_path: Path) -> None:
     assert fetch(tmp_path, server.url, "old-model", COMMIT)["files"] == sorted(SMALL)
     assert fetch(tmp_path, server.url, "someone/vision", COMMIT)["files"] == ["config.json", "model.safetensors"]
+
+
+def test_a_revision_means_the_hub_even_where_a_folder_has_the_name(server: Hub, tmp_path: Path) -> None:
+    (tmp_path / "someone" / "small").mkdir(parents=True)
+    assert fetch(tmp_path, server.url, "someone/small")["folder"] == "someone/small"
+    assert fetch(tmp_path, server.url, "someone/small", COMMIT)["files"] == sorted(SMALL)
+
+
+def test_shards_are_fetched_with_their_index(server: Hub, tmp_path: Path) -> None:
+    folder = Path(fetch(tmp_path, server.url, "someone/large", COMMIT)["folder"])
+    assert [path.name for path in weight_files(folder)] == sorted(SHARDS)
 
 
 def test_a_download_that_broke_off_is_completed(server: Hub, tmp_path: Path) -> None:

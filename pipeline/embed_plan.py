@@ -1,0 +1,147 @@
+"""What each `embed` entry would do: rows found, new and known to fail, their size and time; `plan` prints it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline import paths
+from pipeline.params import Params
+from pipeline.settings import Settings
+from stages.embed.params import EmbedParams
+from stages.errors import InputError
+from stages.items import Manifest
+from stages.records import IMAGE
+
+MatrixState = Literal["none", "ok", "stale"]
+
+
+@dataclass(frozen=True)
+class EmbedPlan:
+    """One `embed` entry.
+
+    Attributes
+    ----------
+    cached, new, failed : int or None
+        Distinct contents that are in the store, would be computed, and are known to fail; None with a `problem`.
+    new_bytes, store_bytes : int or None
+        The size of the new rows, and of all that the store holds of this encoder, whichever data set it came from.
+    seconds : float or None
+        The time that the new rows take; None when it is not known.
+    rate_of : str
+        The entry whose last run on this machine tells the rate; "" when there is none.
+    matrix : {"none", "ok", "stale"}
+        Stale: made by another fingerprint, such as other weights under the same name, which DVC cannot see.
+    fingerprint : str
+        Of all that causes the vectors; "" when it is not known.
+    problem : str
+        Why the counts are not known; "" when they are.
+    """
+
+    name: str
+    encoder: str
+    matrix: MatrixState = "none"
+    fingerprint: str = ""
+    cached: int | None = None
+    new: int | None = None
+    failed: int | None = None
+    new_bytes: int | None = None
+    store_bytes: int | None = None
+    seconds: float | None = None
+    rate_of: str = ""
+    problem: str = ""
+
+    @property
+    def contents(self) -> int | None:
+        """Distinct contents of the field."""
+        counts = [each for each in (self.cached, self.new, self.failed) if each is not None]
+        return sum(counts) if counts else None
+
+
+def plan_embed(name: str, params: Params, settings: Settings, stages: Sequence[str]) -> EmbedPlan:
+    """Look every key of one entry up in the store; nothing is computed.
+
+    Parameters
+    ----------
+    stages : sequence of str
+        What `dvc repro` may run, as `fit@<entry>`.
+
+    What is wrong with one entry, such as a model hub out of reach, becomes its `problem`.
+
+    Raises
+    ------
+    StoreError
+        When the store cannot be read.
+    """
+    entry = params.embed[name]
+    plan = EmbedPlan(name, entry.encoder, "ok" if _made_by(name) else "none")
+    if f"fit@{entry.fit}" in stages or not paths.is_fitted(entry.fit):
+        return replace(plan, problem=f"what fit@{entry.fit} makes is not known before it has run")
+    try:
+        return _counted(plan, entry, params, settings)
+    except InputError as error:
+        return replace(plan, problem=str(error))
+
+
+def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Settings) -> EmbedPlan:
+    from stages.embed.known_failures import KnownFailures
+    from stages.embed.request import make_request
+    from stages.embed.run import encoder_and_fingerprint, stored_type
+
+    encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
+    if _made_by(plan.name) not in {None, fingerprint.digest}:
+        plan = replace(plan, matrix="stale")
+    plan = replace(plan, fingerprint=fingerprint.digest)
+    manifest = Manifest.open(paths.MANIFEST)
+    if entry.field not in (IMAGE, *manifest.info.fields):
+        return replace(plan, problem=f"the manifest has no field {entry.field!r} yet; `diptych prepare` will bring it")
+    request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
+    log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, stored_type(entry, encoder))
+    missing = ~log.locate(request.keys).found
+    failed = len(KnownFailures(settings.failed_folder(), fingerprint).recall(request.keys, missing))
+    new = int(np.count_nonzero(missing)) - failed
+    seconds, rate_of = _time(plan.name, new, params)
+    return replace(
+        plan,
+        cached=len(missing) - new - failed,
+        new=new,
+        failed=failed,
+        new_bytes=new * encoder.dim * np.dtype(log.dtype).itemsize,
+        store_bytes=sum(segment.size for segment, _ in log.files.all_entries()),
+        seconds=seconds,
+        rate_of=rate_of,
+    )
+
+
+def _made_by(name: str) -> str | None:
+    """Return the fingerprint that made the present matrix, None when there is no matrix or its card is damaged."""
+    fingerprint = _read(paths.card("embed", name)).get("fingerprint")
+    return None if fingerprint is None else str(fingerprint)
+
+
+def _time(name: str, new: int, params: Params) -> tuple[float | None, str]:
+    """Return the seconds for `new` rows and the entry whose run tells so: this one, or one of the same encoder."""
+    if not new:
+        return 0.0, ""
+    others = [each for each in params.embed if each != name]
+    for each in (name, *others):
+        run = _read(paths.RUNS / f"embed-{each}.json")
+        rate, load = run.get("rate"), run.get("seconds", {}).get("load", 0.0)
+        # By what was noted then, because the entry of that name may ask for another encoder by now.
+        if rate and [run.get("encoder"), run.get("model")] == [params.embed[name].encoder, params.embed[name].model]:
+            return float(load) + new / float(rate), each
+    return None, ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the object in a small JSON file of our own; empty when there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,70 @@
+"""What `diptych doctor` says of processors and weights that this machine may not have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import doctor
+from pipeline.processor import INSTRUCTIONS, instructions, told_instructions, told_openvino, told_threads
+from stages.encoders.catalog import ENCODERS
+
+SERVER = "processor\t: 0\nflags\t\t: fpu sse avx avx2 avx512f avx512_bf16 amx_tile\n\nprocessor\t: 1\nflags\t\t: fpu\n"
+LAPTOP = "processor\t: 0\nflags\t\t: fpu sse avx avx2\n"
+OLD = "processor\t: 0\nflags\t\t: fpu sse\n"
+ARM = "processor\t: 0\nFeatures\t: fp asimd bf16\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (SERVER, "avx2, avx512f, avx512_bf16; without avx512_fp16, amx_bf16"),
+        (LAPTOP, "avx2; without avx512f, avx512_bf16, avx512_fp16, amx_bf16"),
+        (OLD, f"none; without {', '.join(INSTRUCTIONS)}"),
+        (SERVER.replace("amx_tile", "amx_bf16 avx512_fp16"), ", ".join(INSTRUCTIONS)),
+        (ARM, "unknown: this system does not tell"),
+        ("", "unknown: this system does not tell"),
+    ],
+)
+def test_instructions(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "cpuinfo").write_text(content)
+    assert told_instructions(tmp_path / "cpuinfo") == said
+
+
+def test_a_system_that_tells_nothing(tmp_path: Path) -> None:
+    assert instructions(tmp_path / "none") is None
+
+
+def test_openvino_there_lacking_and_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(__import__("sys").modules, "openvino", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "openvino.py").write_text("raise OSError('built for another machine')")
+    assert told_openvino().startswith("installed and not importable (OSError: built for another machine)")
+    (tmp_path / "openvino.py").write_text("raise ModuleNotFoundError('openvino')")
+    assert told_openvino().startswith("not installed")
+
+
+def test_threads() -> None:
+    assert told_threads().endswith("threads (OMP_NUM_THREADS sets it)")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("none", "64-d, needs no weights"),
+        ("random", "64-d, random weights only"),
+        ("someone/model", "64-d, needs the model hub: someone/model is not on this machine yet"),
+        ("package:somewhere/model", "64-d, weights found: package:somewhere/model"),
+    ],
+)
+def test_where_the_weights_of_an_encoder_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, said: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    row = replace(ENCODERS["hash"], name="another", model=model)
+    monkeypatch.setattr(doctor, "ENCODERS", {"another": row})
+    (finding,) = doctor._weights()
+    assert finding.good
+    assert finding.found.startswith(said)
