@@ -27,9 +27,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "resnet50v2-ft50": {"encoder": "resnet50v2-ft50", "field": "image", "epochs": 4, "patience": 4},
     "mobilenetv2-ft50": {"encoder": "mobilenetv2-ft50", "field": "image", "epochs": 4, "patience": 4},
 }
-WITH_EPOCHS = [name for name in SMALL if "epochs" in SMALL[name]]
 FINETUNED = [row.name for row in FINETUNED_ROWS]
-every = pytest.mark.parametrize("name", SMALL)
+# The ones left out differ from mobilenetv2-ft50 in the name of their base alone, which is a tiny network here anyhow.
+COVERED = [name for name in SMALL if name not in {"inceptionv3-ft50", "resnet50v2-ft50"}]
+WITH_EPOCHS = [name for name in COVERED if "epochs" in SMALL[name]]
+every = pytest.mark.parametrize("name", COVERED)
 
 
 @pytest.fixture(autouse=True, scope="module")
