@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from stages.encoders.image.bovw import VisualWords
+from stages.encoders.image.convae import AutoencoderLatent
 from stages.encoders.protocol import Encoder
 from stages.encoders.row import EncoderChoice, EncoderRow
 from stages.encoders.text.w2v import WordVectors
@@ -38,6 +40,34 @@ FITTED_ROWS: tuple[EncoderRow, ...] = (
         source="systems.md 3.4",
         options=(),
         build=fitted_build("w2v", lambda folder, _: WordVectors(folder)),
+        fitted=True,
+    ),
+    EncoderRow(
+        name="bovw",
+        kind="image",
+        dim=256,
+        model="fit",
+        input="the whole picture in grey",
+        pooling="histogram of visual words",
+        normalisation="L2",
+        licence="your data's",
+        source="systems.md 3.5",
+        options=("map", "regions"),
+        build=fitted_build("bovw", VisualWords),
+        fitted=True,
+    ),
+    EncoderRow(
+        name="convae",
+        kind="image",
+        dim=200,
+        model="fit",
+        input="224 x 224, squash",
+        pooling="latent numbers of the autoencoder",
+        normalisation="none",
+        licence="your data's",
+        source="systems.md 3.6",
+        options=(),
+        build=fitted_build("convae", lambda folder, _: AutoencoderLatent(folder)),
         fitted=True,
     ),
 )

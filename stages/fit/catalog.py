@@ -17,10 +17,11 @@ from stages.fit.finetune.options import (
     Mobilenetv2Options,
     Resnet50v2Options,
 )
-from stages.fit.options import Options, W2vOptions
+from stages.fit.options import BovwOptions, ConvaeOptions, Options, W2vOptions
 
 Fit = Callable[[FitContext, Path], Fitted]
 _CLASSES: tuple[Task, ...] = ("multilabel", "multiclass")
+_VISION = ("opencv-python-headless", "scikit-learn", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,18 @@ def _picture_row(name: str, options: type[Options], source: str) -> FitterRow:
     return FitterRow(name, "image", options, source, ("torch", "timm", "pillow"), 1, _picture, _CLASSES)
 
 
+def _bovw(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.bovw import fit_bovw  # OpenCV and scikit-learn
+
+    return fit_bovw(context, folder)
+
+
+def _convae(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.convae import fit_convae  # torch
+
+    return fit_convae(context, folder)
+
+
 FITTERS: dict[str, FitterRow] = {
     row.name: row
     for row in (
@@ -95,5 +108,7 @@ FITTERS: dict[str, FitterRow] = {
         _picture_row("inceptionv3-ft50", Inceptionv3Options, "systems.md 3.3"),
         _picture_row("resnet50v2-ft50", Resnet50v2Options, "systems.md 3.3"),
         _picture_row("mobilenetv2-ft50", Mobilenetv2Options, "systems.md 3.3"),
+        FitterRow("bovw", "image", BovwOptions, "systems.md 3.5", _VISION, 1, _bovw),
+        FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
     )
 }

@@ -8,7 +8,8 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,17 @@ class Checkpoints:
         for folder in older:
             shutil.rmtree(folder, ignore_errors=True)
         self._last = time.monotonic()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Yield an empty folder for what is too large for memory; it is gone when the block ends, however it ends."""
+        folder = self.folder / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def clear(self) -> None:
         """Remove the states of this entry, those of other causes too: the fit is done."""

@@ -21,8 +21,10 @@ _BEST = "best/"
 class Training(Protocol):
     """What is trained: one epoch at a time, and all of its state as arrays."""
 
-    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
-        """Run epoch `number` (from 1), advance the tracker by every row; return train and valid loss (NaN without).
+    def epoch(self, number: int, tracker: Tracker) -> tuple[float, ...]:
+        """Run epoch `number` (from 1), advance the tracker by every row.
+
+        Return the losses on train and on the rows set aside (NaN without), and the accuracy on these where it is known.
 
         Everything random follows from the seed and `number` alone.
         """
@@ -125,10 +127,8 @@ class _Curve:
         return State(len(self.history), {**tensors, **best}, {"history": lines})
 
     def restore(self, state: State) -> None:
-        self.history = [
-            Epoch(line["epoch"], line["train_loss"], math.nan if line["valid_loss"] is None else line["valid_loss"])
-            for line in state.facts["history"]
-        ]
+        lines: list[dict[str, Any]] = state.facts["history"]
+        self.history = [Epoch(**{k: math.nan if v is None else v for k, v in line.items()}) for line in lines]
         self.best = {n.removeprefix(_BEST): value for n, value in state.tensors.items() if n.startswith(_BEST)}
 
 
@@ -136,7 +136,7 @@ def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _refuse_divergence(name: str, number: int, losses: tuple[float, float]) -> None:
+def _refuse_divergence(name: str, number: int, losses: tuple[float, ...]) -> None:
     if not math.isfinite(losses[0]) or math.isinf(losses[1]):
         raise RunError(
             f"fit {name}: expected finite losses; found {losses} after epoch {number}: the training diverged; lower "

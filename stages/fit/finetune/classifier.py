@@ -10,38 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from stages.fit.context import FitContext, Fitted
+from stages.fit.context import Epoch, FitContext, Fitted
 from stages.fit.epochs import Schedule, run_epochs
 from stages.fit.finetune.freezing import Layer, TrainingMode, freeze
 from stages.fit.finetune.options import FinetuneOptions
-from stages.fit.finetune.training import Bench, ClassifierTraining, Examples, Lesson
+from stages.fit.finetune.training import Bench, Classifier, ClassifierTraining, Examples, Lesson
 from stages.fit.rows import FitRows, Index, Raw, cut_dev
 
 _LOG = logging.getLogger("diptych.fit")
-
-
-class Classifier(nn.Module):
-    """A network, dropout, and a linear layer from its vectors [n, D] to logits [n, K].
-
-    Parameters
-    ----------
-    body : torch module
-        Returns a tuple whose first element is the vectors.
-    width, classes : int
-        D and K.
-    dropout : float
-    """
-
-    def __init__(self, body: nn.Module, width: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.body, self.dropout, self.head = body, nn.Dropout(dropout), nn.Linear(width, classes)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the logits [n, K]."""
-        logits: Tensor = self.head(self.dropout(self.body(*inputs)[0]))
-        return logits
 
 
 @dataclass(frozen=True)
@@ -95,7 +73,7 @@ def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitte
     history = run_epochs(context, training, schedule)
     _tell(context.name, training.failed)
     facts = {**_row_facts(rows, train, dev, training.failed), **_network_facts(network, body)}
-    return network.eval().cpu(), Fitted(history, {**facts, **_accuracy(training, history)})
+    return network.eval().cpu(), Fitted(history, {**facts, **_best(history)})
 
 
 def _parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
@@ -150,10 +128,10 @@ def _network_facts(network: Classifier, body: Body) -> dict[str, Any]:
     return facts
 
 
-def _accuracy(training: ClassifierTraining, history: Sequence[Any]) -> dict[str, Any]:
+def _best(history: Sequence[Epoch]) -> dict[str, Any]:
     """Return the epoch that was kept and its accuracy on the rows set aside, where there are any."""
-    known = [(each.valid_loss, each.epoch) for each in history if not np.isnan(each.valid_loss)]
+    known = [each for each in history if not np.isnan(each.valid_loss)]
     if not known:
         return {}
-    best = min(known)[1]
-    return {"best_epoch": best, "valid_accuracy": round(training.accuracies[best - 1], 6)}
+    best = min(known, key=lambda each: each.valid_loss)
+    return {"best_epoch": best.epoch, "valid_accuracy": round(best.valid_accuracy, 6)}

@@ -25,6 +25,9 @@ class FinetuneOptions(Options):
         The commit of a hub id.
     lr, batch, weight_decay, epochs
         Of the optimiser; `epochs` at most.
+    head_lr : float, optional
+        Learning rate of the linear classifier; None takes `lr`, as in the papers. With few rows a classifier that
+        starts from nothing learns too little at a rate that suits a trained network.
     optimizer : {"adamw", "adam"}
     decay : {"linear", "none"}
         Whether the learning rate falls to zero with the last step of the last epoch.
@@ -38,6 +41,7 @@ class FinetuneOptions(Options):
     model: str | None = None
     revision: str | None = None
     lr: float = Field(default=5e-5, gt=0)
+    head_lr: float | None = Field(default=None, gt=0)
     batch: Count = 4
     weight_decay: float = Field(default=0.01, ge=0)
     epochs: Count = 3

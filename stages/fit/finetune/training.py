@@ -22,8 +22,30 @@ from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.reading import Batch, Reader
 
 _DEV_BATCH = 32
-_NETWORK, _MOMENTS, _ACCURACIES = "network/", "optimizer/", "valid_accuracy"
+_NETWORK, _MOMENTS = "network/", "optimizer/"
 Arrays = Mapping[str, NDArray[Any]]
+
+
+class Classifier(nn.Module):
+    """A network, dropout, and a linear layer from its vectors [n, D] to logits [n, K].
+
+    Parameters
+    ----------
+    body : torch module
+        Returns a tuple whose first element is the vectors.
+    width, classes : int
+        D and K.
+    dropout : float
+    """
+
+    def __init__(self, body: nn.Module, width: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.body, self.dropout, self.head = body, nn.Dropout(dropout), nn.Linear(width, classes)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the logits [n, K]."""
+        logits: Tensor = self.head(self.dropout(self.body(*inputs)[0]))
+        return logits
 
 
 @dataclass(frozen=True)
@@ -68,8 +90,8 @@ class ClassifierTraining:
 
     Parameters
     ----------
-    network : torch module
-        Gives logits [n, K] for the arrays of `Lesson.collate`; trained in place.
+    network : Classifier
+        Takes the arrays of `Lesson.collate`; trained in place.
     mode : TrainingMode
         Puts the network into training mode.
     lesson : Lesson
@@ -86,9 +108,8 @@ class ClassifierTraining:
         self, network: nn.Module, mode: TrainingMode, lesson: Lesson, how: FinetuneOptions, bench: Bench
     ) -> None:
         self.network, self.mode, self.lesson, self.how, self.bench = network, mode, lesson, how, bench
-        self.accuracies: list[float] = []
         self._train, self._dev = Reader(bench.workers), Reader(bench.workers)
-        self._optimizer = _optimizer(network, how)
+        self._optimizer = _optimizer(network, network.head, how)
         self._loss = nn.BCEWithLogitsLoss() if lesson.task == "multilabel" else nn.CrossEntropyLoss()
 
     @property
@@ -97,8 +118,10 @@ class ClassifierTraining:
         pairs = ((self.lesson.train, self._train), (self.lesson.dev, self._dev))
         return {examples.ids[item]: why for examples, reader in pairs for item, why in sorted(reader.failed.items())}
 
-    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
-        """Train on every item once; return the mean loss on train and on dev (NaN without dev items).
+    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float, float]:
+        """Train on every item once; return the mean losses on train and dev, and the accuracy on dev.
+
+        The last two are NaN without dev items. Where an item has several labels, all of them must be right.
 
         Raises
         ------
@@ -115,11 +138,10 @@ class ClassifierTraining:
         ):
             train_loss = self._train_epoch(number, tracker, told)
             valid_loss, accuracy = self._evaluate(tracker, f"{told}, loss {train_loss:.4f}")
-        self.accuracies.append(accuracy)
-        return train_loss, valid_loss
+        return train_loss, valid_loss, accuracy
 
     def state(self) -> Arrays:
-        """Return weights, the moments of the optimiser and the accuracies; chance needs no state."""
+        """Return the weights and the moments of the optimiser; chance needs no state."""
         weights = {f"{_NETWORK}{name}": value for name, value in self.weights().items()}
         moments = self._optimizer.state_dict()["state"]
         flat = {
@@ -127,7 +149,7 @@ class ClassifierTraining:
             for index, each in moments.items()
             for name, value in each.items()
         }
-        return {**weights, **flat, _ACCURACIES: np.array(self.accuracies)}
+        return {**weights, **flat}
 
     def restore(self, arrays: Arrays) -> None:
         """Take up what `state` returned."""
@@ -139,7 +161,6 @@ class ClassifierTraining:
                 moments.setdefault(int(index), {})[name] = torch.tensor(value)
         settings = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": moments, "param_groups": settings})
-        self.accuracies = arrays[_ACCURACIES].tolist()
 
     def weights(self) -> Arrays:
         """Return copies of all weights and statistics of the network."""
@@ -170,7 +191,7 @@ class ClassifierTraining:
     def _set_rate(self, done: float) -> None:
         """Set the learning rate for a step; `done` is the share of all steps that lie before it."""
         for group in self._optimizer.param_groups:
-            group["lr"] = self.how.lr * (1 - done if self.how.decay == "linear" else 1.0)
+            group["lr"] = group["full_lr"] * (1 - done if self.how.decay == "linear" else 1.0)
 
     def _step(self, batch: Batch) -> float:
         """Change the weights by one batch; return its mean loss before the change."""
@@ -189,7 +210,7 @@ class ClassifierTraining:
         return value
 
     def _evaluate(self, tracker: Tracker, told: str) -> tuple[float, float]:
-        """Return loss and accuracy on the dev items, NaN without."""
+        """Return loss and accuracy on the dev items."""
         dev, loss, right, seen = self.lesson.dev, 0.0, 0, 0
         self.network.eval()
         for batch in self._dev.batches(range(len(dev.ids)), _DEV_BATCH, lambda item: dev.prepare(item, None)):
@@ -223,7 +244,14 @@ class ClassifierTraining:
         )
 
 
-def _optimizer(network: nn.Module, how: FinetuneOptions) -> torch.optim.Optimizer:
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _optimizer(network: nn.Module, head: nn.Module, how: FinetuneOptions) -> torch.optim.Optimizer:
+    """Return the optimiser of all weights that are trained; each group of them knows its own full rate."""
+    own = set(head.parameters())
+    body = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in own]
+    groups = [
+        {"params": weights, "lr": rate, "full_lr": rate}
+        for weights, rate in ((body, how.lr), ([*head.parameters()], how.head_lr or how.lr))
+        if weights
+    ]
     kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam
-    return kind(trained, lr=how.lr, weight_decay=how.weight_decay)
+    return kind(groups, weight_decay=how.weight_decay)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from .case import Case, make_case
 
@@ -12,3 +13,9 @@ from .case import Case, make_case
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     return make_case(tmp_path / "case")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Keep the threads of tiny networks from waiting for each other."""
+    torch.set_num_threads(1)

@@ -26,6 +26,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "inceptionv3-ft50": {"encoder": "inceptionv3-ft50", "field": "image", "epochs": 4, "patience": 4},
     "resnet50v2-ft50": {"encoder": "resnet50v2-ft50", "field": "image", "epochs": 4, "patience": 4},
     "mobilenetv2-ft50": {"encoder": "mobilenetv2-ft50", "field": "image", "epochs": 4, "patience": 4},
+    "bovw": {"encoder": "bovw", "field": "image", "k": 6, "sample": 200},
+    "convae": {"encoder": "convae", "field": "image", "size": 8, "hidden": 6, "latent": 4, "batch": 5, "epochs": 4},
 }
 FINETUNED = [row.name for row in FINETUNED_ROWS]
 # The ones left out differ from mobilenetv2-ft50 in the name of their base alone, which is a tiny network here anyhow.
@@ -143,7 +145,7 @@ def test_the_card_and_the_curve(case: Case, name: str) -> None:
     assert card["digest"] == artefact.digest
     assert card["train"] == artefact.train
     header, *lines = case.outputs.history.read_text().splitlines()
-    assert header == "epoch,train_loss,valid_loss"
+    assert header == "epoch,train_loss,valid_loss,valid_accuracy"
     assert len(lines) == card.get("epochs", 0)
     assert "seconds" not in card
 

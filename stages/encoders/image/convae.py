@@ -1,0 +1,74 @@
+"""The latent numbers of a convolutional autoencoder (`convae`) that `fit` trained on train pictures; systems.md 3.6."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.encoders.artefact import Artefact
+from stages.encoders.engines import compile_network
+from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
+from stages.encoders.row import Resize
+
+ENCODER, DECODER = "encoder.safetensors", "decoder.safetensors"
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CODE_VERSION = 1
+
+
+def preprocessing(size: int, resize: Resize) -> Preprocessing:
+    """Return how a picture becomes the input, in fitting and in encoding; it is scaled as for ImageNet."""
+    return Preprocessing(size, 0.875, "bilinear", _MEAN, _STD, resize)
+
+
+class AutoencoderLatent(Simple):
+    """The latent numbers, none of them negative, of the encoding half.
+
+    Parameters
+    ----------
+    folder : Path
+        What `fit` wrote.
+    """
+
+    zero_rows: ZeroRows = "legal"  # every latent number may be cut off at zero
+    budget = 32
+    window = 256
+
+    def __init__(self, folder: Path) -> None:
+        self.artefact = Artefact.open(folder, "convae")
+        options = self.artefact.options
+        self.dim = int(options["latent"])
+        self.preprocessing = preprocessing(options["size"], options["resize"])
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the fingerprint's record: what was fitted, and how a picture becomes its input."""
+        return {
+            "family": "convae",
+            "fitted": dict(self.artefact.identity()),
+            "preprocessing": self.preprocessing.identity(),
+            "code_version": _CODE_VERSION,
+        }
+
+    def load(self, placement: Placement) -> Runtime:
+        """Build the encoding half, load its weights strictly, make it ready to run."""
+        from safetensors.torch import load_file
+
+        from stages.encoders.image.convae_network import Encoder, Scaled
+
+        options = self.artefact.options
+        half = Encoder(options["size"], options["hidden"], options["latent"])
+        half.load_state_dict(load_file(self.artefact.folder / ENCODER), strict=True)
+        example = np.zeros((2, options["size"], options["size"], 3), np.uint8)
+        self._network = compile_network(Scaled(_MEAN, _STD, half), [example], placement)
+        return self._network.runtime
+
+    def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:
+        """Return the pixels uint8 [S, S, 3] of each encoded picture."""
+        return [self.preprocessing(raw) for raw in raws]
+
+    def encode(self, batch: Sequence[Pixels]) -> Rows:
+        """Return the latent numbers [n, latent]."""
+        return self._network(np.stack(batch))[0]
