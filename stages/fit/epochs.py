@@ -16,6 +16,7 @@ from stages.fit.checkpoints import State, Tensors
 from stages.fit.context import Epoch, FitContext
 
 _BEST = "best/"
+_MEASURED = ("train_loss", "valid_loss", "valid_accuracy")
 
 
 class Training(Protocol):
@@ -127,8 +128,10 @@ class _Curve:
         return State(len(self.history), {**tensors, **best}, {"history": lines})
 
     def restore(self, state: State) -> None:
-        lines: list[dict[str, Any]] = state.facts["history"]
-        self.history = [Epoch(**{k: math.nan if v is None else v for k, v in line.items()}) for line in lines]
+        self.history = [
+            Epoch(line["epoch"], *(math.nan if line[name] is None else line[name] for name in _MEASURED))
+            for line in state.facts["history"]
+        ]
         self.best = {n.removeprefix(_BEST): value for n, value in state.tensors.items() if n.startswith(_BEST)}
 
 

@@ -38,9 +38,12 @@ class Classifier(nn.Module):
     dropout : float
     """
 
+    head: nn.Linear
+
     def __init__(self, body: nn.Module, width: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.body, self.dropout, self.head = body, nn.Dropout(dropout), nn.Linear(width, classes)
+        self.body, self.dropout = body, nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the logits [n, K]."""
