@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import matrix, store
+from benchmarks import embed, matrix, store
 
 RESULTS = Path(__file__).parent / "results.json"
 # Name -> (whether the ratio should be at least or at most the bound, the bound).
@@ -18,6 +18,12 @@ GOALS = {
     "matrix.read.h5": (">=", 0.8),
     "matrix.gather.zarr": ("<=", 1.5),
     "matrix.gather.h5": ("<=", 1.5),
+    "embed.text": (">=", 4.0),
+    "embed.text.exact": (">=", 2.3),
+    "embed.image": (">=", 4.0),
+    "embed.image.exact": (">=", 2.0),
+    "embed.image.bound": (">=", 0.9),
+    "embed.use": (">=", 1.0),
 }
 
 
@@ -31,9 +37,9 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes; the ratios mean little")
     small = parser.parse_args().small
     if small:
-        rows = [*matrix.measure(20_000, 64, 3), *store.measure(2_000, 20_000, 2_000, 100, 2)]
+        rows = [*matrix.measure(20_000, 64, 3), *store.measure(2_000, 20_000, 2_000, 100, 2), *embed.measure(60, 8, 1)]
     else:
-        rows = [*matrix.measure(), *store.measure()]
+        rows = [*matrix.measure(), *store.measure(), *embed.measure()]
     for row in rows:
         sys.stdout.write(f"{_line(row)}\n")
     if not small:

@@ -170,6 +170,7 @@ def _readers(params: Params) -> dict[str, list[str]]:
         graph[f"train@{name}"].append(f"evaluate@{name}")
     for name in params.retrieve:
         graph[f"retrieve@{name}"].append("report")
-    for name in params.embed:
-        graph[f"embed@{name}"].append("report")
+    for verb in ("fit", "embed"):
+        for name in getattr(params, verb):
+            graph[f"{verb}@{name}"].append("report")
     return {**graph, "report": []}

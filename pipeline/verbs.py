@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.cards import stated_digests
+from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
@@ -112,6 +112,7 @@ def _report(session: Session) -> None:
 
     params = session.params
     entries: dict[str, Mapping[str, object]] = {
+        "fit": params.fit,
         "embed": params.embed,
         "reduce": params.reduce,
         "fuse": params.fuse,
@@ -131,7 +132,8 @@ def _fit(session: Session, name: str) -> str:
     outputs = fit.FitOutputs(
         paths.model("fit", name), paths.card("fit", name), paths.DATA / "fit" / f"{name}.history.csv"
     )
-    settings = fit.FitSettings(paths.FIT_STATES, session.settings.device, session.settings.workers)
+    machine = session.settings
+    settings = fit.FitSettings(paths.FIT_STATES, machine.device, machine.workers, machine.commit_seconds)
     inputs = fit.FitInputs(paths.MANIFEST, paths.PARTS)
     card = fit.run(session.params.fit[name], inputs, outputs, settings, session.progress)
     seen = "ALL rows, those of dev and test too (transductive)" if card["transductive"] else "train rows"
@@ -139,22 +141,28 @@ def _fit(session: Session, name: str) -> str:
     return f"{card['encoder']} on {card['rows']} {seen}{curve}"
 
 
-def _refuse_other_split(fitted: Path, encoder: str) -> None:
-    """Refuse an encoder that was fitted on other train rows than the present ones: it may know what is tested now."""
+def _refuse_other_fit(fitted: Path, encoder: str, *, allow_split_mismatch: bool) -> None:
+    """Refuse an encoder other than the one of its card, or fitted on other train rows: it may know what is tested."""
     from stages.encoders.artefact import Artefact
     from stages.items import Manifest
     from stages.parts import read_split
 
+    artefact, stated = Artefact.open(fitted, encoder, whole=False), card_digest("fit", fitted.name)
+    if artefact.digest != stated:
+        raise InputError(
+            f"{fitted}: expected the encoder of {paths.card('fit', fitted.name)} (digest {stated[:16]}); found another "
+            f"({artefact.digest[:16]}); run `dvc checkout`, or `dvc repro --force fit@{fitted.name}`."
+        )
     ids = Manifest.open(paths.MANIFEST).ids()
-    Artefact.open(fitted, encoder, whole=False).refuse_other_split(ids, read_split(paths.PARTS, ids))
+    artefact.refuse_other_split(ids, read_split(paths.PARTS, ids), allow=allow_split_mismatch)
 
 
 def _embed(session: Session, name: str) -> str:
     from stages.embed import run as embed
 
     params, fitted = session.params.embed[name], paths.fitted(session.params.embed[name].fit)
-    if fitted is not None and not session.allow_split_mismatch:
-        _refuse_other_split(fitted, params.encoder)
+    if fitted is not None:
+        _refuse_other_fit(fitted, params.encoder, allow_split_mismatch=session.allow_split_mismatch)
     outputs = embed.EmbedOutputs(
         session.params.matrices.matrix("embed", name),
         paths.card("embed", name),
@@ -181,8 +189,9 @@ def _embed(session: Session, name: str) -> str:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())
     rate = f" ({result.rate:.0f}/s, {result.runtime}, bottleneck {result.bottleneck})" if result.new else ""
+    noted = "".join(f", {count} {what.replace('_', ' ')}" for what, count in result.notes.items() if count)
     known = f" ({result.known} known and not tried again, which --retry-failed does)" if result.known else ""
-    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}; {spent}"
+    return f"{result.cached} cached, {result.new} new{rate}, {result.failed} failed{known}{noted}; {spent}"
 
 
 def _reduce(session: Session, name: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,8 @@ class EmbedResult:
         What computed, such as "openvino bfloat16 on cpu"; "" when nothing was.
     known : int
         How many of the failed were known before and not tried again.
+    notes : dict
+        What the encoder counted among the new ones, such as `truncated`; see `Encoder.notes`.
     """
 
     cached: int
@@ -77,6 +80,7 @@ class EmbedResult:
     bottleneck: str = ""
     runtime: str = ""
     known: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def stored_type(params: EmbedParams, encoder: Encoder) -> VectorType:
@@ -121,7 +125,7 @@ def run(
     log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     request = make_request(manifest, params.field, with_empty=params.missing_rule == "encode_empty")
     job = Job(params, manifest, request, encoder, log, settings, progress)
-    return _result(_fill_and_export(job, outputs))
+    return _result(_fill_and_export(job, outputs), encoder)
 
 
 def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
@@ -142,7 +146,7 @@ def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
     return filled
 
 
-def _result(filled: Filled) -> EmbedResult:
+def _result(filled: Filled, encoder: Encoder) -> EmbedResult:
     computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
     runtime = filled.runtime
     return EmbedResult(
@@ -154,4 +158,5 @@ def _result(filled: Filled) -> EmbedResult:
         bottleneck=filled.seconds.bottleneck if runtime else "",
         runtime=f"{runtime.engine} {runtime.compute_dtype} on {runtime.device}" if runtime else "",
         known=filled.known,
+        notes=dict(encoder.notes()) if runtime else {},
     )

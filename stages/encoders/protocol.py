@@ -129,6 +129,9 @@ class Encoder(Protocol):
             When an item cannot be encoded for another reason of its own.
         """
 
+    def notes(self) -> Mapping[str, int]:
+        """Return counts of what was prepared so far that a user should know of, such as texts that were cut."""
+
     def cost(self, prepared: Any) -> int:
         """Return the share of `budget` that a prepared item takes (tokens for text, 1 for an image)."""
 
@@ -160,6 +163,10 @@ class Simple:
     def parts(self) -> Sequence[Part]:
         """One vector."""
         return (Part("vectors", (self.dim,)),)
+
+    def notes(self) -> Mapping[str, int]:
+        """Return nothing."""
+        return {}
 
     def cost(self, prepared: Any) -> int:  # noqa: ARG002 (every item counts the same)
         """Return 1."""

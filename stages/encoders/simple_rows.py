@@ -13,6 +13,8 @@ from stages.encoders.text.wordvec import WordVectorText
 from stages.errors import InputError
 
 _USE_VARIANTS = ("dan", "transformer")
+# The number of words is kept in the type of the vectors: float16 counts to 2,048.
+_MOST_WORDS = 2048
 
 
 def _hash(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
@@ -39,10 +41,11 @@ def _wordvec(choice: EncoderChoice) -> Encoder:
             "model: expected a file of word vectors, since wordvec has none of its own; found no model; give the path "
             "of a GloVe or fastText file (.txt, .vec, .gz, .bin), or random."
         )
-    if choice.max_len is not None and choice.max_len < 1:
-        raise InputError(f"max_len: expected at least 1 word; found {choice.max_len}; 32 is usual for captions.")
+    max_len = 32 if choice.max_len is None else choice.max_len
+    if not 1 <= max_len <= _MOST_WORDS:
+        raise InputError(f"max_len: expected 1 to {_MOST_WORDS} words; found {max_len}; 32 is usual for captions.")
     keep_tokens = True if choice.tokens is None else choice.tokens
-    return WordVectorText(choice.model, choice.seed or 0, choice.max_len or 32, tokens=keep_tokens)
+    return WordVectorText(choice.model, choice.seed or 0, max_len, tokens=keep_tokens)
 
 
 def _colorhist(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)

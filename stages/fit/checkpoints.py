@@ -23,6 +23,7 @@ from stages.outputs import fresh_folder
 
 Tensors = Mapping[str, NDArray[Any]]
 _LOG = logging.getLogger("diptych.fit")
+_LEAST_AGE = 20  # of a state, in times that it took to write
 _TENSORS, _FACTS = "state.safetensors", "state.json"
 
 
@@ -47,11 +48,12 @@ class Checkpoints:
     cause : str
         Hexadecimal digest of all that decides the fit: another cause finds no state.
     seconds : float
-        A state younger than this is not replaced: a large one takes a while to write.
+        A state younger than this is not replaced, nor one that took more than a twentieth of its age to write; with 0
+        every epoch's state is saved.
     """
 
     def __init__(self, root: Path, name: str, cause: str, seconds: float = 0.0) -> None:
-        self._root, self._name, self._seconds = root, name, seconds
+        self._root, self._name, self._seconds, self._pause = root, name, seconds, seconds
         self.folder = root / f"{name}-{cause[:16]}"
         self._last = time.monotonic()
 
@@ -65,8 +67,9 @@ class Checkpoints:
         return None
 
     def save(self, state: State) -> None:
-        """Write a state, unless the last one is younger than `seconds`; then remove the older ones."""
-        if time.monotonic() - self._last < self._seconds:
+        """Write a state, unless the last one is too young; then remove the older ones."""
+        start = time.monotonic()
+        if start - self._last < self._pause:
             return
         older = list(self.folder.glob("epoch-*"))
         content = save({name: np.ascontiguousarray(value) for name, value in state.tensors.items()})
@@ -77,6 +80,7 @@ class Checkpoints:
         for folder in older:
             shutil.rmtree(folder, ignore_errors=True)
         self._last = time.monotonic()
+        self._pause = max(self._seconds, _LEAST_AGE * (self._last - start)) if self._seconds else 0.0
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

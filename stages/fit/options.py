@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stages.encoders.row import Resize
 
 Width = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=32)]
 
 
 class Options(BaseModel):
@@ -61,7 +62,7 @@ class BovwOptions(Options):
     dense: bool = False
     sample: Width = 100_000
     regions: Literal["none", "grid", "boxes3"] = "none"
-    grid: tuple[Width, Width] = (4, 4)
+    grid: tuple[Side, Side] = (4, 4)
 
 
 class ConvaeOptions(Options):

@@ -55,13 +55,14 @@ class FitSettings:
     workers : int
         Threads that read and decode ahead.
     state_seconds : float
-        After an epoch the state is saved when the last one is at least so old.
+        After an epoch the state is saved when the last one is at least so old, and twenty times as old as it took to
+        write; with 0 after every epoch.
     """
 
     states: Path
     device: str = "auto"
     workers: int = 2
-    state_seconds: float = 30.0
+    state_seconds: float = 5.0
 
 
 def run(

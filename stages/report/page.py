@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from stages.records import ManifestInfo
 from stages.report.examples import Gallery
+from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
@@ -46,6 +47,8 @@ class Page:
         Counts of the data and the split.
     encoders : list of EncoderRow
         Where the vectors come from; may be empty.
+    fitted : list of FittedRow
+        What was fitted for that; may be empty.
     unreadable : int
         How many pictures could not be shown.
     """
@@ -59,6 +62,7 @@ class Page:
     systems: list[System]
     data: DataSummary
     encoders: list[EncoderRow]
+    fitted: list[FittedRow]
     unreadable: int
 
 

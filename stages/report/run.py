@@ -14,6 +14,7 @@ from stages.outputs import write_lines
 from stages.parts import read_split
 from stages.report.comparison import draw_plots
 from stages.report.examples import Cards, choose_examples
+from stages.report.fitted import read_fitted
 from stages.report.leaderboard import rank_experiments, write_leaderboard
 from stages.report.lineage import read_lineage
 from stages.report.page import MAX_BYTES, Page, render
@@ -34,7 +35,8 @@ class ReportInputs:
     manifest, split : Path
         The files of `prepare` and `split`.
     metrics : Path
-        The folder with `evaluate/`, `retrieve/`, `embed/`, `reduce/` and `fuse/`; only the first must hold something.
+        The folder with `evaluate/`, `retrieve/`, `fit/`, `embed/`, `reduce/` and `fuse/`; only the first must hold
+        something.
     entries : mapping of str to sequence of str
         For each of these verbs the names in params.yaml: files of entries that were removed are left alone.
     data : Path
@@ -127,5 +129,6 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
         encoders=encoders,
+        fitted=read_fitted(inputs.cards("fit")),
         unreadable=len(cards.thumbnails.unreadable),
     )

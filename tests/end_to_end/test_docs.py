@@ -1,4 +1,4 @@
-"""What README tells a newcomer is true: its YAML is accepted, its commands exist, its links lead somewhere."""
+"""What README and docs tell a newcomer is true: YAML is accepted, commands exist, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from pipeline.yaml_file import parse_yaml
 from tests.pipeline.project import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
+FITTING = (ROOT / "docs/fitting.md").read_text("utf-8")
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def _blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", _blocks("yaml"))
+@pytest.mark.parametrize("block", [*_blocks("yaml"), *_blocks("yaml", FITTING)])
 def test_its_params_are_valid(block: str) -> None:
     text = overlaid((ROOT / "params.yaml").read_text("utf-8"), YAML(typ="safe").load(block))
     assert validate_params(parse_yaml(text, Path("README.md")), text, Path("README.md"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from store import open_matrix
 from tests.end_to_end.test_repro import Project
-from tests.pipeline.project import call, write_params
+from tests.pipeline.project import call, environment, write_params
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
 
@@ -101,6 +103,48 @@ def test_another_split_by_hand_is_refused_unless_allowed(project: Project) -> No
     finally:
         project.params = params
         project.repro()
+
+
+def test_an_encoder_that_is_not_the_one_of_its_card_is_refused(project: Project) -> None:
+    card = project.folder / "metrics/fit/words.json"
+    good = card.read_text()
+    try:
+        card.write_text(good.replace(json.loads(good)["digest"], "0" * 64))
+        done = call(project.folder, "diptych", "embed", "caption-words", "--allow-split-mismatch")
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert "dvc repro --force fit@words" in done.stderr.replace("\n", " ")
+    finally:
+        card.write_text(good)
+
+
+def test_a_killed_fit_goes_on_and_ends_in_the_same_bytes(project: Project) -> None:
+    params = copy.deepcopy(project.params)
+    params["fit"]["seen"] = {
+        "encoder": "convae", "field": "image", "size": 16, "hidden": 8, "latent": 4, "epochs": 60, "batch": 2,
+    }  # fmt: skip
+    write_params(project.folder, params)
+    often = {"DIPTYCH_COMMIT_SECONDS": "0.001"}
+    whole = call(project.folder, "diptych", "fit", "seen", **often)
+    assert whole.returncode == 0, whole.stderr
+    files = sorted((project.folder / "models/fit/seen").iterdir())
+    before = [path.read_bytes() for path in files]
+    shutil.rmtree(project.folder / "models/fit/seen")
+    running = subprocess.Popen(
+        ["diptych", "fit", "seen"], cwd=project.folder, env=environment(**often), stderr=subprocess.DEVNULL
+    )
+    states = project.folder / ".diptych/fit"
+    deadline = time.monotonic() + 120
+    while not list(states.glob("seen-*/epoch-*")) and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.01)
+    running.kill()
+    assert running.wait() == -signal.SIGKILL
+    assert list(states.glob("seen-*/epoch-*"))
+    assert not (project.folder / "models/fit/seen").exists()
+    done = call(project.folder, "diptych", "fit", "seen", **often)
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in files] == before
+    assert not list(states.iterdir())
+    write_params(project.folder, project.params)
 
 
 def test_a_clone_without_the_outputs_runs_in_the_right_order(project: Project, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_help_names_every_command_and_each_has_its_own(project: Path) -> None:
     assert "wire" not in done.stdout
 
 
-@pytest.mark.parametrize("kind", ["encoders", "fusions", "heads", "sources", "recipes"])
+@pytest.mark.parametrize("kind", ["encoders", "fitters", "fusions", "heads", "sources", "recipes"])
 def test_catalogues_are_lists_of_objects_with_a_name(project: Path, kind: str) -> None:
     done = call(project, "diptych", "catalog", kind, "--json")
     rows = json.loads(done.stdout)
@@ -49,7 +49,7 @@ def test_catalogues_are_lists_of_objects_with_a_name(project: Path, kind: str) -
         (["embed", "caption-hsah"], "did you mean 'caption-hash'"),
         (["train", "nothing"], "there are ['dummy', 'text', 'joined']"),
         (["catalog", "encoder"], "did you mean 'encoders'"),
-        (["wire", "embed"], "expected one of ['fuse', 'train', 'retrieve']"),
+        (["wire", "reduce"], "expected one of ['embed', 'fuse', 'train', 'retrieve']"),
         (["recipe", "secens"], "did you mean 'scenes'"),
     ],
 )

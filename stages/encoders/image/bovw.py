@@ -60,7 +60,7 @@ class VisualWords:
             )
         parts = [Part("map", (self.k, *self.grid))] if choice.map else []
         count = len(_BOXES) if self.form == "boxes3" else self.grid[0] * self.grid[1]
-        return [*parts, Part("regions", (count, self.k))] if choice.regions else parts
+        return [*parts, Part("regions", (count, self.k), counted=True)] if choice.regions else parts
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: what was fitted, what is in a row, and whose code describes a picture."""
@@ -92,6 +92,8 @@ class VisualWords:
         for part in self.parts[1:]:
             cells = unit(histograms(words, inside(described, part.name, self.form, self.grid), self.k))
             parts.append(cells.T if part.name == "map" else cells)  # [k, H * W] or [R, k]
+            if part.counted:
+                parts.append(np.array([len(cells)], np.float32))  # every picture has all of its regions
         return np.concatenate([each.ravel() for each in parts]).astype(np.float32)
 
     def nearest(self, described: Described) -> Counts:

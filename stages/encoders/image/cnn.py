@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stages.encoders.engines import compile_network
+from stages.encoders.folding import fold_batch_norms
 from stages.encoders.image.backbones import Architecture, Backbone
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
 from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
@@ -62,7 +63,9 @@ class ImageNetwork:
 
     def load(self, placement: Placement) -> Runtime:
         """Build the network, load the weights strictly, make it ready to run."""
-        module = pixels_module(self.backbone.load(), self.preprocessing, self.output, with_map=len(self.parts) > 1)
+        # OpenVINO folds by itself.
+        outputs = _outputs(self.backbone.load(), self.output, fold=placement.engine == "torch")
+        module = _from_pixels(outputs, self.preprocessing, with_map=len(self.parts) > 1)
         size = self.preprocessing.size
         example = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
         self._network = compile_network(module, [example], placement)
@@ -72,6 +75,10 @@ class ImageNetwork:
     def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:
         """Return the pixels uint8 [size, size, 3] of each encoded picture."""
         return [self.preprocessing(raw) for raw in raws]
+
+    def notes(self) -> Mapping[str, int]:
+        """Return nothing: a picture is never cut beyond what `resize` says."""
+        return {}
 
     def cost(self, prepared: Pixels) -> int:  # noqa: ARG002 (every picture has the same size)
         """Return 1."""
@@ -98,28 +105,47 @@ def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
     )
 
 
-def pixels_module(network: Any, preprocessing: Preprocessing, output: Output, *, with_map: bool) -> Any:
+def trainable_module(network: Any, preprocessing: Preprocessing) -> Any:
+    """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) for `fit`: nothing in it is folded."""
+    return _from_pixels(_outputs(network, "pooled", fold=False), preprocessing, with_map=False)
+
+
+def _outputs(network: Any, output: Output, *, fold: bool) -> Any:
+    """Return a module from scaled pixels [n, 3, S, S] to vectors [n, D] and the last map [n, C, H, W]."""
+    import torch
+
+    class Outputs(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, scaled: Any) -> tuple[Any, Any]:
+            features = self.network.forward_features(scaled)
+            return self.network.forward_head(features, pre_logits=output == "pooled"), features
+
+    return fold_batch_norms(Outputs().eval()) if fold else Outputs()
+
+
+def _from_pixels(outputs: Any, preprocessing: Preprocessing, *, with_map: bool) -> Any:
     """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) or (vectors, map [n, C, H, W])."""
     import torch
 
     mean = [255 * value for value in preprocessing.mean]
     std = [255 * value for value in preprocessing.std]
 
-    class Pooled(torch.nn.Module):
+    class FromPixels(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.network = network
+            self.outputs = outputs
 
         def forward(self, pixels: Any) -> tuple[Any, ...]:
             # A channels-last picture by its strides alone; in float32 until it enters the network.
-            scaled = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self._constant(mean, pixels)) / self._constant(
-                std, pixels
-            )
-            features = self.network.forward_features(scaled.to(next(self.network.parameters()).dtype))
-            vectors = self.network.forward_head(features, pre_logits=output == "pooled").to(torch.float32)
-            return (vectors, features.to(torch.float32)) if with_map else (vectors,)
+            channels = pixels.permute(0, 3, 1, 2).to(torch.float32)
+            scaled = (channels - self._constant(mean, pixels)) / self._constant(std, pixels)
+            vectors, features = self.outputs(scaled.to(next(self.parameters()).dtype))
+            return tuple(each.to(torch.float32) for each in ((vectors, features) if with_map else (vectors,)))
 
         def _constant(self, values: list[float], like: Any) -> Any:
             return torch.tensor(values, dtype=torch.float32, device=like.device).view(1, 3, 1, 1)
 
-    return Pooled()
+    return FromPixels()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class UniversalSentenceEncoder(Simple):
 
     def __init__(self, model: str = USE_MODEL) -> None:
         self.folder = resolve_model(model)
+        self._cut, self._lock = 0, Lock()
         if not all((self.folder / name).is_file() for name in (_WEIGHTS, _PIECES)):
             raise self._other_layout(f"no such files at {model!r}")
 
@@ -80,8 +82,15 @@ class UniversalSentenceEncoder(Simple):
 
     def prepare(self, raws: Sequence[str]) -> list[list[int]]:
         """Return the ids of the pieces of each text's head in normal form C, the ends of the text included."""
-        ids: list[list[int]] = self._tokenizer.encode([normalise_text(raw)[:MAX_CHARACTERS] for raw in raws])
+        texts = [normalise_text(raw) for raw in raws]
+        with self._lock:  # threads of `prepare` share the count
+            self._cut += sum(len(text) > MAX_CHARACTERS for text in texts)
+        ids: list[list[int]] = self._tokenizer.encode([text[:MAX_CHARACTERS] for text in texts])
         return ids
+
+    def notes(self) -> Mapping[str, int]:
+        """Return how many of the texts so far were cut."""
+        return {"truncated": self._cut}
 
     def cost(self, prepared: list[int]) -> int:
         """Return the number of pieces."""

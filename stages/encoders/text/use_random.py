@@ -90,10 +90,8 @@ class RandomUseTransformer(Simple):
         self._table = weights.take(BUCKETS, _DIM)
         layer = torch.nn.TransformerEncoderLayer(_DIM, nhead=8, dim_feedforward=2048, dropout=0, batch_first=True)
         network = torch.nn.TransformerEncoder(layer, num_layers=6, enable_nested_tensor=False)
-        for parameter in network.parameters():
-            if parameter.ndim == 2:  # the others stay as they are made: biases 0, scales of the layer norms 1
-                drawn = weights.take(*parameter.shape, spread=parameter.shape[1] ** -0.5)
-                parameter.data = torch.from_numpy(drawn)
+        for name, parameter in network.named_parameters():
+            parameter.data = torch.from_numpy(_drawn(name, tuple(parameter.shape), weights))
         self._device = placement.device
         self._network = network.eval().requires_grad_(requires_grad=False).to(placement.device)
         return Runtime("torch", placement.device)
@@ -122,6 +120,13 @@ class RandomUseTransformer(Simple):
             summed = (output * mask.unsqueeze(-1)).sum(dim=1)
             vectors: Rows = torch.nn.functional.normalize(summed, dim=1).cpu().numpy()
         return vectors
+
+
+def _drawn(name: str, shape: tuple[int, ...], weights: SeededWeights) -> Rows:
+    """Return random matrices, biases of 0 and scales of the layer norms of 1: nothing is left to torch's own seed."""
+    if len(shape) == 2:
+        return weights.take(*shape, spread=shape[1] ** -0.5)
+    return np.full(shape, "norm" in name and name.endswith("weight"), dtype=np.float32)
 
 
 def _words_and_pairs(words: Sequence[str]) -> Buckets:

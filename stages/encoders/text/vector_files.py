@@ -61,13 +61,14 @@ def read_dim(path: Path) -> int:
 def read_vectors(path: Path) -> WordVectors:
     """Read a whole file into memory.
 
-    Of a text file, only the vectors of what `WORD` matches are kept, in 4 bytes a number: 1.2 kB for each such word at
-    300 numbers. Nothing is cached beside the file.
+    Of a text file, only the vectors of what `WORD` matches are read, into 4 bytes a number: 1.2 kB for each such word
+    at 300 numbers. Of other lines the numbers are counted. Nothing is cached beside the file.
 
     Raises
     ------
     InputError
-        When a line is not a token and as many finite numbers as the first line has, or the file is cut; with the line.
+        When a line is not a token and as many finite numbers as the first line says, or the file is cut; it names the
+        line.
     """
     return _read_binary(path) if is_binary(path) else _read_text(path)
 
@@ -194,13 +195,8 @@ class _Subwords:
 
 
 def _read_binary(path: Path) -> _Subwords:
-    try:
-        from gensim.models.fasttext import load_facebook_vectors  # reads plain structures; nothing in it is pickled
-    except ImportError as error:
-        raise InputError(
-            "model: expected the package gensim, which reads fastText's binary format; found none; install it with "
-            "pip, or take a text file of vectors (.vec, .txt)."
-        ) from error
+    from gensim.models.fasttext import load_facebook_vectors  # reads plain structures; nothing in it is pickled
+
     try:
         return _Subwords(load_facebook_vectors(str(path)))
     except Exception as error:  # what a damaged file raises depends on where it is damaged

@@ -19,6 +19,7 @@ from stages.errors import InputError
 
 _CODE_VERSION = 1
 _RANDOM_DIM = 300
+_LARGEST_BATCH = 2**23  # numbers: 32 MB
 
 
 class WordVectorText(Simple):
@@ -38,7 +39,6 @@ class WordVectorText(Simple):
         Whether a row holds the words' own vectors besides the mean.
     """
 
-    budget = 256
     window = 4096
     chunk = 256
     zero_rows: ZeroRows = "absent"
@@ -52,6 +52,7 @@ class WordVectorText(Simple):
             )
         self.width = _RANDOM_DIM if self.path is None else read_dim(self.path)
         self.dim = row_width(self.parts)
+        self.budget = max(1, min(256, _LARGEST_BATCH // self.dim))
         self._counts: Counter[str] = Counter()
 
     @property

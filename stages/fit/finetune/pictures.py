@@ -14,7 +14,7 @@ from torch import nn
 
 from stages.encoders.decoding import load_image
 from stages.encoders.finetuned_image import BASE, CONFIG, WEIGHTS
-from stages.encoders.image.cnn import ImageNetwork, pixels_module
+from stages.encoders.image.cnn import ImageNetwork, trainable_module
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
 from stages.encoders.image.rows import IMAGE_ROWS, build_network
 from stages.encoders.row import EncoderChoice
@@ -72,7 +72,7 @@ def _body(encoder: ImageNetwork, network: nn.Module, options: ImageOptions) -> B
     layers = layers_in_order(network, torch.zeros(1, 3, _SAMPLE, _SAMPLE))
     frozen = _frozen(layers, options)
     network.to(memory_format=torch.channels_last)
-    module = pixels_module(network, preprocessing, "pooled", with_map=False)
+    module = trainable_module(network, preprocessing)
     return Body(module, encoder.backbone.architecture.pooled, prepare, _collate, layers, frozen)
 
 

@@ -108,7 +108,7 @@ class ClassifierTraining:
     """
 
     def __init__(
-        self, network: nn.Module, mode: TrainingMode, lesson: Lesson, how: FinetuneOptions, bench: Bench
+        self, network: Classifier, mode: TrainingMode, lesson: Lesson, how: FinetuneOptions, bench: Bench
     ) -> None:
         self.network, self.mode, self.lesson, self.how, self.bench = network, mode, lesson, how, bench
         self._train, self._dev = Reader(bench.workers), Reader(bench.workers)

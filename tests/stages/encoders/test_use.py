@@ -42,6 +42,13 @@ def test_the_cost_of_a_text_is_its_pieces(use):
     assert use.cost(short) < use.cost(long)
 
 
+def test_cut_texts_are_counted():
+    encoder = build_encoder("use", EncoderChoice())
+    encoder.load(Placement())
+    encoder.prepare(["a dog", "x" * 20_000, "x" * 20_001])
+    assert encoder.notes() == {"truncated": 1}
+
+
 def test_a_local_copy_of_the_model_is_the_same_encoder(tmp_path, use, texts, encode):
     folder = Path(shutil.copytree(resolve_model(USE_MODEL), tmp_path / "copy"))
     encoder = build_encoder("use", EncoderChoice(model=str(folder)))

@@ -145,8 +145,14 @@ def test_a_model_must_be_given_and_be_a_file(tmp_path):
         build_encoder("wordvec", EncoderChoice())
     with pytest.raises(InputError, match="expected a file of word vectors; found the folder"):
         build_encoder("wordvec", EncoderChoice(model=str(tmp_path)))
-    with pytest.raises(InputError, match="at least 1 word; found 0"):
-        build_encoder("wordvec", EncoderChoice(model="random", max_len=0))
+
+
+@pytest.mark.parametrize("max_len", [0, 2049])
+def test_as_many_words_as_float16_can_count_are_kept(max_len):
+    with pytest.raises(InputError, match=f"expected 1 to 2048 words; found {max_len}"):
+        build_encoder("wordvec", EncoderChoice(model="random", max_len=max_len))
+    longest = build_encoder("wordvec", EncoderChoice(model="random", max_len=2048))
+    assert longest.budget * longest.dim * 4 <= 2**25
 
 
 def test_the_fingerprint_follows_content_and_choices(opened):

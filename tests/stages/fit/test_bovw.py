@@ -51,9 +51,10 @@ def test_rows_are_histograms_of_the_picture_and_its_cells(encoder: VisualWords) 
         ("map", (9, 2, 3)),
         ("regions", (6, 9)),
     ]
-    assert rows.shape == (6, encoder.dim) == (6, 9 + 54 + 54)
+    assert rows.shape == (6, encoder.dim) == (6, 9 + 54 + 54 + 1)
     np.testing.assert_allclose(np.linalg.norm(rows[:, :9], axis=1), 1, rtol=1e-6)
-    maps, regions = rows[:, 9:63].reshape(6, 9, 2, 3), rows[:, 63:].reshape(6, 6, 9)
+    maps, regions = rows[:, 9:63].reshape(6, 9, 2, 3), rows[:, 63:-1].reshape(6, 6, 9)
+    assert (rows[:, -1] == 6).all()
     np.testing.assert_array_equal(maps.transpose(0, 2, 3, 1).reshape(6, 6, 9), regions)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,31 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 @pytest.fixture(scope="module")
 def page(folder: RunFolder) -> Page:
     return report(folder)[1]
+
+
+def test_fitted_encoders_are_listed_and_a_transductive_one_is_called_so(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    assert "Fitted encoders" not in report(folder)[1].text
+    for name, transductive in (("words", False), ("seen", True)):
+        card = {"encoder": "w2v", "field": "caption", "rows": 1400, "epochs": 5, "loss": 1.25}
+        path = folder.root / "metrics" / "fit" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**card, "transductive": transductive}))
+    inputs = folder.inputs
+    shown = replace(inputs, entries={**inputs.entries, "fit": ("words",)})
+    run(ReportParams(), shown, folder.outputs, SilentProgress())
+    text = Page(folder.outputs.page.read_text(encoding="utf-8")).text
+    assert "words w2v caption train rows 1,400 5 1.25" in text
+    assert "transductive" not in text
+    run(
+        ReportParams(),
+        replace(inputs, entries={**inputs.entries, "fit": ("words", "seen")}),
+        folder.outputs,
+        SilentProgress(),
+    )
+    text = Page(folder.outputs.page.read_text(encoding="utf-8")).text
+    assert "seen w2v caption all rows: transductive" in text
+    assert "saw the inputs of the test rows" in text
 
 
 def table(folder: RunFolder) -> list[dict[str, str]]:
