@@ -76,7 +76,7 @@ def right(logits: np.ndarray, case: Case) -> float:
 
 def test_a_real_encoder_learns_what_words_mean(tmp_path: Path) -> None:
     case = coloured(tmp_path / "case")
-    card = case.fit(encoder="bert-ft", field="caption", model=MINILM, pool="mean", lr=3e-4, epochs=4)
+    card = case.fit(encoder="bert-ft", field="caption", model=MINILM, pool="mean", lr=2e-4, head_lr=0.02, epochs=2)
     losses = [float(line.split(",")[2]) for line in case.outputs.history.read_text().splitlines()[1:]]
     assert losses[-1] < 0.5 * losses[0]
     assert card["trained_parameters"] == card["parameters"] == 22_713_216 + 384 * 3 + 3
@@ -120,6 +120,27 @@ def test_embed_gives_what_the_trained_network_gives(case: Case, bert: str, name:
     identities = [dict(each.identity()) for each in (encoder, scores)]
     assert identities[0] != identities[1]
     assert identities[0]["fitted"] == identities[1]["fitted"]
+
+
+@pytest.mark.parametrize("name", ["bge-ft", "resnet152-ft"])
+def test_either_engine_gives_the_same_scores(case: Case, bert: str, network: str, name: str) -> None:
+    field, model = ("caption", bert) if name == "bge-ft" else ("image", network)
+    length = {"max_len": 64} if name == "bge-ft" else {}
+    case.fit(encoder=name, field=field, model=model, epochs=1, lr=1e-3, **length)
+    torch_built, other = (ROWS[name].build(EncoderChoice(fitted=case.outputs.model, output="logits")) for _ in range(2))
+    torch_built.load(Placement(engine="torch"))
+    assert other.load(Placement(engine="openvino")).engine == "openvino"
+    records = [record.caption if field == "caption" else record.picture for record in case.records[:5]]
+    batch = torch_built.prepare(records)
+    np.testing.assert_allclose(other.encode(batch), torch_built.encode(batch), rtol=1e-4, atol=1e-5)
+
+
+def test_the_classifier_may_learn_faster_than_the_rest(case: Case, bert: str) -> None:
+    def change(head_lr: float) -> float:
+        case.fit(encoder="bert-ft", field="caption", model=bert, epochs=1, lr=1e-6, head_lr=head_lr)
+        return float(load_file(case.outputs.model / "head.safetensors")["bias"].abs().max())
+
+    assert change(0.5) > change(1e-6) + 0.5
 
 
 def test_tokens_come_with_vectors_only(case: Case, bert: str) -> None:
