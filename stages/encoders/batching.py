@@ -62,7 +62,8 @@ def encode_stream(
     `skip(i)` is asked before an item is prepared and again before it goes to the model, so that an item which is no
     longer wanted while the stream runs costs nothing more.
 
-    Memory is bounded by two windows of prepared items, whatever `count` is: one that the model works on, one ahead.
+    Memory is bounded whatever `count` is: two windows of prepared items, one that the model works on and one ahead, and
+    the three batches that are with the model or about to be.
     Close the generator to stop early: preparations that have not begun are then dropped.
 
     Raises

@@ -45,6 +45,7 @@ class VisualWords:
 
     def __init__(self, folder: Path, choice: EncoderChoice) -> None:
         self.artefact = Artefact.open(folder, "bovw")
+        self._empty = 0
         options = self.artefact.options
         self.k, self.dense = int(options["k"]), bool(options["dense"])
         self.grid: tuple[int, int] = (options["grid"][0], options["grid"][1])
@@ -98,13 +99,19 @@ class VisualWords:
         nearest: Counts = np.argmin(self._halves - described.vectors.astype(np.float64) @ self._words.T, axis=1)
         return nearest
 
+    def notes(self) -> Mapping[str, int]:
+        """Return how many pictures had no descriptor, and so an empty histogram."""
+        return {"without_descriptors": self._empty}
+
     def cost(self, prepared: Rows) -> int:  # noqa: ARG002 (every picture counts the same)
         """Return 1."""
         return 1
 
     def encode(self, batch: Sequence[Rows]) -> Rows:
         """Return the rows [n, dim]."""
-        return np.stack(batch)
+        rows = np.stack(batch)
+        self._empty += int(np.count_nonzero(~rows.any(axis=1)))
+        return rows
 
 
 def histograms(words: Counts, masks: Masks, k: int) -> Counts:

@@ -12,9 +12,9 @@ import pytest
 
 from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.decoding import UndecodableImage
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.protocol import OutOfMemory, Placement, Rows, Runtime, Simple
 from stages.encoders.timing import Seconds
-from stages.errors import ItemError
+from stages.errors import ItemError, RunError
 
 
 class Alive:
@@ -40,14 +40,16 @@ class Prepared:
         self._alive.change(-1)
 
 
-class Lengths:
-    """An encoder of "number:length" whose vector is (number, length); it remembers its batches."""
+class Lengths(Simple):
+    """An encoder of "number:length" whose vector is (number, length); it remembers its batches.
 
-    engine: Engine = "numpy"
+    On a device that holds a cost of `room` at once.
+    """
+
     dim = 2
 
-    def __init__(self, budget: int = 10, window: int = 8) -> None:
-        self.budget, self.window = budget, window
+    def __init__(self, budget: int = 10, window: int = 8, room: int = 1000, chunk: int = 1) -> None:
+        self.budget, self.window, self.room, self.chunk = budget, window, room, chunk
         self.batches: list[list[int]] = []
         self.alive = Alive()
         self.calls = 0
@@ -55,18 +57,20 @@ class Lengths:
     def identity(self) -> Mapping[str, Any]:
         return {}
 
-    def load(self, device: str) -> None:
-        pass
+    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002
+        return Runtime("numpy")
 
-    def prepare(self, raw: str) -> Prepared:
-        self.calls += 1
-        number, length = raw.split(":")
-        return Prepared(self.alive, int(number), int(length))
+    def prepare(self, raws: Sequence[str]) -> list[Prepared]:
+        self.calls += len(raws)
+        pairs = [map(int, raw.split(":")) for raw in raws]
+        return [Prepared(self.alive, *pair) for pair in pairs]
 
     def cost(self, prepared: Prepared) -> int:
         return prepared.length
 
-    def encode(self, batch: Sequence[Prepared]) -> Vectors:
+    def encode(self, batch: Sequence[Prepared]) -> Rows:
+        if len(batch) * max(each.length for each in batch) > self.room:
+            raise OutOfMemory("no room")
         self.batches.append([each.length for each in batch])
         return np.array([[each.number, each.length] for each in batch], dtype=np.float32)
 
@@ -90,9 +94,10 @@ def gathered(results: list[Encoded | Failed]) -> dict[int, list[float]]:
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100])
 @pytest.mark.parametrize("workers", [0, 1, 4])
-def test_each_item_gets_its_own_vector(count, workers):
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_each_item_gets_its_own_vector(count, workers, chunk):
     costs = lengths(count)
-    encoder = Lengths()
+    encoder = Lengths(chunk=chunk)
     found = gathered(stream(encoder, lambda item: f"{item}:{costs[item]}", count, workers))
     assert found == {item: [item, costs[item]] for item in range(count)}
     assert encoder.calls == count
@@ -160,14 +165,69 @@ def test_a_fault_of_the_code_stops_the_run(error, where):
         stream(encoder, fail if where == "load" else lambda item: f"{item}:1", 100)
 
 
-def test_never_more_than_two_windows_of_prepared_items_are_alive():
-    encoder = Lengths(budget=4, window=8)
+def test_one_bad_item_of_a_chunk_fails_alone():
+    encoder = Lengths(chunk=5)
+    prepare = encoder.prepare
+
+    def picky(raws: Sequence[str]) -> list[Prepared]:
+        if any(raw.startswith("7:") for raw in raws):
+            raise UndecodableImage("damaged")
+        return prepare(raws)
+
+    encoder.prepare = picky
+    results = stream(encoder, lambda item: f"{item}:1", 20)
+    assert [each for each in results if isinstance(each, Failed)] == [Failed(7, "UndecodableImage: damaged")]
+    assert sorted(gathered(results)) == [item for item in range(20) if item != 7]
+
+
+def test_an_unreadable_item_of_a_chunk_fails_alone():
+    def load(item: int) -> str:
+        if item == 3:
+            raise OSError(5, "io")
+        return f"{item}:1"
+
+    results = stream(Lengths(chunk=4), load, 8)
+    assert [each.item for each in results if isinstance(each, Failed)] == [3]
+    assert gathered(results) == {item: [item, 1] for item in range(8) if item != 3}
+
+
+def test_a_batch_without_room_is_halved_and_later_ones_keep_to_that_size():
+    costs = lengths(100)
+    encoder = Lengths(budget=40, window=32, room=12)
+    found = gathered(stream(encoder, lambda item: f"{item}:{costs[item]}", 100))
+    assert found == {item: [item, costs[item]] for item in range(100)}
+    assert encoder.budget <= 12
+    shrunk = encoder.budget
+    assert sorted(gathered(stream(encoder, lambda item: f"{item}:1", 50))) == list(range(50))
+    assert encoder.budget == shrunk
+    assert max(map(len, encoder.batches[-3:])) <= shrunk
+
+
+def test_an_item_without_room_ends_the_run_with_a_remedy():
+    results = encode_stream(Lengths(room=5), lambda item: f"{item}:{9 if item == 3 else 1}", 8, 1, Seconds())
+    with pytest.raises(RunError, match=r"a batch of one item; found none \(no room\).*DIPTYCH_DEVICE=cpu"):
+        list(results)
+
+
+def test_the_model_works_in_a_thread_of_its_own_while_results_are_taken():
+    encoder = Lengths(budget=2, window=32)
+    results = encode_stream(encoder, lambda item: f"{item}:1", 32, 2, Seconds())
+    next(results)
+    deadline = time.monotonic() + 10
+    while len(encoder.batches) < 3 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert len(encoder.batches) == 3  # the one taken, and two that were handed to the model
+    results.close()
+
+
+def test_never_more_than_two_windows_and_the_batches_in_flight_are_alive():
+    encoder = Lengths(budget=2, window=16)
     seen = 0
     for result in encode_stream(encoder, lambda item: f"{item}:1", 200, 4, Seconds()):
         time.sleep(0.001)  # the threads have all the time to run ahead
         seen += len(result.items) if isinstance(result, Encoded) else 1
     assert seen == 200
-    assert 8 < encoder.alive.most <= 16
+    assert 16 < encoder.alive.most <= 2 * 16 + 3 * 2
 
 
 def test_items_no_longer_wanted_are_neither_prepared_nor_encoded():
@@ -181,25 +241,27 @@ def test_items_no_longer_wanted_are_neither_prepared_nor_encoded():
     for result in encode_stream(encoder, load, 40, 1, Seconds(), skip=lambda item: item in unwanted):
         assert isinstance(result, Encoded)
         encoded += result.items.tolist()
-        unwanted.update(range(10, 30))  # when two windows were prepared: items 5 to 20
-    assert sorted(loaded) == [*range(5, 21), *range(30, 40)]
-    assert sorted(encoded) == [*range(5, 13), *range(30, 40)]  # the first batch held 9 to 12
+        # The first batch held 9 to 12. By then the model has two more, the second of them from the second window, and
+        # the third window is being prepared.
+        unwanted.update(range(10, 30))
+    assert sorted(loaded) == [*range(5, 29), *range(30, 40)]
+    assert sorted(encoded) == [*range(5, 13), *range(17, 21), *range(30, 40)]
     assert all(encoder.batches)
 
 
 def test_the_next_window_is_prepared_while_the_model_works():
-    encoder = Lengths(budget=8, window=8)
-    results = encode_stream(encoder, lambda item: f"{item}:1", 32, 2, Seconds())
+    encoder = Lengths(budget=2, window=16)
+    results = encode_stream(encoder, lambda item: f"{item}:1", 64, 2, Seconds())
     next(results)
     deadline = time.monotonic() + 10
-    while encoder.calls < 16 and time.monotonic() < deadline:
+    while encoder.calls < 32 and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert encoder.calls == 16
+    assert encoder.calls == 32
     results.close()
 
 
 def test_closing_early_drops_what_has_not_begun():
-    encoder = Lengths(budget=100, window=100)
+    encoder = Lengths(budget=10, window=100)
     begun = 0
     released = threading.Event()
 
@@ -214,18 +276,54 @@ def test_closing_early_drops_what_has_not_begun():
     next(results)
     results.close()
     assert begun <= 105
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    assert not [each for each in threading.enumerate() if each.name.startswith(("prepare", "infer"))]
 
 
-def test_the_seconds_of_the_parts_are_added_up():
+def test_the_seconds_of_each_phase_are_added_up():
     encoder = Lengths()
+    encode, prepare, seconds = encoder.encode, encoder.prepare, Seconds()
+
+    def slowly(seconds: float, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def act(argument: Any) -> Any:
+            time.sleep(seconds)
+            return call(argument)
+
+        return act
+
+    encoder.prepare, encoder.encode = slowly(0.02, prepare), slowly(0.01, encode)
+    load = slowly(0.01, lambda item: f"{item}:1")
+    assert len(gathered(list(encode_stream(encoder, load, 20, 4, seconds)))) == 20
+    assert seconds.read >= 0.2  # summed over the threads
+    assert seconds.decode >= 0.4
+    assert 0.02 <= seconds.infer <= seconds.wall
+    assert seconds.wall < seconds.read + seconds.decode
+    assert seconds.load == seconds.write == 0
+    assert seconds.workers == 4
+
+
+@pytest.mark.parametrize(
+    ("spent", "slowest"),
+    [
+        ({"read": 3.9, "infer": 2.0}, "infer"),
+        ({"read": 4.1, "infer": 2.0}, "read"),
+        ({"decode": 5.0, "write": 2.4}, "decode"),
+        ({"load": 99.0, "write": 0.1}, "write"),
+    ],
+)
+def test_the_bottleneck_is_the_longest_phase_where_threads_share_theirs(spent, slowest):
+    seconds = Seconds(workers=2, **spent)
+    assert seconds.bottleneck == slowest
+    assert seconds.by_phase() == {"load": 0, "read": 0, "decode": 0, "infer": 0, "write": 0, **spent}
+
+
+def test_a_phase_that_ends_in_an_error_is_counted_too():
     seconds = Seconds()
 
-    def load(item: int) -> str:
-        time.sleep(0.01)
-        return f"{item}:1"
+    def fail() -> None:
+        with seconds.of("write"):
+            time.sleep(0.01)
+            raise KeyError
 
-    assert len(gathered(list(encode_stream(encoder, load, 10, 1, seconds)))) == 10
-    assert seconds.prepare > 0.05
-    assert seconds.infer > 0
-    assert seconds.load == seconds.write == 0
+    with pytest.raises(KeyError):
+        fail()
+    assert seconds.write >= 0.01

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from stages.encoders.catalog import EncoderChoice, build_encoder
-from stages.encoders.text.transformer import TransformerText
+from stages.encoders.protocol import Placement
+from stages.encoders.text.transformer import Pooling, TransformerText
 from stages.encoders.text.use import MAX_CHARACTERS
 from stages.encoders.weights import resolve_model
 from stages.errors import InputError
@@ -106,19 +107,22 @@ def test_use_reads_all_of_a_text_up_to_its_limit(use, encode):
 
 
 def test_at_most_max_len_tokens_are_kept_the_special_ones_included(tiny):
-    encoder = TransformerText(str(tiny), "cls", 5, normalise=False)
-    encoder.load("cpu")
-    assert encoder.prepare("one two three four five") == [101, 2028, 2048, 2093, 102]
-    assert encoder.prepare("") == [101, 102]
-    assert encoder.cost(encoder.prepare("one")) == 3
+    encoder = TransformerText(str(tiny), Pooling("cls", 5, normalise=False))
+    encoder.load(Placement())
+    one, empty, long = encoder.prepare(["one", "", "one two three four five"])
+    assert long == [101, 2028, 2048, 2093, 102]
+    assert empty == [101, 102]
+    assert encoder.cost(one) == 3
+    assert encoder.notes() == {"truncated": 1}
 
 
 def test_tokenising_from_many_threads_at_once_is_safe():
     encoder = build_encoder("minilm", EncoderChoice(max_len=32))
-    encoder.load("cpu")  # the tokeniser's own file says 128: whoever comes first must not have to change it
+    encoder.load(Placement())  # the tokeniser's own file says 128: whoever comes first must not have to change it
     texts = [f"{number} " + "word " * 5000 for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
-        assert [len(ids) for ids in pool.map(encoder.prepare, texts)] == [32] * 40
+        assert [len(ids) for (ids,) in pool.map(encoder.prepare, [[text] for text in texts])] == [32] * 40
+    assert encoder.notes() == {"truncated": 40}
 
 
 @pytest.mark.parametrize("pool", ["pooled", "cls", "mean"])
@@ -127,9 +131,9 @@ def test_pooling_equals_a_plain_forward_pass(pool):
     from transformers import AutoModel, AutoTokenizer
 
     folder = resolve_model(MINILM)
-    encoder = TransformerText(MINILM, pool, 64, normalise=False)
-    encoder.load("cpu")
-    found = encoder.encode([encoder.prepare("a red umbrella"), encoder.prepare("two dogs and one more cat")])[0]
+    encoder = TransformerText(MINILM, Pooling(pool, 64, normalise=False))
+    encoder.load(Placement())
+    found = encoder.encode(encoder.prepare(["a red umbrella", "two dogs and one more cat"]))[0]
     inputs = AutoTokenizer.from_pretrained(folder)("a red umbrella", return_tensors="pt")
     with torch.inference_mode():
         output = AutoModel.from_pretrained(folder).eval()(**inputs)
@@ -139,9 +143,9 @@ def test_pooling_equals_a_plain_forward_pass(pool):
 
 
 def test_weights_that_the_file_lacks_are_never_drawn_at_random(tiny):
-    TransformerText(str(tiny), "mean", 16, normalise=True).load("cpu")
+    TransformerText(str(tiny), Pooling("mean", 16, normalise=True)).load(Placement())
     with pytest.raises(InputError, match=r"found none for 2, such as 'pooler.*another pool"):
-        TransformerText(str(tiny), "pooled", 16, normalise=True).load("cpu")
+        TransformerText(str(tiny), Pooling("pooled", 16, normalise=True)).load(Placement())
 
 
 def test_half_precision_weights_compute_in_single_precision(tiny, tmp_path):
@@ -154,13 +158,13 @@ def test_half_precision_weights_compute_in_single_precision(tiny, tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, "dtype": "float16"}))
     vectors = []
     for model in (tiny, folder):
-        encoder = TransformerText(str(model), "mean", 16, normalise=True)
-        encoder.load("cpu")
-        vectors.append(encoder.encode([encoder.prepare("a dog")]))
+        encoder = TransformerText(str(model), Pooling("mean", 16, normalise=True))
+        encoder.load(Placement())
+        vectors.append(encoder.encode(encoder.prepare(["a dog"])))
     assert vectors[1].dtype == np.float32
     assert cosines(*vectors).min() > 0.9999
 
 
 def test_more_tokens_than_the_model_has_positions_are_refused(tiny):
     with pytest.raises(InputError, match="at most the model's 16 positions; found 17"):
-        TransformerText(str(tiny), "cls", 17, normalise=True)
+        TransformerText(str(tiny), Pooling("cls", 17, normalise=True))

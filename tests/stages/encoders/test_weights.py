@@ -102,10 +102,16 @@ def test_files_digest_knows_names_and_contents_and_no_order(tmp_path):
     assert len({digest, files_digest([first]), files_digest([third]), files_digest([third, second])}) == 4
 
 
-@pytest.mark.parametrize("lacking", ["config.json", "model.safetensors"])
-def test_an_incomplete_folder_is_refused(copied, lacking):
+@pytest.mark.parametrize(
+    ("lacking", "expected"),
+    [
+        ("config.json", r"expected a folder with config\.json and safetensors; found \['model\.safetensors'"),
+        ("model.safetensors", r"expected model\.safetensors or model\.safetensors\.index\.json .*; found neither"),
+    ],
+)
+def test_an_incomplete_folder_is_refused(copied, lacking, expected):
     (copied / lacking).unlink()
-    with pytest.raises(InputError, match=r"config.json and model.safetensors; found .* save_pretrained"):
+    with pytest.raises(InputError, match=expected + ".* save_pretrained"):
         identity(copied)
 
 
@@ -152,4 +158,5 @@ def test_the_preprocessing_of_images_is_in_the_record():
     record = build_encoder("efficientnet-lite0", EncoderChoice()).identity()
     assert record["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
     assert len(record["preprocessing"]["golden"]) == 64
-    assert {"architecture", "weights", "pillow", "output", "decode"} <= set(record)
+    assert {"architecture", "weights", "output", "parts"} <= set(record)
+    assert {"pillow", "decode", "resize", "crop", "std"} <= set(record["preprocessing"])

@@ -1,0 +1,99 @@
+"""Each frozen encoder of the catalogue, through the whole of `embed`, over odd inputs: shapes, masks, missing vectors."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from stages.encoders.catalog import ENCODERS
+
+from .album import Album
+
+# Large, or slow to load: the same code path as their smaller kin.
+_HEAVY = {
+    "bert", "bge", "resnet50", "resnet101", "resnet152", "resnet50v2", "inceptionv3", "mobilenetv2", "googlenet", "vgg16",
+}  # fmt: skip
+_PACKAGED = {"minilm", "use", "efficientnet-lite0", "hash", "colorhist", "pixels"}
+CAPTIONS = ["two dogs", None, "", "   ", "Ünïcode 漢字 🙂", "word " * 300, "two dogs"]
+_PRESENT = [True, False, False, False, True, True, True]
+
+
+def _named(kind: str) -> list[Any]:
+    names = [name for name, row in ENCODERS.items() if row.kind == kind and not row.fitted]
+    return [pytest.param(name, marks=pytest.mark.slow if name in _HEAVY else ()) for name in names]
+
+
+def _choice(name: str) -> dict[str, Any]:
+    return {} if name in _PACKAGED else {"model": "random"}
+
+
+def _encoded(pixels: np.ndarray, suffix: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, suffix)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", _named("text"))
+def test_texts(album: Album, name: str) -> None:
+    album.write(CAPTIONS)
+    album.embed(encoder=name, field="caption", **_choice(name))
+    matrix = album.matrix()
+    assert matrix.shape == (len(CAPTIONS), ENCODERS[name].dim)
+    assert matrix.present.tolist() == matrix.ok.tolist() == _PRESENT
+    vectors = matrix[:].astype(np.float64)
+    assert np.array_equal(vectors[0], vectors[6])
+    assert np.array_equal(vectors[1], vectors[2])
+    # The empty text has a vector unless it tells the encoder nothing.
+    assert vectors[1].any() == ENCODERS[name].empty_text
+    assert vectors[0].any()
+    assert len(np.unique(vectors[[0, 1, 5]], axis=0)) == 3
+
+
+@pytest.mark.parametrize("name", _named("image"))
+def test_pictures(album: Album, name: str) -> None:
+    china, flower = load_sample_images().images
+    alpha = np.dstack([flower[:200, :300], np.full((200, 300), 128, np.uint8)])
+    album.write_files(
+        [_encoded(china, "JPEG"), None, _encoded(flower[..., 0]), _encoded(alpha), b"no picture", _encoded(china[:3])]
+    )
+    album.embed(encoder=name, field="image", max_failed_share=0.5, **_choice(name))
+    matrix = album.matrix()
+    assert matrix.shape == (6, ENCODERS[name].dim)
+    assert matrix.present.tolist() == [True, False, True, True, True, True]
+    assert matrix.ok.tolist() == [True, False, True, True, False, True]
+    vectors = matrix[:].astype(np.float64)
+    assert not vectors[[1, 4]].any()
+    assert len(np.unique(vectors[[0, 2, 3, 5]], axis=0)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50v2", "inceptionv3", "vgg16"])
+def test_maps_lie_beside_the_vectors(album: Album, name: str) -> None:
+    album.write_files([_encoded(load_sample_images().images[0], "JPEG"), None])
+    album.embed(encoder=name, field="image", model="random", map=True, output="pooled")
+    matrix = album.matrix()
+    shape = {"resnet50v2": (2048, 10, 10), "inceptionv3": (2048, 8, 8), "vgg16": (512, 7, 7)}[name]
+    assert matrix.arrays == {"map": (shape, "float16")}
+    maps = matrix.read_array("map", slice(0, 2))
+    assert not maps[1].any()
+    if name != "vgg16":  # whose pooled vector comes out of two more layers
+        assert maps[0].astype(np.float64).mean(axis=(1, 2)) == pytest.approx(matrix[:][0].astype(np.float64), rel=0.02, abs=0.02)
+
+
+def test_states_of_tokens_lie_beside_the_vectors(album: Album, tmp_path: Path) -> None:
+    album.write(["two dogs", None, "word " * 30])
+    album.embed(encoder="minilm", field="caption", tokens=True, max_len=8)
+    matrix = album.matrix()
+    assert matrix.arrays == {"tokens": ((8, 384), "float16"), "token_mask": ((8,), "bool")}
+    masks = matrix.read_array("token_mask", slice(0, 3))
+    assert masks.sum(axis=1).tolist() == [4, 0, 8]  # [CLS] two dogs [SEP]
+    states = matrix.read_array("tokens", slice(0, 3)).astype(np.float64)
+    assert not states[~masks].any()
+    mean = states[0][masks[0]].mean(axis=0)
+    assert mean / np.linalg.norm(mean) == pytest.approx(matrix[:][0].astype(np.float64), abs=2e-3)
