@@ -16,7 +16,8 @@ _SMALLEST = 16  # pixels of a side; a smaller picture is doubled once
 # Pixels of the longer side; a larger picture is scaled down: SIFT needs 180 bytes for each pixel, 4 GB for a photograph
 # of 24 million.
 _LARGEST = 1024
-_STEP, _SIZE = 8, 16  # of the grid, in pixels
+_STEP, _PATCH = 8, 16  # of the grid, in pixels
+_SIZE = _PATCH / 6  # of a key point as OpenCV means it: the four cells of a descriptor are six times as wide
 
 
 class Described(NamedTuple):
