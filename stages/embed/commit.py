@@ -73,6 +73,7 @@ class Committer:
                 f"{self.log.fingerprint.encoder!r}; found {list(vectors.shape)}; mend the encoder. "
                 "The rows before are in the store."
             )
+        items, vectors = self._still_wanted(items, vectors)
         with np.errstate(over="ignore"):  # an overflow in the cast is caught as non-finite just below
             stored = vectors.astype(self.log.dtype)
         problems = row_problems(stored, zero_legal=self.log.zero_legal)
@@ -80,6 +81,13 @@ class Committer:
         for item, problem in zip(items[~good], problems[~good], strict=True):
             self.fail(int(item), f"{REFUSED}{problem} row in {self.log.dtype}")
         self._keep(items[good], stored[good])
+
+    def _still_wanted(self, items: Rows, vectors: Encodings) -> tuple[Rows, Encodings]:
+        """Leave out what others have published while the model had it: stored once is enough."""
+        late = ~self.wanted[items]
+        self.computed[items[late]] = True
+        self.crowded |= bool(late.any())
+        return items[~late], vectors[~late]
 
     def fail(self, item: int, reason: str) -> None:
         """Count one item as failed, unless somebody else has stored it; it is never stored from here."""

@@ -173,19 +173,17 @@ def _next_portion(job: Job, committer: Committer) -> Rows:
 def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
     load = loader(job.manifest, job.params.field, job.params.row.kind, job.request, portion)
     items, wanted = portion.tolist(), committer.wanted
-    stream = encode_stream(
-        job.encoder,
-        load,
-        len(portion),
-        job.settings.workers,
-        committer.seconds,
-        skip=lambda item: not wanted[items[item]],
-    )
+    leaving = False
+
+    def skip(item: int) -> bool:
+        return leaving or not wanted[items[item]]
+
+    stream = encode_stream(job.encoder, load, len(portion), job.settings.workers, committer.seconds, skip)
     with closing(stream) as results:
         for result in results:
             if isinstance(result, Encoded):
                 committer.add(portion[result.items], result.vectors)
             else:
                 committer.fail(items[result.item], result.reason)
-            if committer.crowded and np.count_nonzero(wanted) > job.encoder.window:
-                return
+            # Not left at once: what the model has already comes back.
+            leaving |= committer.crowded and bool(np.count_nonzero(wanted) > job.encoder.window)

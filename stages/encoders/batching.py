@@ -59,8 +59,8 @@ def encode_stream(
     """Encode items 0..count-1; `load(i)` gives the raw item and may raise one of `ITEM_ERRORS`.
 
     `workers` threads read and prepare, one more infers, and whoever takes the results stores them meanwhile.
-    `skip(i)` is asked before an item is prepared and again before it goes to the model, so that an item which is no
-    longer wanted while the stream runs costs nothing more.
+    `skip(i)` is asked, from these threads too, before an item is read and again before it goes to the model, so that an
+    item which is no longer wanted while the stream runs costs nothing more.
 
     Memory is bounded whatever `count` is: two windows of prepared items, one that the model works on and one ahead, and
     the three batches that are with the model or about to be.
@@ -74,7 +74,7 @@ def encode_stream(
     seconds.workers = max(1, workers)
     preparing = ThreadPoolExecutor(seconds.workers, "prepare")
     inferring = ThreadPoolExecutor(1, "infer")
-    prepare = _Preparation(encoder, load, seconds)
+    prepare = _Preparation(encoder, load, skip, seconds)
     try:
         with seconds.of("wall"):
             wanted = (item for item in range(count) if not skip(item))
@@ -96,15 +96,17 @@ def encode_stream(
 class _Preparation:
     """Reads and prepares some items in one thread; what one of them raises fails that one alone."""
 
-    def __init__(self, encoder: Encoder, load: Callable[[int], str | bytes], seconds: Seconds) -> None:
-        self._encoder, self._load, self._seconds = encoder, load, seconds
+    def __init__(
+        self, encoder: Encoder, load: Callable[[int], str | bytes], skip: Callable[[int], bool], seconds: Seconds
+    ) -> None:
+        self._encoder, self._load, self._skip, self._seconds = encoder, load, skip, seconds
 
     def __call__(self, items: Sequence[int]) -> list[_Ready | Failed]:
         raws: list[str | bytes] = []
         read: list[int] = []
         done: list[_Ready | Failed] = []
         with self._seconds.of("read"):
-            for item in items:
+            for item in (each for each in items if not self._skip(each)):
                 try:
                     raws.append(self._load(item))
                     read.append(item)
@@ -114,6 +116,8 @@ class _Preparation:
             return done + self._prepared(read, raws)
 
     def _prepared(self, items: Sequence[int], raws: Sequence[str | bytes]) -> list[_Ready | Failed]:
+        if not items:
+            return []
         try:
             return [_Ready(*pair) for pair in zip(items, self._encoder.prepare(raws), strict=True)]
         except ITEM_ERRORS as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.encoders.catalog import EncoderRow, Kind
-from stages.encoders.protocol import Engine, Vectors
+from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 
 DIM = 8
 
@@ -21,10 +21,9 @@ def vector_of(content: str | bytes) -> np.ndarray:
     return np.frombuffer(digest[:DIM], np.uint8).astype(np.float32) / 16 + 1
 
 
-class Counting:
+class Counting(Simple):
     """Eight numbers per content; `loads` and `encoded` say what was asked, `spoil` alters a batch on its way out."""
 
-    engine: Engine = "numpy"
     dim = DIM
     budget = 4
     window = 16
@@ -33,25 +32,36 @@ class Counting:
         self.delay = delay
         self.loads = 0
         self.encoded: list[str | bytes] = []
-        self.spoil: Callable[[Sequence[Any], Vectors], Vectors] = lambda _, vectors: vectors
+        self.spoil: Callable[[Sequence[Any], Rows], Rows] = lambda _, vectors: vectors
 
     def row(self, name: str, kind: Kind) -> EncoderRow:
-        return EncoderRow(name, kind, DIM, "none", "Apache-2.0", "a test", (), lambda _: self)
+        return EncoderRow(
+            name=name,
+            kind=kind,
+            dim=DIM,
+            model="none",
+            input="the whole",
+            pooling="none",
+            normalisation="none",
+            licence="Apache-2.0",
+            source="a test",
+            options=(),
+            build=lambda _: self,
+            empty_text=kind == "text",
+        )
 
     def identity(self) -> Mapping[str, Any]:
         return {"family": "counting"}
 
-    def load(self, device: str) -> None:
-        assert device == "cpu"
+    def load(self, placement: Placement) -> Runtime:
+        assert placement.device == "cpu"
         self.loads += 1
+        return Runtime("numpy")
 
-    def prepare(self, raw: str | bytes) -> str | bytes:
-        return raw
+    def prepare(self, raws: Sequence[str | bytes]) -> Sequence[str | bytes]:
+        return raws
 
-    def cost(self, prepared: str | bytes) -> int:  # noqa: ARG002
-        return 1
-
-    def encode(self, batch: Sequence[str | bytes]) -> Vectors:
+    def encode(self, batch: Sequence[str | bytes]) -> Rows:
         time.sleep(self.delay)
         self.encoded += batch
         return self.spoil(batch, np.stack([vector_of(each) for each in batch]))

@@ -16,7 +16,7 @@ from album import Album
 from counting import Counting
 
 from stages.encoders.catalog import ENCODERS
-from stages.encoders.protocol import Vectors
+from stages.encoders.protocol import Rows
 from store import FeatureStore
 
 
@@ -25,7 +25,7 @@ def main(root: Path, delay: float, commit_seconds: float) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     encoder = Counting(delay=delay)
 
-    def tell(batch: Sequence[Any], vectors: Vectors) -> Vectors:
+    def tell(batch: Sequence[Any], vectors: Rows) -> Rows:
         print("encoded", len(batch), flush=True)  # noqa: T201 (what the parent waits for)
         return vectors
 

@@ -246,7 +246,6 @@ def test_a_file_in_place_of_the_store_is_found_out_before_the_model_is_loaded(al
 
 
 def test_an_unknown_device_is_refused_before_the_model_is_loaded(album, counting):
-    counting.engine = "torch"
     album.write(["a"])
     with pytest.raises(ValueError, match="expected auto, cpu, cuda"):
         album.embed(settings={"device": "gpu"})

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from stages.embed.params import EmbedParams
-from stages.encoders.catalog import EncoderChoice
+from stages.encoders.catalog import ENCODERS, EncoderChoice
 
 
 def refused(**params: Any) -> str:
@@ -20,13 +20,15 @@ def refused(**params: Any) -> str:
 def test_the_defaults():
     params = EmbedParams(encoder="minilm", field="caption")
     assert (params.dtype, params.missing_rule, params.max_failed_share) == ("float16", "encode_empty", 0.05)
-    assert params.choice == EncoderChoice(None, None, None)
+    assert params.choice() == EncoderChoice()
+    assert params.choice().made() == {}
+    assert params.precision == "exact"
     assert EmbedParams(encoder="colorhist", field="image").missing_rule == "zero"
 
 
 def test_choices_reach_the_encoder():
     params = EmbedParams(encoder="minilm", field="title", model="models/mine", pool="cls", max_len=64, missing="zero")
-    assert params.choice == EncoderChoice("models/mine", "cls", 64)
+    assert params.choice() == EncoderChoice(model="models/mine", pool="cls", max_len=64)
     assert params.missing_rule == "zero"
 
 
@@ -46,15 +48,39 @@ def test_a_field_of_the_wrong_kind_is_refused():
     assert "found field 'imgae' (did you mean 'image'?)" in refused(encoder="colorhist", field="imgae")
 
 
-@pytest.mark.parametrize("option", [{"pool": "cls"}, {"max_len": 9}, {"model": "x"}], ids=lambda each: next(iter(each)))
+OPTIONS = {
+    "model": "x", "revision": "x", "seed": 1, "pool": "cls", "max_len": 9, "tokens": True, "map": True,
+    "regions": True, "output": "logits", "size": 96, "resize": "crop", "scale": "unit", "decode": "fast",
+    "variant": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_that_the_encoder_lacks_is_refused(option):
-    (name,) = option
-    assert f"encoder 'use' has no option {name!r}; it has none" in refused(encoder="use", **option)
+    made = {option: OPTIONS[option]}
+    assert f"encoder 'hash' has no option {option!r}; it has none" in refused(encoder="hash", **made)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("row", [row for row in ENCODERS.values() if not row.fitted], ids=lambda row: row.name)
+def test_exactly_the_options_of_its_row_reach_an_encoder(row, option):
+    made = {option: OPTIONS[option]}
+    asked = {"encoder": row.name, "field": "image" if row.kind == "image" else "caption", **made}
+    if option in row.options:
+        assert EmbedParams(**asked).choice().made() == made
+    else:
+        assert f"has no option {option!r}" in refused(**asked)
 
 
 def test_an_option_of_another_encoder_is_refused_with_those_it_has():
     message = refused(encoder="efficientnet-lite0", field="image", pool="cls")
-    assert "has no option 'pool'; it has ['model']" in message
+    assert "has no option 'pool'; it has ['model', 'revision', 'seed', 'output', 'size'" in message
+
+
+def test_a_fitted_encoder_names_its_fit_and_no_other_does():
+    assert "encoder 'w2v' must be fitted: name an entry" in refused(encoder="w2v")
+    assert EmbedParams(encoder="w2v", field="caption", fit="words").fit == "words"
+    assert "encoder 'minilm' is never fitted: leave `fit` out" in refused(fit="words")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +88,7 @@ def test_an_option_of_another_encoder_is_refused_with_those_it_has():
     [
         ("unknown", 1), ("pool", "max"), ("max_len", 2), ("max_len", "many"), ("model", ""), ("dtype", "bfloat16"),
         ("missing", "mean"), ("max_failed_share", -0.1), ("max_failed_share", 1.1), ("max_failed_share", float("nan")),
+        ("precision", "half"), ("output", "features"), ("size", 31), ("size", 2049), ("seed", -1), ("tokens", "many"),
         ("device", "cpu"), ("encoder", 3), ("field", None),
     ],
 )  # fmt: skip

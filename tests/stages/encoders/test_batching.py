@@ -242,11 +242,27 @@ def test_items_no_longer_wanted_are_neither_prepared_nor_encoded():
         assert isinstance(result, Encoded)
         encoded += result.items.tolist()
         # The first batch held 9 to 12. By then the model has two more, the second of them from the second window, and
-        # the third window is being prepared.
+        # the third window is about to be prepared.
         unwanted.update(range(10, 30))
-    assert sorted(loaded) == [*range(5, 29), *range(30, 40)]
+    assert [*range(5, 21), *range(30, 40)] == [item for item in sorted(loaded) if not 21 <= item < 29]
     assert sorted(encoded) == [*range(5, 13), *range(17, 21), *range(30, 40)]
     assert all(encoder.batches)
+
+
+def test_when_nothing_is_wanted_any_more_only_what_the_model_has_comes_back():
+    encoder = Lengths(budget=2, window=8)
+    encoded, done = [], threading.Event()
+
+    def load(item: int) -> str:
+        if item >= 8:
+            done.wait(10)
+        return f"{item}:1"
+
+    for result in encode_stream(encoder, load, 1000, 1, Seconds(), skip=lambda _: done.is_set()):
+        encoded += result.items.tolist()
+        done.set()
+    assert sorted(encoded) == [2, 3, 4, 5, 6, 7]
+    assert encoder.calls <= 9
 
 
 def test_the_next_window_is_prepared_while_the_model_works():

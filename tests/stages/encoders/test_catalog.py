@@ -56,6 +56,7 @@ def test_a_loaded_encoder_keeps_to_the_protocol(row, png):
     prepared = encoder.prepare([raw, raw])
     assert len(prepared) == 2
     assert encoder.cost(prepared[0]) >= 1
+    assert not any(encoder.notes().values())
     rows = encoder.encode(prepared)
     assert rows.shape == (2, encoder.dim)
     assert rows.dtype == np.float32
