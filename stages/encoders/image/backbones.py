@@ -117,7 +117,7 @@ class Backbone:
             return network.eval()
         try:
             state = _read_state(self._files(self.path))
-            kept = {name: each for name, each in state.items() if not name.startswith(self.architecture.aside or "\0")}
+            kept = {name: each for name, each in state.items() if not name.startswith(self.architecture.aside)}
             rename = self.architecture.rename
             network.load_state_dict(kept if rename is None else rename(kept), strict=True)
         except InputError:
