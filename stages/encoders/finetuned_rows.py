@@ -32,6 +32,7 @@ def _text(name: str, pooling: str, length: int, source: str) -> EncoderRow:
         options=("output", "tokens"),
         build=fitted_build(name, make),
         fitted=True,
+        empty_text=True,
     )
 
 

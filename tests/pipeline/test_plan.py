@@ -39,7 +39,7 @@ from stages.encoders.weights import resolve_model
 
 row = ENCODERS["minilm"]
 ENCODERS["minilm"] = replace(row, build=lambda choice: resolve_model(choice.model, "0123456789" * 4))
-print(plan_embed("hub", load_params(Path("params.yaml")), Settings()).problem)
+print(plan_embed("hub", load_params(Path("params.yaml")), Settings(), ()).problem)
 """
 
 
@@ -78,7 +78,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(name: str) -> EmbedPlan:
-    return plan_embed(name, load_params(paths.PARAMS_FILE), load_settings(paths.LOCAL_FILE, {}))
+    return plan_embed(name, load_params(paths.PARAMS_FILE), load_settings(paths.LOCAL_FILE, {}), ())
 
 
 def embed(folder: Path, *arguments: str) -> str:

