@@ -137,7 +137,10 @@ def _tell_audits(share: float, seed: int) -> int:
     settings = AuditSettings(share, seed, session.settings.device, session.settings.engine, session.settings.workers)
     manifest, wrong = Manifest.open(paths.MANIFEST), 0
     for name, entry in session.params.embed.items():
-        found = audit(entry, manifest, store, settings, session.progress)
+        if not paths.is_fitted(entry.fit):
+            out.print(f"{name}: its encoder is not fitted yet, so it has no rows", markup=False)
+            continue
+        found = audit(entry, manifest, store, settings, session.progress, paths.fitted(entry.fit))
         wrong += len(found.wrong) + (found.stored > 0 and not found.checked)
         failed = f", {found.failed} could not be read" if found.failed else ""
         out.print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,19 @@ class AuditSettings:
 
 
 def audit(
-    params: EmbedParams, manifest: Manifest, store: FeatureStore, settings: AuditSettings, progress: Progress
+    params: EmbedParams,
+    manifest: Manifest,
+    store: FeatureStore,
+    settings: AuditSettings,
+    progress: Progress,
+    fitted: Path | None = None,
 ) -> AuditResult:
     """Sample the stored rows of one `embed` entry and encode them again; nothing is written.
+
+    Parameters
+    ----------
+    fitted : Path, optional
+        Folder of what `fit` wrote, for a fitted encoder.
 
     Raises
     ------
@@ -74,7 +85,7 @@ def audit(
     StoreError
         When the store cannot be read.
     """
-    encoder, fingerprint = encoder_and_fingerprint(params)
+    encoder, fingerprint = encoder_and_fingerprint(params, fitted)
     log = store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     request = make_request(manifest, params.field, with_empty=False)
     located = log.locate(request.keys)

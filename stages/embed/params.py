@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
 from stages.encoders.protocol import Precision
-from stages.encoders.row import Decode, Output, Pool, Resize, Scale
+from stages.encoders.row import RANDOM, Decode, Output, Pool, Resize, Scale
 from stages.nearest import did_you_mean
 
 Dtype = Literal["float16", "float32"]
@@ -89,6 +89,8 @@ class EmbedParams(BaseModel):
                 raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options) or 'none'}")
         if self.missing == "encode_empty" and row.kind == "image":
             raise ValueError("missing: encode_empty is for texts; use zero for images")
+        if self.seed is not None and self.model != RANDOM:
+            raise ValueError("seed: it draws the weights of `model: random`; leave it out with any other model")
         if row.fitted != (self.fit is not None):
             raise ValueError(
                 f"encoder {row.name!r} must be fitted: name an entry of the section `fit` by `fit: <name>`"

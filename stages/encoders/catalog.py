@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stages.encoders.finetuned_rows import FINETUNED_ROWS
 from stages.encoders.fitted_rows import FITTED_ROWS
 from stages.encoders.image.rows import IMAGE_ROWS
 from stages.encoders.protocol import Encoder
@@ -11,7 +12,9 @@ from stages.encoders.text.rows import TEXT_ROWS
 
 __all__ = ["ENCODERS", "EncoderChoice", "EncoderRow", "Kind", "build_encoder"]
 
-ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *SIMPLE_ROWS, *FITTED_ROWS)}
+ENCODERS: dict[str, EncoderRow] = {
+    row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *SIMPLE_ROWS, *FITTED_ROWS, *FINETUNED_ROWS)
+}
 
 
 def build_encoder(name: str, choice: EncoderChoice) -> Encoder:

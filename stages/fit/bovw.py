@@ -12,7 +12,7 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from stages.encoders.image.bovw import VOCABULARY
-from stages.encoders.image.sift import WIDTH, describe
+from stages.encoders.image.sift import describe
 from stages.errors import InputError
 from stages.fit.ahead import prepared_rows
 from stages.fit.context import FitContext, Fitted
@@ -35,7 +35,7 @@ def fit_bovw(context: FitContext, folder: Path) -> Fitted:
     sample = _Sample(options.sample, context.seed)
     seen = empty = 0
     with context.progress.track(f"fit {context.name}", len(context.rows)) as tracker:
-        for position, vectors in prepared_rows(context, lambda raw: _vectors(raw, dense=options.dense)):
+        for position, vectors in prepared_rows(context, lambda raw: describe(raw, dense=options.dense).vectors):
             sample.add(context.rows.ids[position], vectors)
             seen, empty = seen + 1, empty + (not len(vectors))
             tracker.advance()
@@ -43,10 +43,6 @@ def fit_bovw(context: FitContext, folder: Path) -> Fitted:
     save_file({"words": _centres(sample.vectors(), options.k, context.seed)}, folder / VOCABULARY)
     left_out = len(context.rows) - seen
     return Fitted((), {"descriptors": sample.seen, "without_descriptors": empty, "left_out": left_out})
-
-
-def _vectors(raw: str | bytes, *, dense: bool) -> NDArray[np.float32]:
-    return describe(raw, dense=dense).vectors if isinstance(raw, bytes) else np.zeros((0, WIDTH), np.float32)
 
 
 def _refuse_few(name: str, found: int, options: BovwOptions) -> None:

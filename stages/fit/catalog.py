@@ -9,9 +9,18 @@ from pathlib import Path
 from stages.contract import Task
 from stages.encoders.row import Kind
 from stages.fit.context import FitContext, Fitted
+from stages.fit.finetune.options import (
+    BertOptions,
+    BgeOptions,
+    ImageOptions,
+    Inceptionv3Options,
+    Mobilenetv2Options,
+    Resnet50v2Options,
+)
 from stages.fit.options import BovwOptions, ConvaeOptions, Options, W2vOptions
 
 Fit = Callable[[FitContext, Path], Fitted]
+_CLASSES: tuple[Task, ...] = ("multilabel", "multiclass")
 _VISION = ("opencv-python-headless", "scikit-learn", "numpy", "pillow")
 
 
@@ -54,6 +63,29 @@ def _w2v(context: FitContext, folder: Path) -> Fitted:
     return fit_w2v(context, folder)
 
 
+def _text(base: str) -> Fit:
+    def fit(context: FitContext, folder: Path) -> Fitted:
+        from stages.fit.finetune.texts import fit_text  # torch and transformers
+
+        return fit_text(base, context, folder)
+
+    return fit
+
+
+def _picture(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.finetune.pictures import fit_picture  # torch and timm
+
+    return fit_picture(context, folder)
+
+
+def _text_row(name: str, base: str, options: type[Options]) -> FitterRow:
+    return FitterRow(name, "text", options, "systems.md 3.1", ("torch", "transformers"), 1, _text(base), _CLASSES)
+
+
+def _picture_row(name: str, options: type[Options], source: str) -> FitterRow:
+    return FitterRow(name, "image", options, source, ("torch", "timm", "pillow"), 1, _picture, _CLASSES)
+
+
 def _bovw(context: FitContext, folder: Path) -> Fitted:
     from stages.fit.bovw import fit_bovw  # OpenCV and scikit-learn
 
@@ -70,6 +102,12 @@ FITTERS: dict[str, FitterRow] = {
     row.name: row
     for row in (
         FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),
+        _text_row("bert-ft", "bert", BertOptions),
+        _text_row("bge-ft", "bge", BgeOptions),
+        _picture_row("resnet152-ft", ImageOptions, "systems.md 3.2"),
+        _picture_row("inceptionv3-ft50", Inceptionv3Options, "systems.md 3.3"),
+        _picture_row("resnet50v2-ft50", Resnet50v2Options, "systems.md 3.3"),
+        _picture_row("mobilenetv2-ft50", Mobilenetv2Options, "systems.md 3.3"),
         FitterRow("bovw", "image", BovwOptions, "systems.md 3.5", _VISION, 1, _bovw),
         FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
     )

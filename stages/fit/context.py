@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,12 @@ from stages.fit.rows import FitRows
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of a learning curve; `valid_loss` is NaN where no rows were set aside."""
+    """One line of a learning curve; NaN stands for what was not measured, such as without rows set aside."""
 
     epoch: int
     train_loss: float
-    valid_loss: float
+    valid_loss: float = math.nan
+    valid_accuracy: float = math.nan
 
 
 @dataclass(frozen=True)

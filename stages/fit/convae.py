@@ -52,7 +52,7 @@ def _pixels(context: FitContext, options: ConvaeOptions, path: Path) -> NDArray[
     held = np.memmap(path, np.uint8, "w+", shape=shape)
     count = 0
     with context.progress.track(f"fit {context.name}: decode", len(context.rows)) as tracker:
-        for _, picture in prepared_rows(context, lambda raw: prepare(bytes(raw))):  # type: ignore[arg-type]
+        for _, picture in prepared_rows(context, prepare):
             held[count] = picture
             count += 1
             tracker.advance()

@@ -16,13 +16,16 @@ from stages.fit.checkpoints import State, Tensors
 from stages.fit.context import Epoch, FitContext
 
 _BEST = "best/"
+_MEASURED = ("train_loss", "valid_loss", "valid_accuracy")
 
 
 class Training(Protocol):
     """What is trained: one epoch at a time, and all of its state as arrays."""
 
-    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
-        """Run epoch `number` (from 1), advance the tracker by every row; return train and valid loss (NaN without).
+    def epoch(self, number: int, tracker: Tracker) -> tuple[float, ...]:
+        """Run epoch `number` (from 1), advance the tracker by every row.
+
+        Return the losses on train and on the rows set aside (NaN without), and the accuracy on these where it is known.
 
         Everything random follows from the seed and `number` alone.
         """
@@ -126,7 +129,7 @@ class _Curve:
 
     def restore(self, state: State) -> None:
         self.history = [
-            Epoch(line["epoch"], line["train_loss"], math.nan if line["valid_loss"] is None else line["valid_loss"])
+            Epoch(line["epoch"], *(math.nan if line[name] is None else line[name] for name in _MEASURED))
             for line in state.facts["history"]
         ]
         self.best = {n.removeprefix(_BEST): value for n, value in state.tensors.items() if n.startswith(_BEST)}
@@ -136,7 +139,7 @@ def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _refuse_divergence(name: str, number: int, losses: tuple[float, float]) -> None:
+def _refuse_divergence(name: str, number: int, losses: tuple[float, ...]) -> None:
     if not math.isfinite(losses[0]) or math.isinf(losses[1]):
         raise RunError(
             f"fit {name}: expected finite losses; found {losses} after epoch {number}: the training diverged; lower "

@@ -17,7 +17,7 @@ from stages.items import Manifest
 from stages.pictures import read_picture
 from stages.records import IMAGE
 
-Raw = str | bytes
+Raw = Any  # `str`, or the encoded `bytes` of a picture, as the field has it
 Index = NDArray[np.int64]
 
 

@@ -143,7 +143,7 @@ def _card(artefact: Artefact, fitted: Fitted) -> dict[str, Any]:
 def _write_history(path: Path, fitted: Fitted) -> None:
     with write_lines(path) as stream:
         curve = csv.writer(stream, lineterminator="\n")
-        curve.writerow(["epoch", "train_loss", "valid_loss"])
+        curve.writerow(["epoch", "train_loss", "valid_loss", "valid_accuracy"])
         for each in fitted.history:
-            valid = "" if math.isnan(each.valid_loss) else f"{each.valid_loss:.6f}"
-            curve.writerow([each.epoch, f"{each.train_loss:.6f}", valid])
+            values = (each.train_loss, each.valid_loss, each.valid_accuracy)
+            curve.writerow([each.epoch, *("" if math.isnan(value) else f"{value:.6f}" for value in values)])

@@ -79,7 +79,7 @@ def test_plan_does_not_guess_what_a_fit_will_bring(project: Project) -> None:
     project.params["fit"]["words"]["seed"] = 4
     write_params(project.folder, project.params)
     plan = json.loads(call(project.folder, "diptych", "plan", "--json").stdout)
-    counts = {row["name"]: row["missing"] for row in plan["encoders"]}
+    counts = {row["name"]: row["new"] for row in plan["encoders"]}
     assert (counts["caption-words"], counts["caption-hash"]) == (None, 0)
     assert {"fit@words", "embed@caption-words", "train@by-words"} <= set(plan["stages"])
     assert "embed@caption-hash" not in plan["stages"]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from stages.contract import SilentProgress
+from stages.embed.audit import AuditSettings, audit
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.items import Manifest
 from store import FeatureStore, Matrix, open_matrix
 from tests.stages.fit.case import Case, make_case, png
 
@@ -37,6 +39,19 @@ def embed(case: Case, store: Path, encoder: str, **params: Any) -> Matrix:
     settings = EmbedSettings(FeatureStore(store, durability="none"), device="cpu")
     run(entry, EmbedInputs(case.root / "manifest.parquet", case.outputs.model), outputs, settings, SilentProgress())
     return open_matrix(outputs.matrix)
+
+
+@pytest.mark.parametrize("encoder", FITS)
+def test_rows_of_a_fitted_encoder_come_out_again_when_they_are_encoded_again(
+    case: Case, tmp_path: Path, encoder: str
+) -> None:
+    case.fit(encoder=encoder, **FITS[encoder])
+    embed(case, tmp_path / "store", encoder)
+    entry = EmbedParams(encoder=encoder, field=FITS[encoder]["field"], fit="it")
+    manifest, store = Manifest.open(case.root / "manifest.parquet"), FeatureStore(tmp_path / "store")
+    found = audit(entry, manifest, store, AuditSettings(1.0, device="cpu"), SilentProgress(), case.outputs.model)
+    assert found.checked == found.stored > len(case.records) // 2
+    assert not found.wrong
 
 
 @pytest.mark.parametrize("encoder", FITS)

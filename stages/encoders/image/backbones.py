@@ -43,6 +43,8 @@ class Architecture:
         Prefixes of weights that serve training only.
     rename : callable, optional
         From the names in a file of weights to those of the network.
+    redraw : bool
+        Whether random weights are drawn by He's rule in place of the library's, under which signals die or explode.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Architecture:
     cells: Callable[[int], int] = _halved
     aside: tuple[str, ...] = ()
     rename: Callable[[State], State] | None = None
+    redraw: bool = False
 
     def map_shape(self, size: int) -> tuple[int, int, int]:
         """Return the shape [C, H, W] of the last map for an input of this size."""
@@ -109,11 +112,13 @@ class Backbone:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = _build(self.architecture.name, self.classes)
+            if self.architecture.redraw and self.path is None:
+                _draw(network)
         if self.path is None:
             return network.eval()
         try:
             state = _read_state(self._files(self.path))
-            kept = {name: each for name, each in state.items() if not name.startswith(self.architecture.aside or "\0")}
+            kept = {name: each for name, each in state.items() if not name.startswith(self.architecture.aside)}
             rename = self.architecture.rename
             network.load_state_dict(kept if rename is None else rename(kept), strict=True)
         except InputError:
@@ -124,6 +129,15 @@ class Backbone:
                 f"({str(error)[:200]}); name the file that these weights came in."
             ) from error
         return network.eval()
+
+
+def _draw(network: Any) -> None:
+    """Draw every convolution so that the signal keeps its variance (He et al. 2015, for ReLU)."""
+    import torch
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
 def _read_state(files: list[Path]) -> dict[str, Any]:

@@ -76,9 +76,6 @@ class VisualWords:
 
     def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (OpenCV runs on the processor only)
         """Load the vocabulary [k, 128]."""
-        import cv2
-
-        cv2.setNumThreads(1)  # pictures are described in several threads already
         self._words = load_file(self.artefact.folder / VOCABULARY)["words"].astype(np.float64)
         self._halves = (self._words**2).sum(axis=1) / 2
         return Runtime("opencv")

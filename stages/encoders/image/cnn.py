@@ -105,6 +105,11 @@ def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
     )
 
 
+def trainable_module(network: Any, preprocessing: Preprocessing) -> Any:
+    """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) for `fit`: nothing in it is folded."""
+    return _from_pixels(_outputs(network, "pooled", fold=False), preprocessing, with_map=False)
+
+
 def _outputs(network: Any, output: Output, *, fold: bool) -> Any:
     """Return a module from scaled pixels [n, 3, S, S] to vectors [n, D] and the last map [n, C, H, W]."""
     import torch

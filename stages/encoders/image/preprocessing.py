@@ -61,7 +61,7 @@ class Preprocessing:
 
     def pixels(self, image: Image.Image) -> Pixels:
         """Return the pixels uint8 [size, size, 3] of a decoded RGB picture."""
-        size, resample = (self.size, self.size), FILTERS[self.interpolation]
+        size, resample = (self.size, self.size), self.filter
         if self.resize == "squash":
             return np.asarray(image.resize(size, resample))
         whole, left, top = self._geometry(*image.size)
@@ -73,6 +73,11 @@ class Preprocessing:
         across, down = image.width / whole[0], image.height / whole[1]
         box = left * across, top * down, (left + self.size) * across, (top + self.size) * down
         return np.asarray(image.resize(size, resample, box))
+
+    @property
+    def filter(self) -> Image.Resampling:
+        """Pillow's name of the interpolation."""
+        return FILTERS[self.interpolation]
 
     def _geometry(self, width: int, height: int) -> tuple[tuple[int, int], int, int]:
         """Return the size that a whole picture is resized to, and left and top of what is cut out of that.
@@ -92,5 +97,5 @@ class Preprocessing:
     def _golden_digest(self) -> str:
         grid = np.arange(96 * 128 * 3, dtype=np.uint32).reshape(96, 128, 3)
         pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
-        resized = pattern.resize((57, 43), FILTERS[self.interpolation])
+        resized = pattern.resize((57, 43), self.filter)
         return hashlib.sha256(resized.tobytes()).hexdigest()

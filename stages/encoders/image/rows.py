@@ -51,13 +51,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "inceptionv3": Architecture(
         "inception_v3", 2048, 2048, 23_834_568, replace(_SEED1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
-        cells=_inception_cells, aside=("AuxLogits.",),
+        cells=_inception_cells, aside=("AuxLogits.",), redraw=True,
     ),
     "mobilenetv2": Architecture("mobilenetv2_100", 1280, 1280, 3_504_872, replace(_SEED1, interpolation="bicubic")),
     # The published weights came from TensorFlow, where pixels lie in [-1, 1].
     "googlenet": Architecture(
         "torchvision/googlenet", 1024, 1024, 6_624_904, replace(_IMAGENET, mean=_HALVES, std=_HALVES),
-        cells=_googlenet_cells, aside=("aux1.", "aux2."),
+        cells=_googlenet_cells, aside=("aux1.", "aux2."), redraw=True,
     ),
     "vgg16": Architecture("vgg16", 4096, 512, 138_357_544, _IMAGENET, cells=lambda size: size // 32),
 }  # fmt: skip

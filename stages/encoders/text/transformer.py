@@ -84,11 +84,10 @@ class TransformerText:
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
-        tokenizer = [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
         return {
             "family": "transformer",
             **self._weights_identity(),
-            "tokenizer": files_digest(tokenizer),
+            "tokenizer": files_digest(self.tokenizer_files),
             "pool": self.pooling.pool,
             "layer": "last",
             "max_len": self.pooling.max_len,
@@ -98,6 +97,11 @@ class TransformerText:
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
         }
+
+    @property
+    def tokenizer_files(self) -> list[Path]:
+        """Files of the folder that a tokeniser may read."""
+        return [self.folder / name for name in _TOKENIZER_FILES if (self.folder / name).is_file()]
 
     def _weights_identity(self) -> Mapping[str, Any]:
         if self.model == RANDOM:
@@ -109,13 +113,20 @@ class TransformerText:
 
     def load(self, placement: Placement) -> Runtime:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
-        self._tokenizer = self._load_tokenizer()
-        backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
-        module = _pooling_module(backbone, self.pooling)
+        module = self.load_module()
         # Two texts of unlike length, so that the example holds padding.
-        self._network = compile_network(module, _padded([[101, 102, 103, 102], [101, 102]]), placement)
+        self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
         return self._network.runtime
+
+    def load_module(self) -> Any:
+        """Load what `prepare` needs, and return the network behind `encode` as a torch module; `fit` trains it.
+
+        Its attribute `backbone` is the transformers model, in float32 on the processor.
+        """
+        self._tokenizer = self._load_tokenizer()
+        backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        return _pooling_module(backbone, self.pooling)
 
     def _load_tokenizer(self) -> Any:
         """Load the tokeniser, which then truncates by itself: a call from two threads changes nothing in it."""
@@ -178,7 +189,7 @@ class TransformerText:
 
     def encode(self, batch: Sequence[list[int]]) -> Rows:
         """Return the rows [n, dim]; padding never changes them beyond rounding."""
-        inputs = _padded(batch)
+        inputs = padded(batch)
         vectors, *states = self._network(*inputs)
         if not states:
             return vectors
@@ -191,7 +202,7 @@ class TransformerText:
         return rows
 
 
-def _padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """Return token ids and mask, int64 [n, T] both, of n lists of ids."""
     lengths = np.array([len(tokens) for tokens in batch])
     filled = np.arange(lengths.max()) < lengths[:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
 from stages.encoders.text.words import words_identity, words_of
 
 WORDS, VECTORS = "words.json", "vectors.safetensors"
+_UNKNOWN = -1
 _CODE_VERSION = 1
 
 
@@ -35,6 +37,7 @@ class WordVectors(Simple):
     def __init__(self, folder: Path) -> None:
         self.artefact = Artefact.open(folder, "w2v")
         self.dim = int(self.artefact.options["vector_size"])
+        self._counts: Counter[str] = Counter()
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: what was fitted, and how a text becomes words."""
@@ -48,9 +51,16 @@ class WordVectors(Simple):
         self._vectors = load_file(self.artefact.folder / VECTORS)["vectors"].astype(np.float64)
         return Runtime("numpy")
 
-    def prepare(self, raws: Sequence[str]) -> Sequence[Rows]:
-        """Return the mean vector [D] of each text."""
-        return [self._mean([self._rows[word] for word in words_of(raw) if word in self._rows]) for raw in raws]
+    def prepare(self, raws: Sequence[str]) -> list[list[int]]:
+        """Return for each word of each text its row of the matrix, -1 for an unknown one."""
+        return [[self._rows.get(word, _UNKNOWN) for word in words_of(raw)] for raw in raws]
+
+    def encode(self, batch: Sequence[list[int]]) -> Rows:
+        """Return the mean vectors [n, D]."""
+        known = [[row for row in rows if row != _UNKNOWN] for rows in batch]
+        tokens = sum(len(rows) for rows in batch)
+        self._counts.update(tokens=tokens, oov_tokens=tokens - sum(len(rows) for rows in known))
+        return np.stack([self._mean(rows) for rows in known])
 
     def _mean(self, rows: list[int]) -> Rows:
         """Average in one order whatever the order of the words, so that the order does not matter to the last bit."""
@@ -60,6 +70,6 @@ class WordVectors(Simple):
         mean: Rows = ((counts @ self._vectors[found]) / len(rows)).astype(np.float32)
         return mean
 
-    def encode(self, batch: Sequence[Rows]) -> Rows:
-        """Return the vectors [n, D]."""
-        return np.stack(batch)
+    def notes(self) -> Mapping[str, int]:
+        """Return how many words were encoded, and how many of them are unknown."""
+        return {name: self._counts[name] for name in ("tokens", "oov_tokens")}

@@ -65,6 +65,8 @@ def test_an_option_that_the_encoder_lacks_is_refused(option):
 @pytest.mark.parametrize("row", [row for row in ENCODERS.values() if not row.fitted], ids=lambda row: row.name)
 def test_exactly_the_options_of_its_row_reach_an_encoder(row, option):
     made = {option: OPTIONS[option]}
+    if option == "seed" and "model" in row.options:
+        made["model"] = "random"
     asked = {"encoder": row.name, "field": "image" if row.kind == "image" else "caption", **made}
     if option in row.options:
         assert EmbedParams(**asked).choice().made() == made
@@ -75,6 +77,11 @@ def test_exactly_the_options_of_its_row_reach_an_encoder(row, option):
 def test_an_option_of_another_encoder_is_refused_with_those_it_has():
     message = refused(encoder="efficientnet-lite0", field="image", pool="cls")
     assert "has no option 'pool'; it has ['model', 'revision', 'seed', 'output', 'size'" in message
+
+
+def test_a_seed_goes_with_random_weights_only():
+    assert "leave it out with any other model" in refused(encoder="minilm", seed=1)
+    assert EmbedParams(encoder="minilm", field="caption", model="random", seed=1).choice().seed == 1
 
 
 def test_a_fitted_encoder_names_its_fit_and_no_other_does():

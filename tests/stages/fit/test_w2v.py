@@ -55,8 +55,10 @@ def test_neither_repetition_nor_order_matters(fitted: WordVectors, words: list[s
 
 
 def test_unseen_words_are_skipped_and_do_not_count(fitted: WordVectors, words: list[str]) -> None:
+    before = fitted.notes()
     known, mixed = encoded(fitted, words[0], f"{words[0]} qwxzqwxz the")
     np.testing.assert_array_equal(known, mixed)
+    assert fitted.notes() == {"tokens": before["tokens"] + 3, "oov_tokens": before["oov_tokens"] + 1}
 
 
 def test_a_text_without_known_words_is_zero_and_counts_as_absent(fitted: WordVectors) -> None:

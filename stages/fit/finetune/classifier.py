@@ -1,0 +1,137 @@
+"""Put a linear classifier on a network's vectors and train both on labelled rows: what texts and pictures share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages.fit.context import Epoch, FitContext, Fitted
+from stages.fit.epochs import Schedule, run_epochs
+from stages.fit.finetune.freezing import Layer, TrainingMode, freeze
+from stages.fit.finetune.options import FinetuneOptions
+from stages.fit.finetune.training import Bench, Classifier, ClassifierTraining, Examples, Lesson
+from stages.fit.rows import FitRows, Index, Raw, cut_dev
+
+_LOG = logging.getLogger("diptych.fit")
+
+
+@dataclass(frozen=True)
+class Body:
+    """A network that gives vectors, and how raw items become its inputs.
+
+    Attributes
+    ----------
+    module : torch module
+        From what `collate` gives to a tuple that begins with the vectors.
+    width : int
+        Of the vectors.
+    prepare : callable
+        From a raw item and a generator (None without augmentation) to what `collate` takes.
+    collate : callable
+        From prepared items to the arrays of a batch.
+    layers : sequence of Layer
+        The layers in forward order, where some are frozen.
+    frozen : int
+        How many of them, from the first.
+    """
+
+    module: nn.Module
+    width: int
+    prepare: Callable[[Any, np.random.Generator | None], Any]
+    collate: Callable[[Sequence[Any]], tuple[NDArray[Any], ...]]
+    layers: Sequence[Layer] = ()
+    frozen: int = 0
+
+
+def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitted]:
+    """Train a classifier on the labelled rows, a tenth of their groups set aside to choose the epoch.
+
+    Raises
+    ------
+    InputError
+        When not one train item could be read.
+    RunError
+        When the training diverged.
+    """
+    options: FinetuneOptions = context.options
+    rows, frozen = context.rows, body.layers[: body.frozen]
+    train, dev = _parts(rows, context.seed)
+    network = _classifier(body, len(rows.classes), options.dropout, context.seed).to(context.device)
+    freeze(frozen)
+    lesson = Lesson(rows.task, _examples(rows, train, body), _examples(rows, dev, body), body.collate)
+    bench = Bench(context.seed, context.device, context.workers)
+    training = ClassifierTraining(network, TrainingMode(network, frozen), lesson, options, bench)
+    # A patience of all epochs stops none of them, and the best epoch's weights are kept.
+    schedule = Schedule(options.epochs, len(train) + len(dev), options.patience or options.epochs)
+    history = run_epochs(context, training, schedule)
+    _tell(context.name, training.failed)
+    facts = {**_row_facts(rows, train, dev, training.failed), **_network_facts(network, body)}
+    return network.eval().cpu(), Fitted(history, {**facts, **_best(history)})
+
+
+def _parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
+    labelled = np.flatnonzero(rows.labelled)
+    train, dev = cut_dev([rows.groups[row] for row in labelled.tolist()], seed)
+    return labelled[train], labelled[dev]
+
+
+def _classifier(body: Body, classes: int, dropout: float, seed: int) -> Classifier:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Classifier(body.module, body.width, classes, dropout)
+
+
+def _examples(rows: FitRows, positions: Index, body: Body) -> Examples:
+    places = positions.tolist()
+
+    def prepare(item: int, rng: np.random.Generator | None) -> Any:
+        raw: Raw = rows.load(places[item])
+        return body.prepare(raw, rng)
+
+    return Examples([rows.ids[place] for place in places], rows.targets[positions], prepare)
+
+
+def _tell(name: str, failed: Mapping[str, str]) -> None:
+    for identity, why in list(failed.items())[:1]:
+        _LOG.warning(
+            "fit %s: %d rows could not be read and were left out, such as %s (%s)", name, len(failed), identity, why
+        )
+
+
+def _row_facts(rows: FitRows, train: Index, dev: Index, failed: Mapping[str, str]) -> dict[str, Any]:
+    targets = rows.targets[train]
+    seen = set(np.flatnonzero(targets.any(axis=0)) if rows.task == "multilabel" else targets)
+    return {
+        "train_rows": len(train),
+        "dev_rows": len(dev),
+        "unlabelled": int((~rows.labelled).sum()),
+        "unreadable": len(failed),
+        "untrained_classes": [name for at, name in enumerate(rows.classes) if at not in seen],
+    }
+
+
+def _network_facts(network: Classifier, body: Body) -> dict[str, Any]:
+    counts = [(each.numel(), each.requires_grad) for each in network.parameters()]
+    facts = {
+        "parameters": sum(count for count, _ in counts),
+        "trained_parameters": sum(count for count, trained in counts if trained),
+    }
+    if body.frozen:
+        facts |= {"layers": len(body.layers), "frozen_layers": body.frozen}
+    return facts
+
+
+def _best(history: Sequence[Epoch]) -> dict[str, Any]:
+    """Return the epoch that was kept and its accuracy on the rows set aside, where there are any."""
+    known = [each for each in history if not np.isnan(each.valid_loss)]
+    if not known:
+        return {}
+    best = min(known, key=lambda each: each.valid_loss)
+    return {"best_epoch": best.epoch, "valid_accuracy": round(best.valid_accuracy, 6)}

@@ -1,0 +1,143 @@
+"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3; one type for each encoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from stages.encoders.image.rows import ARCHITECTURES
+from stages.encoders.row import Decode, Pool, Resize, Scale
+from stages.fit.options import Options
+from stages.nearest import did_you_mean
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class FinetuneOptions(Options):
+    """What all of them share.
+
+    Attributes
+    ----------
+    model : str, optional
+        The weights to start from, as for the encoder that is fine-tuned; None takes that encoder's own.
+    revision : str, optional
+        The commit of a hub id.
+    lr, batch, weight_decay, epochs
+        Of the optimiser; `epochs` at most.
+    head_lr : float, optional
+        Learning rate of the linear classifier; None takes `lr`, as in the papers. With few rows a classifier that
+        starts from nothing learns too little at a rate that suits a trained network.
+    optimizer : {"adamw", "adam"}
+    decay : {"linear", "none"}
+        Whether the learning rate falls to zero with the last step of the last epoch.
+    dropout : float
+        Before the linear classifier.
+    patience : int, optional
+        Epochs without a lower loss on the rows set aside after which the training ends; None trains all epochs. The
+        best epoch's weights are kept in any case.
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    lr: float = Field(default=5e-5, gt=0)
+    head_lr: float | None = Field(default=None, gt=0)
+    batch: Count = 4
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: Count = 3
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    patience: Count | None = None
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    decay: Literal["linear", "none"] = "linear"
+
+
+class BertOptions(FinetuneOptions):
+    """BERT with its tanh pooler; systems.md 3.1.
+
+    Attributes
+    ----------
+    pool : {"pooled", "cls", "mean"}
+        What of the last layer goes to the classifier, and is the vector afterwards.
+    max_len : int
+        Most tokens of a text.
+    """
+
+    pool: Pool = "pooled"
+    max_len: int = Field(default=64, ge=3)
+
+
+class BgeOptions(BertOptions):
+    """BGE by its [CLS] vector, which is not normalised; systems.md 3.1."""
+
+    pool: Pool = "cls"
+    max_len: int = Field(default=512, ge=3)
+
+
+class ImageOptions(FinetuneOptions):
+    """An ImageNet network, all of it trained, on augmented pictures; systems.md 3.2.
+
+    Attributes
+    ----------
+    base : str
+        The image network of the catalogue that is fine-tuned.
+    size, resize, scale, decode
+        As for that encoder; None keeps its own.
+    augment : bool
+        Train on random crops of at least 80 % of the area, mirrored half of the time.
+    freeze : float
+        Share of the first layers that keep their weights.
+    unfreeze_from : str, optional
+        Instead of `freeze`: the layer or block from which on weights are trained.
+    """
+
+    base: str = "resnet152"
+    size: int | None = Field(default=None, ge=32)
+    resize: Resize | None = None
+    scale: Scale | None = None
+    decode: Decode | None = None
+    augment: bool = True
+    freeze: float = Field(default=0.0, ge=0, lt=1)
+    unfreeze_from: str | None = None
+    epochs: Count = 5
+
+    @field_validator("base")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in ARCHITECTURES:
+            raise ValueError(
+                f"no image network {name!r}{did_you_mean(name, ARCHITECTURES)}; see {sorted(ARCHITECTURES)}"
+            )
+        return name
+
+
+class HalfOptions(ImageOptions):
+    """An ImageNet network whose first half keeps its weights; systems.md 3.3."""
+
+    augment: bool = False
+    freeze: float = Field(default=0.5, ge=0, lt=1)
+    lr: float = Field(default=1e-3, gt=0)
+    batch: Count = 64
+    weight_decay: float = Field(default=0.0, ge=0)
+    epochs: Count = 10
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    patience: Count | None = 2
+    optimizer: Literal["adamw", "adam"] = "adam"
+    decay: Literal["linear", "none"] = "none"
+
+
+class Inceptionv3Options(HalfOptions):
+    """Inception v3; systems.md 3.3."""
+
+    base: str = "inceptionv3"
+
+
+class Resnet50v2Options(HalfOptions):
+    """ResNet-50 v2; systems.md 3.3."""
+
+    base: str = "resnet50v2"
+
+
+class Mobilenetv2Options(HalfOptions):
+    """MobileNet v2; systems.md 3.3."""
+
+    base: str = "mobilenetv2"
