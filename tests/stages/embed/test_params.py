@@ -74,6 +74,11 @@ def test_exactly_the_options_of_its_row_reach_an_encoder(row, option):
         assert f"has no option {option!r}" in refused(**asked)
 
 
+def test_a_seed_is_for_random_weights_alone():
+    for made in ({}, {"model": "models/mine"}):
+        assert "seed: it draws the weights of `model: random`" in refused(seed=1, **made)
+
+
 def test_an_option_of_another_encoder_is_refused_with_those_it_has():
     message = refused(encoder="efficientnet-lite0", field="image", pool="cls")
     assert "has no option 'pool'; it has ['model', 'revision', 'seed', 'output', 'size'" in message

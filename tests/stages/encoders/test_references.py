@@ -41,17 +41,17 @@ TRANSFORMS: dict[str, dict[str, Any]] = {
 QUICK = ("efficientnet-lite0", "resnet18")
 
 
-def whole_network(name: str) -> Any:
-    """The network with its classifier, as its library draws it from seed 0 or with the packaged weights."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        if name == "googlenet":
-            from torchvision.models import googlenet
+def whole_network(name: str, drawn: Any) -> Any:
+    """The network as its library builds it, with its classifier, and the weights that we have drawn or packaged."""
+    if name == "googlenet":
+        from torchvision.models import googlenet
 
-            return googlenet(weights=None, aux_logits=False, init_weights=True).eval()
+        network = googlenet(weights=None, aux_logits=False, init_weights=False)
+    else:
         network = timm.create_model(ARCHITECTURES[name].name, pretrained=False)
-    if name == "efficientnet-lite0":
-        network.load_state_dict(to_timm(torch.load(resolve_model(LITE0), map_location="cpu", weights_only=True)))
+    packaged = name == "efficientnet-lite0"
+    state = to_timm(torch.load(resolve_model(LITE0), map_location="cpu", weights_only=True)) if packaged else drawn
+    network.load_state_dict(state, strict=True)
     return network.eval()
 
 
@@ -68,8 +68,9 @@ def test_the_scores_of_a_network_are_those_of_its_library(name, photographs, enc
     encoder = build_encoder(name, choice)
     encoder.load(Placement())
     transform = timm.data.create_transform(**TRANSFORMS[name])
+    network = whole_network(name, encoder.backbone.load().state_dict())
     with torch.inference_mode():
-        expected = whole_network(name)(torch.stack([transform(Image.fromarray(each)) for each in pictures])).numpy()
+        expected = network(torch.stack([transform(Image.fromarray(each)) for each in pictures])).numpy()
     found = encode(encoder, [png(each) for each in pictures])
     assert cosines(found, expected).min() >= 0.999999
     np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
