@@ -24,12 +24,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert (settings.store, settings.workers) == ("/shared/b", 3)
 
 
+@pytest.mark.parametrize("engine", ["auto", "torch", "openvino"])
+def test_the_engine_is_the_machines_choice(tmp_path: Path, engine: str) -> None:
+    assert load_settings(tmp_path / "local.toml", {"DIPTYCH_ENGINE": engine}).engine == engine
+    assert load_settings(tmp_path / "local.toml", {}).engine == "auto"
+
+
 @pytest.mark.parametrize(
     ("text", "environment", "said"),
     [
         ('stroe = "x"', {}, "did you mean 'store'"),
         ("", {"DIPTYCH_WORKER": "2"}, "did you mean 'DIPTYCH_WORKERS'"),
         ("", {"DIPTYCH_WORKERS": "none"}, "DIPTYCH_WORKERS"),
+        ("", {"DIPTYCH_ENGINE": "bogus"}, "DIPTYCH_ENGINE.*'auto', 'torch' or 'openvino'"),
+        ('engine = "tensorrt"', {}, "engine.*'auto', 'torch' or 'openvino'"),
         ("workers = 0", {}, "greater than or equal to 1"),
         ("workers = ", {}, "expected TOML"),
     ],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stages.encoders.device import resolve_device
+from stages.encoders import device
+from stages.encoders.device import resolve_device, resolve_placement
+from stages.encoders.protocol import Placement
 from stages.errors import InputError
 
 
@@ -32,3 +34,39 @@ def test_a_device_that_is_not_there_is_refused():
 def test_cuda_without_a_gpu_is_refused():
     with pytest.raises(InputError, match="found 0 CUDA devices"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+@pytest.mark.parametrize(("engine", "expected"), [("auto", "openvino"), ("openvino", "openvino"), ("torch", "torch")])
+def test_on_a_processor_openvino_computes_unless_torch_is_asked_for(engine, expected, precision):
+    assert resolve_placement("cpu", engine, precision) == Placement("cpu", expected, precision)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with a GPU, as far as the choice of the engine sees it."""
+    monkeypatch.setattr(device, "resolve_device", lambda _: "cuda")
+
+
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_on_a_gpu_torch_computes():
+    assert resolve_placement("auto", "auto", "fast") == Placement("cuda", "torch", "fast")
+    assert resolve_placement("cuda", "torch", "exact") == Placement("cuda", "torch", "exact")
+
+
+@pytest.mark.usefixtures("gpu")
+def test_openvino_on_a_gpu_is_refused():
+    with pytest.raises(InputError, match=r"expected the device cpu with openvino; found cuda; set DIPTYCH_DEVICE=cpu"):
+        resolve_placement("cuda", "openvino", "exact")
+
+
+@pytest.mark.usefixtures("no_openvino")
+def test_without_openvino_torch_computes_and_openvino_is_refused():
+    assert resolve_placement("cpu", "auto", "exact") == Placement("cpu", "torch", "exact")
+    with pytest.raises(InputError, match="expected the package openvino; found none"):
+        resolve_placement("cpu", "openvino", "exact")
