@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.encoders.catalog import Kind
-from stages.errors import InputError, ItemError
-from stages.items import Manifest, read_regular_file, resolve_below
-from store import image_key, key_array, text_key
+from stages.items import Manifest
+from stages.pictures import read_picture
+from store import key_array, text_key
 
 Rows = NDArray[np.int64]
 
@@ -82,19 +82,4 @@ def loader(manifest: Manifest, field: str, kind: Kind, request: Request, wanted:
         return raw.__getitem__
     paths = manifest.images(rows)
     root = Path(manifest.info.root)
-    return lambda item: _read_image(root, paths[item] or "", request.keys[wanted[item]])
-
-
-def _read_image(root: Path, relative: str, key: NDArray[np.uint8]) -> bytes:
-    try:
-        encoded = read_regular_file(resolve_below(root, relative))
-    except InputError as error:
-        raise ItemError(str(error)) from error
-    except OSError as error:
-        # Without the absolute path of the system's own message: the list of failures is the same on every machine.
-        raise ItemError(f"{relative}: {error.strerror}") from error
-    if image_key(encoded) != key.tobytes():
-        raise ItemError(
-            f"{relative}: the file changed since `diptych prepare` read it; run `dvc repro --force prepare`"
-        )
-    return encoded
+    return lambda item: read_picture(root, paths[item] or "", request.keys[wanted[item]])
