@@ -16,7 +16,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import Rows, loader, make_request
 from stages.embed.run import encoder_and_fingerprint, stored_type
 from stages.encoders.batching import Encoded, Failed, encode_stream
-from stages.encoders.device import Engine, resolve_placement
+from stages.encoders.device import Engine, place
 from stages.encoders.timing import Seconds
 from stages.items import Manifest
 from store import FeatureStore, cosines
@@ -95,7 +95,7 @@ def audit(
         return AuditResult(0, 0, 0, 1.0, limit, [])
     count = min(len(found), max(1, round(settings.share * len(found))))
     sample = np.sort(np.random.default_rng(settings.seed).choice(found, count, replace=False))
-    encoder.load(resolve_placement(settings.device, settings.engine, params.precision))
+    encoder.load(place(encoder, settings.device, settings.engine, params.precision))
     load = loader(manifest, params.field, params.row.kind, request, sample)
     stream = encode_stream(encoder, load, count, settings.workers, Seconds())
     with progress.track(f"encode again {params.field} {params.encoder}", count) as bar:

@@ -20,7 +20,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows, loader
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.device import resolve_placement
+from stages.encoders.device import place
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
@@ -123,7 +123,7 @@ def _missing(filled: Filled) -> Rows:
 def _load(job: Job, seconds: Seconds) -> Runtime:
     """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
-    placement = resolve_placement(job.settings.device, job.settings.engine, job.params.precision)
+    placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
         return job.encoder.load(placement)
 

@@ -6,7 +6,7 @@ import re
 from importlib.util import find_spec
 from typing import Literal
 
-from stages.encoders.protocol import Placement, Precision
+from stages.encoders.protocol import Encoder, Placement, Precision
 from stages.errors import InputError
 
 Engine = Literal["auto", "torch", "openvino"]
@@ -33,6 +33,17 @@ def resolve_device(wanted: str) -> str:
             "set DIPTYCH_DEVICE=auto or cpu."
         )
     return wanted
+
+
+def place(encoder: Encoder, device: str, engine: Engine, precision: Precision) -> Placement:
+    """Return where and how an encoder shall compute; one without a network needs no choice, and no import of torch.
+
+    Raises
+    ------
+    InputError
+        As `resolve_placement` does.
+    """
+    return resolve_placement(device, engine, precision) if encoder.runs_network else Placement(precision=precision)
 
 
 def resolve_placement(device: str, engine: Engine, precision: Precision) -> Placement:

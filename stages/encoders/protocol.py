@@ -84,6 +84,8 @@ class Encoder(Protocol):
     zero_rows : {"refused", "absent", "legal"}
         What a vector of zeros means: a fault; an item in which this encoder knows nothing, so that it counts as absent;
         or a vector like any other.
+    runs_network : bool
+        Whether a device and an engine are to be chosen for it; others compute with numpy, wherever.
     bytewise : bool
         Whether rows are whole numbers of 0 to 255, which the store keeps as bytes whatever `dtype` says.
     budget : int
@@ -97,6 +99,7 @@ class Encoder(Protocol):
 
     dim: int
     zero_rows: ZeroRows
+    runs_network: bool
     bytewise: bool
     budget: int
     window: int
@@ -153,6 +156,7 @@ class Simple:
     """Defaults of the protocol for an encoder whose items all cost the same and whose row is one vector."""
 
     zero_rows: ZeroRows = "refused"
+    runs_network = False
     bytewise = False
     budget = 64
     window = 1024

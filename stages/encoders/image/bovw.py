@@ -38,6 +38,7 @@ class VisualWords:
     """
 
     zero_rows: ZeroRows = "legal"  # a picture without a descriptor has an empty histogram
+    runs_network = False
     bytewise = False
     budget = 64
     window = 256

@@ -36,6 +36,7 @@ class ImageNetwork:
     """
 
     zero_rows: ZeroRows = "refused"
+    runs_network = True
     bytewise = False
     budget = _BUDGET["cpu"]
     window = 128

@@ -33,6 +33,7 @@ class AutoencoderLatent(Simple):
         What `fit` wrote.
     """
 
+    runs_network = True
     zero_rows: ZeroRows = "legal"  # every latent number may be cut off at zero
     budget = 32
     window = 256

@@ -65,6 +65,7 @@ class TransformerText:
     """
 
     zero_rows: ZeroRows = "refused"
+    runs_network = True
     bytewise = False
     budget = _BUDGET["cpu"]
     window = 2048

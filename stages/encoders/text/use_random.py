@@ -70,6 +70,7 @@ class RandomUseTransformer(Simple):
     divided by the root of their number, and by the norm.
     """
 
+    runs_network = True
     dim = _DIM
     budget = 2048
     window = 2048
