@@ -69,6 +69,7 @@ def test_another_split_fits_again_and_leaves_frozen_encoders_alone(project: Proj
     assert not ran & {"embed@caption-hash", "embed@image-colors"}
 
 
+@pytest.mark.slow
 def test_a_fit_that_comes_out_the_same_embeds_nothing(project: Project) -> None:
     done = call(project.folder, "dvc", "repro", "--force", "--single-item", "fit@words")
     assert done.returncode == 0, done.stderr
@@ -147,6 +148,7 @@ def test_a_killed_fit_goes_on_and_ends_in_the_same_bytes(project: Project) -> No
     write_params(project.folder, project.params)
 
 
+@pytest.mark.slow
 def test_a_clone_without_the_outputs_runs_in_the_right_order(project: Project, tmp_path: Path) -> None:
     for command in (["add", "-A"], ["commit", "-q", "-m", "run"]):
         subprocess.run([*GIT, *command], cwd=project.folder, check=True, capture_output=True)
