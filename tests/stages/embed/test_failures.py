@@ -246,7 +246,14 @@ def test_a_file_in_place_of_the_store_is_found_out_before_the_model_is_loaded(al
 
 
 def test_an_unknown_device_is_refused_before_the_model_is_loaded(album, counting):
+    counting.runs_network = True
     album.write(["a"])
     with pytest.raises(ValueError, match="expected auto, cpu, cuda"):
         album.embed(settings={"device": "gpu"})
     assert counting.loads == 0
+
+
+def test_an_encoder_without_a_network_asks_for_no_device(album, counting):
+    album.write(["a"])
+    assert counts(album.embed(settings={"device": "cuda:99"})) == (0, 2, 0)
+    assert counting.loads == 1

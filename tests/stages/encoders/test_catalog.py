@@ -52,6 +52,7 @@ def test_a_loaded_encoder_keeps_to_the_protocol(row, png):
     runtime = encoder.load(Placement())
     assert runtime.engine in {"torch", "numpy", "opencv"}
     assert (runtime.device, runtime.compute_dtype) == ("cpu", "float32")
+    assert encoder.runs_network == (runtime.engine == "torch")
     raw = "a red dog" if row.kind == "text" else png(np.full((9, 7, 3), (250, 30, 10)))
     prepared = encoder.prepare([raw, raw])
     assert len(prepared) == 2
