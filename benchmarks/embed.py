@@ -118,12 +118,12 @@ def _resnet(paths: Sequence[Path], repeats: int) -> list[Row]:
     load = lambda item: paths[item].read_bytes()  # noqa: E731
     exact = _loaded("resnet50", EncoderChoice(model="random"), "exact")
     fast = _loaded("resnet50", EncoderChoice(model="random", decode="fast"), "fast")
-    ready = fast.prepare(raws[:64])
+    ready = fast.prepare(raws[:128])
     ways: dict[str, Loop] = {
         "timm loop": _timm_loop(paths),
         "embed.image": lambda: _ours(fast, load, len(paths)),
         "embed.image.exact": lambda: _ours(exact, load, len(paths)),
-        "forward": lambda: [fast.encode(ready[at : at + fast.budget]) for at in range(0, len(ready), fast.budget)],
+        "forward": lambda: _forward_all(fast, ready),
         "decode": lambda: _decode_all(fast, load, len(paths)),
     }
     counts = {"forward": len(ready)}
@@ -160,6 +160,13 @@ def _timm_loop(paths: Sequence[Path]) -> Loop:
                 model(batch)
 
     return loop
+
+
+def _forward_all(encoder: Encoder, ready: Sequence[Any]) -> None:
+    batches = [ready[at : at + encoder.budget] for at in range(0, len(ready), encoder.budget)]
+    with ThreadPoolExecutor(encoder.concurrency) as pool:
+        for _ in pool.map(encoder.encode, batches):
+            pass
 
 
 def _decode_all(encoder: Encoder, load: Callable[[int], bytes], count: int) -> None:

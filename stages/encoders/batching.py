@@ -19,8 +19,6 @@ from stages.errors import ItemError, RunError
 
 # What one bad item may raise; anything else is a fault of the code and stops the run.
 ITEM_ERRORS = (UndecodableImage, ItemError, OSError)
-# Batches handed to the model and not yet taken back: one that it works on, one that waits for it.
-_IN_FLIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -58,12 +56,12 @@ def encode_stream(
 ) -> Generator[Encoded | Failed, None, None]:
     """Encode items 0..count-1; `load(i)` gives the raw item and may raise one of `ITEM_ERRORS`.
 
-    `workers` threads read and prepare, one more infers, and whoever takes the results stores them meanwhile.
+    `workers` threads read and prepare, `encoder.concurrency` more infer; who takes the results stores them meanwhile.
     `skip(i)` is asked, from these threads too, before an item is read and again before it goes to the model, so that an
     item which is no longer wanted while the stream runs costs nothing more.
 
     Memory is bounded whatever `count` is: two windows of prepared items, one that the model works on and one ahead, and
-    the three batches that are with the model or about to be.
+    the batches that are with the model or about to be, two more than it computes at once.
     Close the generator to stop early: preparations that have not begun are then dropped.
 
     Raises
@@ -73,7 +71,8 @@ def encode_stream(
     """
     seconds.workers = max(1, workers)
     preparing = ThreadPoolExecutor(seconds.workers, "prepare")
-    inferring = ThreadPoolExecutor(1, "infer")
+    seconds.streams = encoder.concurrency
+    inferring = ThreadPoolExecutor(encoder.concurrency, "infer")
     prepare = _Preparation(encoder, load, skip, seconds)
     try:
         with seconds.of("wall"):
@@ -84,7 +83,7 @@ def encode_stream(
                 yield from _collect(window, ready)
                 for batch in _batches(encoder, ready, skip):
                     running.append(inferring.submit(_infer, encoder, batch, seconds))
-                    if len(running) > _IN_FLIGHT:
+                    if len(running) > encoder.concurrency + 1:  # one that waits, so that the model never does
                         yield from running.popleft().result()
             while running:
                 yield from running.popleft().result()

@@ -91,6 +91,8 @@ class Encoder(Protocol):
     budget : int
         Largest cost of one batch: its length times the `cost` of its costliest item. Known after `load`, which may
         choose it by the device.
+    concurrency : int
+        Threads that shall call `encode` at once. Known after `load`.
     window : int
         Items prepared ahead: enough to sort by cost with profit, few enough that their inputs stay small.
     chunk : int
@@ -102,6 +104,7 @@ class Encoder(Protocol):
     runs_network: bool
     bytewise: bool
     budget: int
+    concurrency: int
     window: int
     chunk: int
 
@@ -159,6 +162,7 @@ class Simple:
     runs_network = False
     bytewise = False
     budget = 64
+    concurrency = 1
     window = 1024
     chunk = 1
     dim: int

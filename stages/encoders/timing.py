@@ -15,12 +15,13 @@ PHASES: tuple[Phase, ...] = ("load", "read", "decode", "infer", "write")
 
 @dataclass
 class Seconds:
-    """Seconds by phase; `read` and `decode` (which for texts means tokenise) are the sums of their `workers` threads.
+    """Seconds by phase; those of `read` and `decode` (or tokenise) are sums of `workers` threads, of `infer` `streams`.
 
     Phases overlap: while one batch is inferred, the next is read and decoded and the one before is written.
     """
 
     workers: int = 1
+    streams: int = 1
     load: float = 0.0
     read: float = 0.0
     decode: float = 0.0
@@ -47,7 +48,8 @@ class Seconds:
     @property
     def bottleneck(self) -> Phase:
         """The phase that the others waited for: the longest, where what threads share counts by their number."""
-        shares = {name: seconds / (self.workers if name in {"read", "decode"} else 1) for name, seconds in self._loop()}
+        threads = {"read": self.workers, "decode": self.workers, "infer": self.streams, "write": 1}
+        shares = {name: seconds / threads[name] for name, seconds in self._loop()}
         return max(shares, key=lambda name: shares[name])
 
     def _loop(self) -> Iterator[tuple[Phase, float]]:

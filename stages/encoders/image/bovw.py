@@ -41,6 +41,7 @@ class VisualWords:
     runs_network = False
     bytewise = False
     budget = 64
+    concurrency = 1
     window = 256
     chunk = 1
 

@@ -39,6 +39,7 @@ class ImageNetwork:
     runs_network = True
     bytewise = False
     budget = _BUDGET["cpu"]
+    concurrency = 1
     window = 128
     chunk = 1
 
@@ -71,6 +72,7 @@ class ImageNetwork:
         example = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
         self._network = compile_network(module, [example], placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
+        self.concurrency = self._network.concurrency
         return self._network.runtime
 
     def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:

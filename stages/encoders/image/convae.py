@@ -64,6 +64,7 @@ class AutoencoderLatent(Simple):
         half.load_state_dict(load_file(self.artefact.folder / ENCODER), strict=True)
         example = np.zeros((2, options["size"], options["size"], 3), np.uint8)
         self._network = compile_network(Scaled(_MEAN, _STD, half), [example], placement)
+        self.concurrency = self._network.concurrency
         return self._network.runtime
 
     def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:

@@ -68,6 +68,7 @@ class TransformerText:
     runs_network = True
     bytewise = False
     budget = _BUDGET["cpu"]
+    concurrency = 1
     window = 2048
     chunk = 128
 
@@ -118,6 +119,7 @@ class TransformerText:
         # Two texts of unlike length, so that the example holds padding.
         self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
+        self.concurrency = self._network.concurrency
         return self._network.runtime
 
     def load_module(self) -> Any:

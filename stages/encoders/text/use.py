@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from threading import Lock
@@ -41,7 +42,9 @@ class UniversalSentenceEncoder(Simple):
     """
 
     dim = 512
-    budget = 8192  # pieces: far more than the 384 of the package's own batches, so that those are full
+    budget = 4096  # pieces: far more than the 384 of the package's own batches, so that those are full
+    # One thread of BLAS for each batch: several for one batch stand in each other's way beside any other job.
+    concurrency = max(1, min(4, os.cpu_count() or 1))
     window = 4096
     chunk = 64
 
