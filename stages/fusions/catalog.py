@@ -1,32 +1,20 @@
-"""The catalogue of fusions as data rows, light enough to be read with params.yaml; `model` builds what they name."""
+"""The catalogue of fusions as data rows, light enough to be read with params.yaml; `model` fits what they build."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import Field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from stages.contract import Scale
-from stages.heads.options import MlpOptions, Options, Width
+from stages.fusions.layout import Layout
+from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
+from stages.heads.model import Model, Problem
+from stages.heads.options import NetworkOptions, Options
 
-
-class AttentionOptions(MlpOptions):
-    """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
-
-    hidden: tuple[Width, ...] = (512, 256, 128)
-    width: int = Field(default=256, ge=1)
-    qk: bool = False
-
-
-class LateOptions(Options):
-    """How the modalities' scores are weighted."""
-
-    weights: Literal["dev", "uniform"] = "dev"
-
-
-class NoOptions(Options):
-    """Nothing to choose."""
+Kind = Literal["vectors", "native", "scores"]
+TEXT, IMAGE = 0, -1
+"""Positions of inputs: texts first, the picture last."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +23,106 @@ class FusionRow:
 
     Attributes
     ----------
-    vectors : bool
-        Whether it can be a `fuse` entry: it gives vectors without labels.
-    native : bool
-        Whether it carries its own classifier (`head: native` in `train`).
-    fewest : int
-        Number of feature inputs it needs at least; `none` takes exactly one.
+    kind : {"vectors", "native", "scores"}
+        Gives vectors without labels, so it may be a `fuse` entry and stand before any head; carries its own classifier
+        (`head: native`); or combines the scores of one head per input.
+    inputs : (int, int or None)
+        The fewest and the most feature inputs it takes; None for no upper limit.
+    options : type of Options
+    source : str
+        Where the specification describes it.
+    build : callable
+        Of layout, options and problem: an unfitted transformer ("vectors") or model ("native"), the class of "scores".
+    needs : mapping of int to tuple of str
+        What it reads beside the vectors: position of the input, and the arrays of which one must be there.
+    learns : bool
+        Of "vectors": whether its `fit` learns from the train rows.
     """
 
     name: str
-    vectors: bool
-    native: bool
-    fewest: int
+    kind: Kind
+    inputs: tuple[int, int | None]
     options: type[Options]
     source: str
+    build: Callable[[Layout, Any, Problem], Any]
+    needs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    learns: bool = False
+
+    @property
+    def vectors(self) -> bool:
+        """Whether it may be a `fuse` entry."""
+        return self.kind == "vectors"
+
+    @property
+    def native(self) -> bool:
+        """Whether it takes `head: native`."""
+        return self.kind == "native"
+
+
+def transformer(load: Callable[[], Any]) -> Callable[[Layout, Any, Problem], Any]:
+    """Return how a transformer is built: options by name, and seed and device where it takes them."""
+
+    def build(layout: Layout, options: Options, problem: Problem) -> Any:
+        kind = load()
+        chance = {"seed": problem.seed, "device": problem.device}
+        known = set(kind().get_params())
+        given = {name: value for name, value in chance.items() if name in known}
+        return kind(layout=layout, **options.model_dump(), **given)
+
+    return build
+
+
+def network(load: Callable[[], Any]) -> Callable[[Layout, Any, Problem], Model]:
+    """Return how a fusion with its own classifier is built: the module's keyword arguments are its further options."""
+
+    def build(layout: Layout, options: NetworkOptions, problem: Problem) -> Model:
+        from stages.heads.network import NetworkModel  # torch
+
+        own = {name: value for name, value in options.model_dump().items() if name not in NetworkOptions.model_fields}
+        arguments = {"layout": [block.as_json() for block in layout], "outputs": problem.outputs, **own}
+        return NetworkModel(load(), arguments, options, problem)
+
+    return build
+
+
+def _concat() -> Any:
+    from stages.fusions.blocks import ConcatFusion
+
+    return ConcatFusion
+
+
+def _attention() -> Any:
+    from stages.fusions.attention import AttentionFusion  # torch
+
+    return AttentionFusion
+
+
+def _late(layout: Layout, options: Any, problem: Problem) -> Any:  # noqa: ARG001 (`model` gives it its heads)
+    from stages.fusions.late import LateModel
+
+    return LateModel
 
 
 FUSIONS: dict[str, FusionRow] = {
     row.name: row
     for row in (
-        FusionRow("none", vectors=True, native=False, fewest=1, options=NoOptions, source="systems.md 4.1"),
-        FusionRow("concat", vectors=True, native=False, fewest=1, options=NoOptions, source="systems.md 4.2"),
-        FusionRow("attention", vectors=False, native=True, fewest=2, options=AttentionOptions, source="systems.md 4.4"),
-        FusionRow("late", vectors=False, native=False, fewest=2, options=LateOptions, source="systems.md 4.6"),
+        FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
+        FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
+        FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
+        FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
     )
 }
 
 
 def count_problems(row: FusionRow, features: int) -> list[str]:
     """Say what is wrong with giving this many feature inputs to a fusion; nothing when they fit."""
+    fewest, most = row.inputs
     if row.name == "none" and features != 1:
         return [f"fusion 'none' takes exactly one of `features`; found {features}; use concat"]
-    if features < row.fewest:
-        return [f"fusion {row.name!r} joins at least {row.fewest} features; found {features}"]
+    if features < fewest:
+        return [f"fusion {row.name!r} joins at least {fewest} features; found {features}"]
+    if most is not None and features > most:
+        return [f"fusion {row.name!r} joins at most {most} features; found {features}"]
     return []
 
 
