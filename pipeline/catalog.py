@@ -13,7 +13,8 @@ from pipeline.recipes import recipe_rows
 from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
 from stages.fit.catalog import FITTERS
-from stages.fusions.catalog import FUSIONS, FusionRow
+from stages.fusions.catalog import FUSIONS
+from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
 from stages.prepare.sources import SOURCES

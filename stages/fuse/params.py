@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from stages.contract import Scale
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
-from stages.fusions.catalog import FUSIONS, FusionRow, count_problems
+from stages.fusions.catalog import FUSIONS, count_problems
+from stages.fusions.row import FusionRow
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
 

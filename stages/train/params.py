@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
-from stages.fusions.catalog import FUSIONS, FusionRow, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, Recipe, count_problems
+from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
