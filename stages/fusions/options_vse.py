@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.heads.options import NetworkOptions, Width
 
@@ -46,3 +46,30 @@ class VseOptions(NetworkOptions):
     weight: float = Field(default=1.0, ge=0)
     aux: bool = True
     aux_weight: float = Field(default=0.5, ge=0)
+
+
+class CimOptions(VseOptions):
+    """As `vse`, with the `heads` of the self-attention over regions and words, systems.md 4.9; they share `width`."""
+
+    heads: int = Field(default=8, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"expected `width` a multiple of `heads`; found {self.width} and {self.heads}")
+        return self
+
+
+class CootOptions(CimOptions):
+    """As `cim`, repeated; sizes of systems.md 4.10.
+
+    Attributes
+    ----------
+    iterations : int
+        P; without any it is `vse`.
+    score_width : int
+        d_a, in which iterations are compared.
+    """
+
+    iterations: int = Field(default=3, ge=0)
+    score_width: Width = 128

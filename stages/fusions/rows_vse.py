@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stages.fusions.layout import Layout
-from stages.fusions.options_vse import VseOptions
-from stages.fusions.row import TEXT, FusionRow
+from stages.fusions.options_vse import CimOptions, CootOptions, VseOptions
+from stages.fusions.row import IMAGE, TEXT, FusionRow
 from stages.heads.model import Problem
 from stages.heads.options import NetworkOptions
 
@@ -34,8 +34,28 @@ def _vse() -> Any:
     return VseFusion
 
 
+def _cim() -> Any:
+    from stages.fusions.cim import CimFusion  # torch
+
+    return CimFusion
+
+
+def _coot() -> Any:
+    from stages.fusions.coot import CootFusion  # torch
+
+    return CootFusion
+
+
 build_vse = network_of_task(_vse)
+_WORDS = {TEXT: ("tokens",)}
+_WORDS_AND_REGIONS = {**_WORDS, IMAGE: ("map", "regions")}
 
 VSE_ROWS: tuple[FusionRow, ...] = (
-    FusionRow("vse", "native", (2, 2), VseOptions, "systems.md 4.8", build_vse, needs={TEXT: ("tokens",)}),
+    FusionRow("vse", "native", (2, 2), VseOptions, "systems.md 4.8", build_vse, needs=_WORDS),
+    FusionRow(
+        "cim", "native", (2, 2), CimOptions, "systems.md 4.9", network_of_task(_cim), needs=_WORDS_AND_REGIONS
+    ),
+    FusionRow(
+        "coot", "native", (2, 2), CootOptions, "systems.md 4.10", network_of_task(_coot), needs=_WORDS_AND_REGIONS
+    ),
 )

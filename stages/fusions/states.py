@@ -11,7 +11,7 @@ from stages.fusions.layout import Block, Parts
 
 
 class States(NamedTuple):
-    """States of n rows, the valid ones of each row first.
+    """States of n rows; `trimmed` puts the valid ones of each row first.
 
     Attributes
     ----------
@@ -59,3 +59,31 @@ def trimmed(values: Tensor, mask: Tensor) -> States:
     longest = max(1, int(mask.sum(dim=1).max()))
     values, mask = values[:, :longest], mask[:, :longest]
     return States(values.masked_fill(~mask[:, :, None], 0.0), mask)
+
+
+def region_width(block: Block) -> int:
+    """Return the width D of the region states of an input."""
+    if "map" in block.arrays:
+        return block.arrays["map"][0]
+    return block.arrays["regions"][1] if "regions" in block.arrays else block.width
+
+
+def regions_of(part: Parts) -> tuple[States, Tensor]:
+    """Return the regions [n, R, D] of pictures and their places [R, 2], row and column.
+
+    The cells of a map are its regions, row by row; listed regions stand in one row; an input without either is read as
+    one region, its vector. A row without any region, as one without a picture is, has one region of zeros.
+    """
+    there = part.present[:, None] > 0
+    if "map" in part.arrays:
+        grid = part.arrays["map"]
+        height, width = grid.shape[2:]
+        values, mask = grid.flatten(2).transpose(1, 2), there.expand(-1, height * width)
+    else:
+        values = part.arrays.get("regions", part.vector[:, None, :])
+        mask = part.arrays.get("region_mask", there) > 0
+        width, mask = values.shape[1], mask & there
+    found = trimmed(values, mask)
+    cells = torch.arange(found.mask.shape[1], device=found.mask.device)
+    alone = (found.lengths == 0)[:, None] & (cells == 0)
+    return States(found.values, found.mask | alone), torch.stack([cells // width, cells % width], dim=1)

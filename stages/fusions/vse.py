@@ -66,21 +66,19 @@ class VisualSemantic(nn.Module):
 
     Parameters
     ----------
-    text, image : Block
-        Text read by its tokens, picture by its vector.
+    text : Block
+        Read by its tokens.
+    visual : torch module
+        What gives e_v, in `vse` of the picture's vector: W_v and b_v.
     options : VseOptions
     """
 
-    def __init__(self, text: Block, image: Block, options: VseOptions) -> None:
+    def __init__(self, text: Block, visual: nn.Module, options: VseOptions) -> None:
         super().__init__()
-        self.visual = self.sight(text, image, options)
+        self.visual = visual
         self.words = LastState(word_width(text), options.words_width)
         self.semantic = nn.Linear(options.words_width, options.width)
         self.joint = nn.Linear(2 * options.width, options.joint_width)
-
-    def sight(self, text: Block, image: Block, options: VseOptions) -> nn.Module:  # noqa: ARG002 (for others)
-        """Return the module behind `see`: W_v and b_v."""
-        return nn.Linear(image.width, options.width)
 
     def see(self, words: States, image: Parts) -> Tensor:  # noqa: ARG002 (for those that look with the words in mind)
         """Return e_v [n, d]."""
@@ -110,16 +108,20 @@ class VseFusion(nn.Module):
         The fields of `VseOptions` that `NetworkOptions` lacks.
     """
 
+    options: VseOptions
     options_type: type[VseOptions] = VseOptions
-    body_type: type[VisualSemantic] = VisualSemantic
 
     def __init__(self, layout: Sequence[Any], outputs: int, task: Task, **options: Any) -> None:
         super().__init__()
         self.layout, self.task, self.options = as_layout(layout), task, self.options_type(**options)
         text, image = self.layout
-        self.vse = self.body_type(text, image, self.options)
+        self.vse = self.body(text, image)
         self.head = Mlp(self.options.joint_width, outputs, self.options.hidden, self.options.dropout)
         self.aux = nn.Linear(self.options.words_width, outputs) if self.options.aux else None
+
+    def body(self, text: Block, image: Block) -> VisualSemantic:
+        """Return what embeds the pairs."""
+        return VisualSemantic(text, nn.Linear(image.width, self.options.width), self.options)
 
     def _read(self, x: Tensor) -> tuple[States, Parts]:
         text, image = split_parts(x, self.layout)

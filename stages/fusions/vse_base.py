@@ -91,6 +91,6 @@ def fit_visual_base(
     """
     model = build_vse(layout, options, problem)
     model.fit(*rows, watch)
-    visual = model.fitted_.vse.visual
-    weight, bias = (each.detach().cpu().numpy().copy() for each in (visual.weight, visual.bias))
+    learned = model.fitted_.state_dict()
+    weight, bias = (learned[f"vse.visual.{name}"].cpu().numpy().copy() for name in ("weight", "bias"))
     return VisualBase(weight, bias, model.history)
