@@ -75,8 +75,9 @@ class CootFusion(VseFusion):
 
     def __init__(self, layout: Sequence[Any], outputs: int, task: Task, **options: Any) -> None:
         super().__init__(layout, outputs, task, **options)
-        looks = Iterations(attention_of(*self.layout, self.options), self.options) if self.options.iterations else None
-        self.iterations = looks
+        text, image = self.layout
+        attend = attention_of(text, image, self.options)
+        self.iterations = Iterations(attend, self.options) if self.options.iterations else None
 
     def fused(self, pairs: Embedded, words: States, image: Parts) -> Tensor:
         """Return m^P [n, joint width]."""

@@ -36,6 +36,11 @@ def waves(places: Tensor, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
 
 
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Return [n, heads, L, d / heads] of [n, L, d]."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
 class IntraAttention(nn.Module):
     """Regions and words -> a summary of the picture.
 
@@ -71,7 +76,7 @@ class IntraAttention(nn.Module):
         """
         x = torch.cat([self._seen(regions, places, shift), self._read(words)], dim=1)
         attention = self._attention(x, torch.cat([regions.mask, words.mask], dim=1))
-        mixed = attention @ self._heads(self.value(x))
+        mixed = attention @ split_heads(self.value(x), self.heads)
         attended = self.norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
         count = regions.mask.shape[1]
         gates = region_gates(attention[:, :, count:, :count], regions.mask, words.mask)
@@ -88,11 +93,8 @@ class IntraAttention(nn.Module):
         read: Tensor = self.read(words.values) + waves(order, self.width) + self.kinds[1]
         return read
 
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # [n, heads, R + T, d / heads]
-
     def _attention(self, x: Tensor, mask: Tensor) -> Tensor:
-        query, key = self._heads(self.query(x)), self._heads(self.key(x))
+        query, key = split_heads(self.query(x), self.heads), split_heads(self.key(x), self.heads)
         scores = query @ key.transpose(2, 3) / math.sqrt(self.width // self.heads)
         return scores.masked_fill(~mask[:, None, None, :], float("-inf")).softmax(dim=3)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from stages.heads.options import NetworkOptions, Width
+
+Chosen = TypeVar("Chosen")
+
+
+def _shared(options: Chosen, width: int, heads: int) -> Chosen:
+    if width % heads:
+        raise ValueError(f"expected `width` to be a multiple of `heads`; found {width} and {heads}")
+    return options
 
 
 class VseOptions(NetworkOptions):
@@ -55,9 +63,7 @@ class CimOptions(VseOptions):
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"expected `width` a multiple of `heads`; found {self.width} and {self.heads}")
-        return self
+        return _shared(self, self.width, self.heads)
 
 
 class CootOptions(CimOptions):
@@ -73,3 +79,28 @@ class CootOptions(CimOptions):
 
     iterations: int = Field(default=3, ge=0)
     score_width: Width = 128
+
+
+class PooledOptions(NetworkOptions):
+    """Of `sapool` and `dense`: `width` d of picture and pooled words, `hidden` layers behind both."""
+
+    width: Width = 512
+    hidden: tuple[Width, ...] = (512,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class SapoolOptions(PooledOptions):
+    """The cross-attention of systems.md 4.11; `feed_forward` is a multiple of `width`, 0 leaves it out."""
+
+    heads: int = Field(default=8, ge=1)
+    feed_forward: int = Field(default=4, ge=0)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        return _shared(self, self.width, self.heads)
+
+
+class DenseOptions(PooledOptions):
+    """Sizes of systems.md 4.13; `words_width` is the hidden layer of the projection of each word."""
+
+    words_width: Width = 512

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stages.fusions.layout import Layout
-from stages.fusions.options_vse import CimOptions, CootOptions, VseOptions
-from stages.fusions.row import IMAGE, TEXT, FusionRow
+from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, SapoolOptions, VseOptions
+from stages.fusions.row import IMAGE, TEXT, FusionRow, network
 from stages.heads.model import Problem
 from stages.heads.options import NetworkOptions
 
@@ -46,16 +46,28 @@ def _coot() -> Any:
     return CootFusion
 
 
+def _sapool() -> Any:
+    from stages.fusions.sapool import SapoolFusion  # torch
+
+    return SapoolFusion
+
+
+def _dense() -> Any:
+    from stages.fusions.dense import DenseFusion  # torch
+
+    return DenseFusion
+
+
 build_vse = network_of_task(_vse)
 _WORDS = {TEXT: ("tokens",)}
 _WORDS_AND_REGIONS = {**_WORDS, IMAGE: ("map", "regions")}
 
 VSE_ROWS: tuple[FusionRow, ...] = (
     FusionRow("vse", "native", (2, 2), VseOptions, "systems.md 4.8", build_vse, needs=_WORDS),
-    FusionRow(
-        "cim", "native", (2, 2), CimOptions, "systems.md 4.9", network_of_task(_cim), needs=_WORDS_AND_REGIONS
-    ),
+    FusionRow("cim", "native", (2, 2), CimOptions, "systems.md 4.9", network_of_task(_cim), needs=_WORDS_AND_REGIONS),
     FusionRow(
         "coot", "native", (2, 2), CootOptions, "systems.md 4.10", network_of_task(_coot), needs=_WORDS_AND_REGIONS
     ),
+    FusionRow("sapool", "native", (2, 2), SapoolOptions, "systems.md 4.11", network(_sapool), needs=_WORDS),
+    FusionRow("dense", "native", (2, 2), DenseOptions, "systems.md 4.13", network(_dense), needs=_WORDS),
 )
