@@ -75,9 +75,10 @@ class CootFusion(VseFusion):
 
     def __init__(self, layout: Sequence[Any], outputs: int, task: Task, **options: Any) -> None:
         super().__init__(layout, outputs, task, **options)
-        text, image = self.layout
-        attend = attention_of(text, image, self.options)
-        self.iterations = Iterations(attend, self.options) if self.options.iterations else None
+        self.iterations: Iterations | None = None
+        if self.options.iterations:
+            text, image = self.layout
+            self.iterations = Iterations(attention_of(text, image, self.options), self.options)
 
     def fused(self, pairs: Embedded, words: States, image: Parts) -> Tensor:
         """Return m^P [n, joint width]."""

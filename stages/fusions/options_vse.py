@@ -104,3 +104,31 @@ class DenseOptions(PooledOptions):
     """Sizes of systems.md 4.13; `words_width` is the hidden layer of the projection of each word."""
 
     words_width: Width = 512
+
+
+class DpmOptions(NetworkOptions):
+    """Of systems.md 4.12: first the `vse_` options train a `vse` as 4.8 has it, then `hidden` layers learn with it.
+
+    `lr` is that of the new layers; those of the `vse` learn at a tenth of it.
+    """
+
+    hidden: tuple[Width, ...] = (512,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    vse_lr: float = Field(default=0.01, gt=0)
+    vse_epochs: int = Field(default=30, ge=1)
+    vse_batch: int = Field(default=64, ge=1)
+    vse_width: Width = 512
+    vse_words_width: Width = 512
+    vse_joint_width: Width = 512
+    vse_hidden: tuple[Width, ...] = (256,)
+    vse_loss: Literal["cosine", "vsepp"] = "cosine"
+    vse_hardest: bool = False
+    vse_margin: float = Field(default=0.2, ge=0)
+    vse_weight: float = Field(default=1.0, ge=0)
+    vse_aux: bool = True
+
+    @property
+    def vse(self) -> VseOptions:
+        """The options of the first training."""
+        first = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
+        return VseOptions(**first, patience=self.patience, weight_decay=self.weight_decay)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from stages.fusions.layout import Layout
-from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, SapoolOptions, VseOptions
+from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions, VseOptions
 from stages.fusions.row import IMAGE, TEXT, FusionRow, network
-from stages.heads.model import Problem
+from stages.heads.model import Model, Problem
 from stages.heads.options import NetworkOptions
 
 if TYPE_CHECKING:
@@ -58,6 +58,12 @@ def _dense() -> Any:
     return DenseFusion
 
 
+def _dpm(layout: Layout, options: Any, problem: Problem) -> Model:
+    from stages.fusions.dpm import DpmModel  # torch
+
+    return DpmModel(layout, options, problem)
+
+
 build_vse = network_of_task(_vse)
 _WORDS = {TEXT: ("tokens",)}
 _WORDS_AND_REGIONS = {**_WORDS, IMAGE: ("map", "regions")}
@@ -69,5 +75,6 @@ VSE_ROWS: tuple[FusionRow, ...] = (
         "coot", "native", (2, 2), CootOptions, "systems.md 4.10", network_of_task(_coot), needs=_WORDS_AND_REGIONS
     ),
     FusionRow("sapool", "native", (2, 2), SapoolOptions, "systems.md 4.11", network(_sapool), needs=_WORDS),
+    FusionRow("dpm", "native", (3, 3), DpmOptions, "systems.md 4.12", _dpm, needs=_WORDS),
     FusionRow("dense", "native", (2, 2), DenseOptions, "systems.md 4.13", network(_dense), needs=_WORDS),
 )
