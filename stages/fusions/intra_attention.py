@@ -74,7 +74,7 @@ class IntraAttention(nn.Module):
         shift : Tensor, [n, d], optional
             Added to every region.
         """
-        x = torch.cat([self._seen(regions, places, shift), self._read(words)], dim=1)
+        x = torch.cat([self.enter_regions(regions, places, shift), self.enter_words(words)], dim=1)
         attention = self._attention(x, torch.cat([regions.mask, words.mask], dim=1))
         mixed = attention @ split_heads(self.value(x), self.heads)
         attended = self.norm(x + self.out(mixed.transpose(1, 2).flatten(2)))
@@ -82,13 +82,15 @@ class IntraAttention(nn.Module):
         gates = region_gates(attention[:, :, count:, :count], regions.mask, words.mask)
         return Attended((gates[:, :, None] * attended[:, :count]).sum(dim=1), gates, attention)
 
-    def _seen(self, regions: States, places: Tensor, shift: Tensor | None) -> Tensor:
+    def enter_regions(self, regions: States, places: Tensor, shift: Tensor | None = None) -> Tensor:
+        """Return the rows of X [n, R, d] that stand for regions."""
         half = self.width // 2
         grid = torch.cat([waves(places[:, 0], half), waves(places[:, 1], self.width - half)], dim=1)
         seen: Tensor = self.see(regions.values) + grid + self.kinds[0]
         return seen if shift is None else seen + shift[:, None, :]
 
-    def _read(self, words: States) -> Tensor:
+    def enter_words(self, words: States) -> Tensor:
+        """Return the rows of X [n, T, d] that stand for words."""
         order = torch.arange(words.mask.shape[1], device=words.mask.device)
         read: Tensor = self.read(words.values) + waves(order, self.width) + self.kinds[1]
         return read

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from stages.contract import Task
 
@@ -13,10 +12,13 @@ _EPSILON = 1e-8
 
 def cosines(visual: Tensor, semantic: Tensor) -> Tensor:
     """Return the cosines [n, m] of every row [n, d] with every row [m, d]; 0 where a norm is 0."""
-    similarity = (
-        functional.normalize(visual, dim=1, eps=_EPSILON) @ functional.normalize(semantic, dim=1, eps=_EPSILON).T
-    )
-    return similarity.clamp(-1.0, 1.0)
+    return (_unit(visual) @ _unit(semantic).T).clamp(-1.0, 1.0)
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Scale to length 1; a vector of zeros stays, and its gradient is 0 rather than that of a division by epsilon."""
+    lengths = vectors.norm(dim=1, keepdim=True)
+    return torch.where(lengths > _EPSILON, vectors / lengths.clamp(min=_EPSILON), 0.0)
 
 
 def label_matches(targets: Tensor, task: Task) -> Tensor:

@@ -16,6 +16,10 @@ from stages.fusions.pooled_words import PooledFusion
 from stages.fusions.states import States, word_width
 
 
+def _further(width: int, inner: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, inner), nn.ReLU(), nn.Linear(inner, width))
+
+
 class AttentionPool(nn.Module):
     """Words and a picture -> s: one cross-attention whose query is the picture, then a residual feed-forward.
 
@@ -36,9 +40,7 @@ class AttentionPool(nn.Module):
         self.heads = heads
         self.query = nn.Linear(width, width, bias=False)  # W_q
         self.key, self.value = (nn.Linear(inputs, width, bias=False) for _ in range(2))  # W_k, W_x
-        inner = feed_forward * width
-        layers = (nn.LayerNorm(width), nn.Linear(width, inner), nn.ReLU(), nn.Linear(inner, width))
-        self.further = nn.Sequential(*layers) if feed_forward else None
+        self.further = _further(width, feed_forward * width) if feed_forward else None
 
     def weights(self, words: States, visual: Tensor) -> Tensor:
         """Return how much each word counts, [n, heads, T]: rows sum to 1, to 0 without words."""

@@ -123,7 +123,8 @@ class VseFusion(nn.Module):
         """Return what embeds the pairs."""
         return VisualSemantic(text, nn.Linear(image.width, self.options.width), self.options)
 
-    def _read(self, x: Tensor) -> tuple[States, Parts]:
+    def read(self, x: Tensor) -> tuple[States, Parts]:
+        """Return the words and the picture of joined features."""
         text, image = split_parts(x, self.layout)
         return words_of(text), image
 
@@ -133,12 +134,12 @@ class VseFusion(nn.Module):
 
     def fuse(self, x: Tensor) -> Tensor:
         """Return the fused vectors [n, joint width]."""
-        words, image = self._read(x)
+        words, image = self.read(x)
         return self.fused(self.vse(words, image), words, image)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Embedded]:
         """Return the logits [n, K]; in training with what `auxiliary` takes."""
-        words, image = self._read(x)
+        words, image = self.read(x)
         pairs = self.vse(words, image)
         logits: Tensor = self.head(self.fused(pairs, words, image))
         return (logits, pairs) if self.training else logits

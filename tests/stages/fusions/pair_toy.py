@@ -77,7 +77,8 @@ def module(name: str, toy: Toy, image: str, **options: Any) -> Any:
     """Build the untrained network of a fusion, seeded, as `train` would."""
     torch.manual_seed(0)
     row = FUSIONS[name]
-    model = row.build(toy.layout(image), row.options(**options), toy.problem)
+    model: Any = row.build(toy.layout(image, pair=name == "dpm"), row.options(**options), toy.problem)
+    model = model.joint if name == "dpm" else model
     return model.module(**model.arguments)
 
 
