@@ -107,5 +107,11 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
         yield from option_problems(values, options)
 
 
+def option_names(fusion: str, head: str) -> set[str]:
+    """Return every key that an experiment with this fusion and head may have."""
+    types = [each for each in _option_types(fusion, head) if each]
+    return {name for each in types for name in each.model_fields} | set(TrainParams.model_fields)
+
+
 def _option_types(fusion: str, head: str) -> tuple[type[Options], type[Options] | None]:
     return FUSIONS[fusion].options, None if head == NATIVE else HEADS[head].options
