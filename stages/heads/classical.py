@@ -1,4 +1,4 @@
-"""scikit-learn's heads (`forest`, `svm`, `knn`, `dummy`) behind the one `Model` surface; saved with skops."""
+"""scikit-learn's heads (`forest`, `svm`, `knn`, `linreg`, `dummy`) behind the one `Model` surface; saved with skops."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -22,7 +23,7 @@ from stages.errors import InputError
 from stages.heads.machines import is_shared
 from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Epoch, Problem, Rows, Scores
-from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
+from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, Options, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
 
 _FILE = "head.skops"
@@ -52,6 +53,11 @@ def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
     """Return exact nearest neighbours; systems.md 5."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
+
+
+def linreg(options: LinregOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
+    """Return ordinary least squares with an intercept; systems.md 5."""
+    return LinearRegression()
 
 
 def dummy(options: DummyOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
@@ -100,7 +106,9 @@ class ClassicalModel:
         if self.problem.task == "multilabel":
             y = self._keep_learnable(y)
         if self.learned_ is None or len(self.learned_):
-            self.estimator.fit(train.x, y)
+            # Least squares over correlated columns lose their digits in single precision.
+            x = train.x.astype(np.float64) if isinstance(self.options, LinregOptions) else train.x
+            self.estimator.fit(x, y)
         if isinstance(self.options, ForestOptions):
             # Threads add up the trees' votes in the order in which they end, and sums of floats follow the order.
             self.estimator.set_params(n_jobs=1)

@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.contract import Progress
+from stages.heads.neighbours import Neighbours, nearest, ranks_of
 from stages.retrieve.features import FeatureRows
 from stages.retrieve.metrics import Outcome
-from stages.retrieve.neighbours import Neighbours, nearest, ranks_of
 from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
 
