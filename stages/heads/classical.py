@@ -25,6 +25,7 @@ from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Epoch, Problem, Rows, Scores
 from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, Options, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
+from stages.heads.votes import class_shares, mean_targets
 
 _FILE = "head.skops"
 _LOG = logging.getLogger("diptych.heads")
@@ -50,7 +51,7 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 
 
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
-    """Return exact nearest neighbours; systems.md 5."""
+    """Return exact nearest neighbours, whose answers `votes` tells; systems.md 5."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
 
@@ -129,7 +130,8 @@ class ClassicalModel:
         if not len(x):  # scikit-learn refuses empty inputs
             return scores
         if self.problem.task == "regression":
-            return np.asarray(self.estimator.predict(x), dtype=np.float32).reshape(-1, 1)
+            values = mean_targets(self.estimator, x) if self._votes else self.estimator.predict(x)
+            return np.asarray(values, dtype=np.float32).reshape(-1, 1)
         if self.learned_ is None:
             scores[:, self.estimator.classes_] = self._raw(x)
             return scores
@@ -138,9 +140,15 @@ class ClassicalModel:
             scores[:, self.learned_] = self._raw(x)
         return scores
 
+    @property
+    def _votes(self) -> bool:
+        return isinstance(self.options, KnnOptions)
+
     def _raw(self, x: Array) -> NDArray[Any]:
         """Return [n, labels learned], whatever form the estimator gives it in."""
         labels = self.learned_ is not None
+        if self._votes:
+            return mean_targets(self.estimator, x) if labels else class_shares(self.estimator, x)
         if hasattr(self.estimator, "decision_function"):
             shared = is_shared(self.estimator)
             margins = shared_margins(self.estimator, x) if shared else np.asarray(self.estimator.decision_function(x))
