@@ -11,11 +11,12 @@ from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems
 from stages.fusions.row import FusionRow
-from stages.heads.catalog import HEADS, HeadRow
+from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
 
 NATIVE = "native"
+_PREDICTING = [row.name for row in HEADS.values() if row.tasks]
 _HEADS = (*HEADS, NATIVE)
 _ROWS: tuple[HeadRow | FusionRow, ...] = (*HEADS.values(), *FUSIONS.values())
 _SEE = "see `diptych catalog"
@@ -79,14 +80,15 @@ def _problems(values: dict[str, Any]) -> Iterator[Problem]:
 
 def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Problem]:
     if fusion.native != (head == NATIVE):
-        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {list(HEADS)} as head"
+        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {_PREDICTING} as head"
         yield problem("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
     features, task = values.get("features"), values.get("task")
     if isinstance(features, list) and features:
         for message in count_problems(fusion, len(features)):
             yield problem("features", features, message)
-    if task in get_args(Task) and head in HEADS and task not in HEADS[head].tasks:
-        yield problem("task", task, f"head {head!r} does {list(HEADS[head].tasks)}; found task {task!r}")
+    if head in HEADS and (refusal := task_refusal(head, task if task in get_args(Task) else None)):
+        key = "task" if HEADS[head].tasks else "head"
+        yield problem(key, values[key], refusal)
 
 
 def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:
