@@ -32,8 +32,8 @@ class FitterRow:
     ----------
     name : str
         The encoder's name in the catalogue of encoders.
-    kind : {"text", "image"}
-        What it reads.
+    kind : {"text", "image", "pair"}
+        What it reads; a pair is a text and the picture.
     options : type of Options
     source : str
         Where the specification describes it.
