@@ -53,9 +53,14 @@ class Checkpoints:
     """
 
     def __init__(self, root: Path, name: str, cause: str, seconds: float = 0.0) -> None:
-        self._root, self._name, self._seconds, self._pause = root, name, seconds, seconds
+        self._root, self._name, self._cause = root, name, cause
+        self._seconds = self._pause = seconds
         self.folder = root / f"{name}-{cause[:16]}"
         self._last = time.monotonic()
+
+    def of(self, phase: str) -> Checkpoints:
+        """Return the states of a phase that comes before the fit proper; they go when the states of the fit go."""
+        return Checkpoints(self.folder, phase, self._cause, self._seconds)
 
     def latest(self) -> State | None:
         """Return the newest whole state; None when there is none. A damaged one is told and passed over."""

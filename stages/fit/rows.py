@@ -20,6 +20,14 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class FieldRows:
+    """One field of n items: their content keys, uint8 [n, 32], and a loader as that of `FitRows`."""
+
+    keys: NDArray[np.uint8]
+    load: Callable[[int], Raw]
+
+
+@dataclass(frozen=True)
 class FitRows:
     """n items that have the input; nothing of any other item can be reached from here.
 
@@ -37,8 +45,8 @@ class FitRows:
         Whether an item bears the label that the task needs.
     content : str
         Digest of inputs and labels.
-    keys : mapping of str to ndarray of uint8, [n, 32]
-        For each field the content keys: equal texts or pictures have equal ones.
+    fields : mapping of str to FieldRows
+        What a pair is made of, each field by itself; otherwise the one field.
     """
 
     ids: list[str]
@@ -49,7 +57,7 @@ class FitRows:
     targets: NDArray[Any]
     labelled: NDArray[np.bool_]
     content: str
-    keys: Mapping[str, NDArray[np.uint8]]
+    fields: Mapping[str, FieldRows]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -71,18 +79,20 @@ def read_rows(inputs: Inputs, rows: Index) -> FitRows:
             f"fit: expected train rows with the field {inputs.name!r} in {manifest.path}; found none; check the split "
             "and the columns of the source."
         )
+    single = [Inputs(manifest, (field,)) for field in inputs.fields]
+    fields = {each.name: FieldRows(each.keys()[0][rows], each.loader(rows)) for each in single}
     ids, groups = manifest.ids(), manifest.groups()
     targets, labelled = _targets(manifest)[rows], manifest.labelled()[rows]
     return FitRows(
         ids=[ids[row] for row in rows.tolist()],
         groups=[groups[row] for row in rows.tolist()],
-        load=inputs.loader(rows),
+        load=fields[inputs.name].load if inputs.name in fields else inputs.loader(rows),
         task=manifest.info.task,
         classes=manifest.info.classes,
         targets=targets,
         labelled=labelled,
         content=hashlib.sha256(keys[rows].tobytes() + targets.tobytes() + labelled.tobytes()).hexdigest(),
-        keys={field: manifest.keys(field)[0][rows] for field in inputs.fields},
+        fields=fields,
     )
 
 
