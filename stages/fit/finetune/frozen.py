@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,9 +105,7 @@ def read_words(context: FitContext, encoder: Encoder, rows: FieldRows, path: Pat
     starts, counts, end = np.zeros(len(first), np.int64), np.zeros(len(first), np.int64), 0
     with path.open("wb") as stream:
         for result in _encoded(context, encoder, lambda at: rows.load(int(first[at])), len(first), "words"):
-            for item, row in (
-                zip(result.items.tolist(), result.vectors, strict=True) if isinstance(result, Encoded) else ()
-            ):
+            for item, row in _rows(result):
                 starts[item], counts[item] = end, int(row[-1])
                 stream.write(row[begin : begin + counts[item] * width].astype(np.float16).tobytes())
                 end += int(counts[item])
@@ -116,8 +113,12 @@ def read_words(context: FitContext, encoder: Encoder, rows: FieldRows, path: Pat
     return Words(vectors, starts, counts, of)
 
 
+def _rows(result: Encoded | Failed) -> Iterable[tuple[int, Rows]]:
+    return zip(result.items.tolist(), result.vectors, strict=True) if isinstance(result, Encoded) else ()
+
+
 def _distinct(keys: NDArray[np.uint8]) -> tuple[Index, Index]:
-    """Return the first row of each distinct key, in the order of the rows, and for each row which of them is its own."""
+    """Return the first row of each distinct key, in the order of the rows, and for each row which key is its own."""
     records = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.shape[1]))).ravel()
     _, first, inverse = np.unique(records, return_index=True, return_inverse=True)
     order = np.argsort(first)

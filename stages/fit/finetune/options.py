@@ -1,4 +1,4 @@
-"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3 and 3.7; one type for each encoder."""
+"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3 and 3.7; a type for each."""
 
 from __future__ import annotations
 

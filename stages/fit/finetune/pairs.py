@@ -8,7 +8,7 @@ and whether its text and its picture belong together.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ class _Pairs:
         return pair if rng is None else pair._replace(draw=float(rng.random()))
 
     def collate(self, pairs: Sequence[Pair]) -> tuple[NDArray[Any], ...]:
-        """Return ids and mask [m, T] and pictures [m, d]: the n true pairs, and behind them those put together wrongly."""
+        """Return ids and mask [m, T] and pictures [m, d]: n true pairs, and behind them those put together wrongly."""
         wrong = mismatched(pairs, self._true)
         ids, mask = padded([*(pair.ids for pair in pairs), *(pairs[other].ids for _, other in wrong)])
         seen = np.stack([*(pair.seen for pair in pairs), *(pairs[at].seen for at, _ in wrong)])

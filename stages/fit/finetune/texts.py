@@ -44,6 +44,7 @@ def fit_text(base: str, context: FitContext, folder: Path) -> Fitted:
 
 
 def base_encoder(name: str, options: BertOptions, seed: int) -> TransformerText:
+    """Return the encoder of the catalogue that is fine-tuned, with the weights that the options name."""
     row = next(each for each in TEXT_ROWS if each.name == name)
     revision = options.revision if options.model else options.revision or row.revision
     pooling = Pooling(options.pool, options.max_len, normalise=False)
