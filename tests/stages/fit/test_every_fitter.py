@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def test_transductive_sees_all_rows_and_says_so(case: Case, tmp_path: Path, name
     inductive = case.fit(**SMALL[name])
     card = case.fit(**SMALL[name], transductive=True)
     assert (inductive["transductive"], card["transductive"]) == (False, True)
-    held = [each for each in case.records if (each.caption if SMALL[name]["field"] == "caption" else each.picture)]
+    reads = {"text": ("caption",), "image": ("picture",), "pair": ("caption", "picture")}[FITTERS[name].kind]
+    held = [each for each in case.records if all(getattr(each, field) for field in reads)]
     assert inductive["rows"] == sum(each.part == "train" for each in held) < card["rows"] == len(held)
     assert json.loads((case.outputs.model / "artefact.json").read_text())["transductive"] is True
     noisy = spoilt(case, tmp_path / "spoilt")
@@ -154,6 +156,17 @@ def test_the_card_and_the_curve(case: Case, name: str) -> None:
     assert header == "epoch,train_loss,valid_loss,valid_accuracy"
     assert len(lines) == card.get("epochs", 0)
     assert "seconds" not in card
+
+
+@pytest.mark.parametrize("name", [name for name in COVERED if FITTERS[name].tasks])
+def test_labels_that_cannot_be_learnt_from_are_refused(case: Case, name: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"expected a task among \['multilabel', 'multiclass'\] .*{name}.*'regression'"
+    ):
+        replace(case, task="regression").written().fit(**SMALL[name])
+    unlabelled = tuple(replace(each, labels=None) if each.part == "train" else each for each in case.records)
+    with pytest.raises(InputError, match=f"expected labelled train rows for encoder '{name}'; found none"):
+        replace(case, records=unlabelled).written().fit(**SMALL[name])
 
 
 @every
