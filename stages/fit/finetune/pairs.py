@@ -93,7 +93,7 @@ def _first_weights(width: int, visual: int, seed: int) -> Rows:
     """Draw W_b [width, visual]."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Linear(visual, width, bias=False).weight.detach().numpy()  # type: ignore[no-any-return]
+        return nn.Linear(visual, width, bias=False).weight.detach().numpy()
 
 
 class Pair(NamedTuple):

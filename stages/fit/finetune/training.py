@@ -220,7 +220,7 @@ class ClassifierTraining:
         targets = self._targets(self.lesson.train, batch)
         self._optimizer.zero_grad(set_to_none=True)
         loss = self.network.loss(self._outputs(batch), targets, self.lesson.task)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         value = float(loss.detach())
         if not np.isfinite(value):
