@@ -14,6 +14,7 @@ from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
 from stages.fit.catalog import FITTERS
 from stages.fusions.catalog import FUSIONS
+from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
 from stages.prepare.sources import SOURCES
@@ -69,11 +70,21 @@ def _fusions() -> list[Row]:
             "name": row.name,
             "section": "fuse or train" if row.vectors else "train",
             "head": "native" if row.native else "any",
+            "inputs": _inputs(row),
             "options": list(row.options.model_fields),
             "source": row.source,
         }
         for row in FUSIONS.values()
     ]
+
+
+def _inputs(row: FusionRow) -> str:
+    """Say how many features a fusion takes, and what it reads beside the vectors."""
+    fewest, most = row.inputs
+    count = f"{fewest}" if most == fewest else f"{fewest} to {most}" if most else f"{fewest} or more"
+    places = {0: "first", -1: "last"}
+    reads = [f"{' or '.join(names)} of the {places.get(at, str(at + 1))}" for at, names in row.needs.items()]
+    return "; ".join([count, *reads])
 
 
 def _heads() -> list[Row]:

@@ -214,16 +214,18 @@ def _fuse(session: Session, name: str) -> str:
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
     inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
-    card = fuse.run(params, inputs, outputs, session.progress)
+    settings = fuse.FuseSettings(session.settings.device)
+    card = fuse.run(params, inputs, outputs, settings, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
 
 
 def _train(session: Session, name: str) -> str:
     from stages.train import run as train
+    from stages.train.data import TrainInputs
 
     params, matrices = session.params.train[name], session.params.matrices
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
-    inputs = train.TrainInputs(paths.MANIFEST, paths.PARTS, sources, digests)
+    inputs = TrainInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     folder = paths.DATA / "train"
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stages.checkpoints import Checkpoints
 from stages.contract import Progress
-from stages.fit.checkpoints import Checkpoints
+from stages.epochs import Epoch
 from stages.fit.rows import FitRows
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of a learning curve; NaN stands for what was not measured, such as without rows set aside."""
-
-    epoch: int
-    train_loss: float
-    valid_loss: float = math.nan
-    valid_accuracy: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,11 @@ class FitContext:
     workers: int
     progress: Progress
     checkpoints: Checkpoints
+
+    @property
+    def label(self) -> str:
+        """The words before a progress bar."""
+        return f"fit {self.name}"
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from stages.checkpoints import Tensors
 from stages.contract import Tracker
 from stages.encoders.image.convae import DECODER, ENCODER, preprocessing
 from stages.encoders.image.convae_network import Autoencoder, Scaled
+from stages.epochs import Schedule, run_epochs
 from stages.fit.ahead import prepared_rows
-from stages.fit.checkpoints import Tensors
 from stages.fit.context import FitContext, Fitted
-from stages.fit.epochs import Schedule, run_epochs
 from stages.fit.options import ConvaeOptions
 
 _NETWORK, _MOMENTS = "network/", "optimizer/"

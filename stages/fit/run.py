@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stages.checkpoints import Checkpoints
 from stages.contract import Progress
 from stages.encoders.artefact import Artefact, visible, visible_digest
 from stages.encoders.device import resolve_device
 from stages.encoders.inputs import Inputs
+from stages.epochs import finals
 from stages.errors import InputError
-from stages.fit.checkpoints import Checkpoints
 from stages.fit.context import FitContext, Fitted
-from stages.fit.epochs import finals
 from stages.fit.params import FitParams
 from stages.fit.rows import FitRows, read_rows
 from stages.items import Manifest

@@ -12,13 +12,13 @@ from gensim.models import Word2Vec
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from stages.checkpoints import Tensors
 from stages.contract import Tracker
 from stages.encoders.text.w2v import VECTORS, WORDS
 from stages.encoders.text.words import words_of
+from stages.epochs import Schedule, run_epochs
 from stages.errors import InputError
-from stages.fit.checkpoints import Tensors
 from stages.fit.context import FitContext, Fitted
-from stages.fit.epochs import Schedule, run_epochs
 from stages.fit.options import W2vOptions
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's defaults; the rate falls evenly over all epochs

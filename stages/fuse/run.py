@@ -1,4 +1,4 @@
-"""Run `fuse`: scale each block on train statistics, join the blocks of every row, write one matrix."""
+"""Run `fuse`: fit scaling and fusion on train rows, fuse every row, write one matrix."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
+from stages.encoders.device import resolve_device
+from stages.epochs import Watch
+from stages.errors import InputError
 from stages.features import open_aligned
 from stages.fuse.params import FuseParams
-from stages.fusions.blocks import BlockScaler, ConcatFusion, gather
-from stages.heads.model import Array
+from stages.fusions.blocks import BlockScaler
+from stages.fusions.layout import layout_columns
+from stages.fusions.model import VectorFusion
+from stages.fusions.table import FeatureTable, MappedTable, layout_of, missing_row
+from stages.heads.model import Problem, blocks_of
 from stages.items import Manifest
 from stages.outputs import fresh_folder, write_json
 from stages.parts import read_split
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
-
-_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -33,47 +38,76 @@ class FuseInputs:
 
 @dataclass(frozen=True)
 class FuseOutputs:
-    """What `fuse` writes: the joined matrix, its card, the fitted scaling."""
+    """What `fuse` writes: the fused matrix, its card, the fitted scaling and fusion."""
 
     matrix: Path
     card: Path
     model: Path
 
 
-def run(params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, progress: Progress) -> dict[str, object]:
-    """Join the matrices; a row is present when any of its inputs is, the others carry their missing vectors.
+@dataclass(frozen=True)
+class FuseSettings:
+    """What does not change results beyond rounding: the device."""
+
+    device: str = "auto"
+
+
+def run(
+    params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, settings: FuseSettings, progress: Progress
+) -> dict[str, object]:
+    """Fuse the matrices; a row is present when any of its inputs is, the others carry their missing vectors.
 
     Raises
     ------
     InputError
-        When a matrix is missing or not aligned with the manifest.
+        When a matrix is missing or not aligned with the manifest, or there are no rows to learn from.
     """
     ids = Manifest.open(inputs.manifest).ids()
     matrices = open_aligned(inputs.matrices, ids, inputs.digests)
-    widths = tuple(matrix.dim for matrix in matrices)
-    # Only `standard` learns something, and only from train rows.
-    train = np.flatnonzero(read_split(inputs.split, ids) == "train") if params.scale == "standard" else np.zeros(0, int)
-    scaler = BlockScaler(widths, params.scale).fit(gather(matrices, train))
-    attributes = {"fusion": params.fusion, "features": params.features, "sources": [each.digest for each in matrices]}
-    empty = np.concatenate([*(each.missing_vector for each in matrices), np.zeros(len(matrices))]).astype(np.float32)
-    missing = _fused(scaler, empty[None, :])[0]
-    header = MatrixHeader(ids, sum(widths), "float32", missing, attributes)
-    with fresh_folder(outputs.model) as folder, progress.track(f"fuse {' + '.join(params.features)}", len(ids)) as bar:
+    layout = layout_of(matrices, params.row.needs, params.fusion)
+    label = f"fuse {outputs.matrix.name.partition('.')[0]}"
+    visible = _visible(params, read_split(inputs.split, ids), matrices)
+    table = FeatureTable(matrices, visible, layout)
+    scaler = BlockScaler(layout, params.scale).fit(table)
+    problem = Problem("multilabel", 1, params.seed, resolve_device(settings.device))
+    fusion: VectorFusion = params.row.build(layout, params.options, problem)
+    fusion.fit(MappedTable(table, scaler.transform, layout_columns(layout)), watch=Watch(label, progress))
+    missing = fusion.transform(scaler.transform(missing_row(matrices, layout)[None, :]))[0]
+    attributes = {
+        "fusion": params.fusion,
+        "features": params.features,
+        "sources": [each.digest for each in matrices],
+        **({"transductive": params.transductive} if params.row.learns else {}),
+    }
+    header = MatrixHeader(ids, len(missing), "float32", missing, attributes)
+    every = FeatureTable(matrices, np.arange(len(ids)), layout)
+    with fresh_folder(outputs.model) as folder, progress.track(label, len(ids)) as bar:
         scaler.save(folder)
-        info = write_matrix(outputs.matrix, header, _blocks(matrices, scaler, bar))
+        if params.row.learns:
+            fusion.save(folder)
+        info = write_matrix(outputs.matrix, header, _blocks(every, (scaler, fusion), bar))
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest}
     write_json(outputs.card, {**card, **attributes})
     return card
 
 
-def _blocks(matrices: Sequence[Matrix], scaler: BlockScaler, bar: Tracker) -> Iterator[MatrixBlock]:
-    for start in range(0, len(matrices[0]), _ROWS):
-        rows = np.arange(start, min(start + _ROWS, len(matrices[0])))
-        present = np.any([matrix.usable[rows] for matrix in matrices], axis=0)
+def _visible(params: FuseParams, parts: NDArray[np.str_], matrices: Sequence[Matrix]) -> NDArray[np.int64]:
+    """Return the rows that a fusion may learn from: of train, or all where it was asked for, and not without inputs."""
+    seen = np.any([matrix.usable for matrix in matrices], axis=0)
+    rows = np.flatnonzero(seen if params.transductive else seen & (parts == "train"))
+    if not len(rows) and (params.row.learns or params.scale == "standard"):
+        raise InputError(
+            f"fuse: expected train rows that have one of {params.features}; found none among {len(parts)}; check the "
+            "split and the fields."
+        )
+    return rows
+
+
+def _blocks(table: FeatureTable, steps: tuple[BlockScaler, VectorFusion], bar: Tracker) -> Iterator[MatrixBlock]:
+    start = 0
+    for block in blocks_of(table):
+        rows = np.arange(start, start + len(block))
+        start += len(block)
+        present = np.any([matrix.usable[rows] for matrix in table.matrices], axis=0)
         bar.advance(len(rows))
-        yield MatrixBlock(_fused(scaler, gather(matrices, rows)), present, present)
-
-
-def _fused(scaler: BlockScaler, x: Array) -> Array:
-    joined: Array = ConcatFusion(scaler.widths).transform(scaler.transform(x))
-    return joined
+        yield MatrixBlock(steps[1].transform(steps[0].transform(block)), present, present)

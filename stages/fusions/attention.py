@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stages.fusions.blocks import split_blocks
+from stages.fusions.layout import as_layout, split_parts
 from stages.heads.network import Mlp
 
 
@@ -36,12 +37,12 @@ def attention_weights(queries: Tensor, keys: Tensor, present: Tensor) -> Tensor:
 
 
 class AttentionFusion(nn.Module):
-    """Joined features [n, sum + M] -> logits [n, K].
+    """Joined features [n, columns] -> logits [n, K].
 
     Parameters
     ----------
-    widths : sequence of int
-        Widths D_m of the modalities.
+    layout : Layout or sequence of int
+        The M modalities.
     outputs : int
         K.
     width : int
@@ -56,7 +57,7 @@ class AttentionFusion(nn.Module):
 
     def __init__(
         self,
-        widths: Sequence[int],
+        layout: Sequence[Any],
         outputs: int,
         width: int,
         hidden: Sequence[int],
@@ -65,16 +66,17 @@ class AttentionFusion(nn.Module):
         qk: bool,
     ) -> None:
         super().__init__()
-        self.widths = tuple(widths)
-        self.enter = nn.ModuleList(nn.Sequential(nn.Linear(each, width), nn.ReLU()) for each in widths)
+        self.layout = as_layout(layout)
+        self.enter = nn.ModuleList(nn.Sequential(nn.Linear(each.width, width), nn.ReLU()) for each in self.layout)
         self.query = nn.Linear(width, width, bias=False) if qk else nn.Identity()
         self.key = nn.Linear(width, width, bias=False) if qk else nn.Identity()
         self.head = Mlp(width, outputs, hidden, dropout)
 
     def fuse(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the fused vectors [n, d] and the weights [n, M]."""
-        blocks, present = split_blocks(x, self.widths)
-        states = torch.stack([layer(block) for layer, block in zip(self.enter, blocks, strict=True)], dim=1)
+        parts = split_parts(x, self.layout)
+        states = torch.stack([layer(part.vector) for layer, part in zip(self.enter, parts, strict=True)], dim=1)
+        present = torch.stack([part.present for part in parts], dim=1)
         weights = attention_weights(self.query(states), self.key(states), present)
         return (weights[:, :, None] * states).sum(dim=1), weights
 

@@ -1,103 +1,108 @@
-"""How several modalities travel as one array: blocks side by side, then a presence column each; all fusions read it."""
+"""Put vectors side by side (`none`, `concat`), and scale the inputs before every fusion."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from stages.contract import Scale
-from stages.errors import RunError
-from stages.heads.model import Array
-from store import Matrix
+from stages.epochs import UNWATCHED, Watch
+from stages.fusions.base import FusionTransformer
+from stages.fusions.layout import as_layout, split_parts
+from stages.heads.model import Array, Features, blocks_of
 
 _FILE = "scaler.safetensors"
 _LOG = logging.getLogger("diptych.fusions")
 
 
-def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64]) -> Array:
-    """Return the joined features of some rows.
-
-    Parameters
-    ----------
-    matrices : sequence of Matrix
-        M dataset-aligned matrices of widths D_1..D_M.
-    rows : ndarray of int64, [n]
-        Manifest rows.
-
-    Returns
-    -------
-    ndarray of float32, [n, D_1 + ... + D_M + M]
-        The blocks in order, then for each block 1.0 where the row has it and 0.0 where it carries the missing vector.
-    """
-    parts = [np.asarray(matrix.rows(rows), dtype=np.float32) for matrix in matrices]
-    present = np.stack([matrix.usable[rows] for matrix in matrices], axis=1).astype(np.float32)
-    return np.concatenate([*parts, present], axis=1)
-
-
-def split_blocks(x: Any, widths: Sequence[int]) -> tuple[list[Any], Any]:
-    """Cut joined features (numpy or torch, [n, sum + M]) into blocks [n, D_m] and presence [n, M].
+def split_blocks(x: Any, layout: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Cut joined features (numpy or torch, [n, columns]) into vectors [n, D_m] and presence [n, M].
 
     Raises
     ------
     RunError
-        When the width is not the sum of the widths and their number.
+        When the width is not that of the layout.
     """
-    expected = sum(widths) + len(widths)
-    if x.shape[1] != expected:
-        raise RunError(f"fusion: expected {expected} columns for blocks of {list(widths)}; found {x.shape[1]}.")
-    edges = np.cumsum([0, *widths])
-    return [x[:, a:b] for a, b in pairwise(edges)], x[:, edges[-1] :]
+    parts = split_parts(x, as_layout(layout))
+    return [part.vector for part in parts], x[:, x.shape[1] - len(parts) :]
 
 
-class BlockScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Scale each block by itself; presence columns pass unchanged.
+class Moments:
+    """Mean and deviation of rows that come in blocks, by the update of Chan, Golub and LeVeque."""
+
+    def __init__(self, width: int) -> None:
+        self.count = 0
+        self.mean, self._squares = np.zeros(width), np.zeros(width)
+
+    def update(self, rows: NDArray[Any]) -> None:
+        """Count in rows [n, D]."""
+        if not len(rows):
+            return
+        mean = rows.mean(axis=0, dtype=np.float64)
+        total = self.count + len(rows)
+        step = mean - self.mean
+        self._squares += ((rows - mean) ** 2).sum(axis=0) + step**2 * (self.count * len(rows) / total)
+        self.mean += step * (len(rows) / total)
+        self.count = total
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """The population deviation [D] of what was counted in."""
+        return np.sqrt(self._squares / max(1, self.count))
+
+
+class BlockScaler(FusionTransformer):
+    """Scale the vector of each input by itself; arrays beside it and presence columns pass unchanged.
 
     Parameters
     ----------
-    widths : sequence of int
-        Widths D_m of the blocks.
+    layout : Layout or sequence of int, optional
+        The inputs; see `as_layout`. None takes all columns for one input that every row has.
     scale : {"none", "standard", "l2"}
-        Nothing; zero mean and unit variance over the fitted rows that have the block; unit Euclidean norm per row.
+        Nothing; zero mean and unit variance over the fitted rows that have the input; unit Euclidean norm per row.
     """
 
-    def __init__(self, widths: Sequence[int], scale: Scale = "none") -> None:
-        self.widths = widths
+    def __init__(self, layout: Sequence[Any] | None = None, scale: Scale = "none") -> None:
+        super().__init__(layout)
         self.scale = scale
 
-    def fit(self, x: Array, y: Any = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
-        """Learn mean and deviation per column from the rows of `x` [n, sum + M]: train rows only."""
-        blocks, present = split_blocks(x, self.widths)
-        means, deviations = [], []
-        for number, block in enumerate(blocks):
-            rows = block[present[:, number] > 0]
-            known = self.scale == "standard" and len(rows) > 0
-            if self.scale == "standard" and not known:
-                _LOG.warning("scale: none of %d train rows has input %d: it stays as it is", len(x), number + 1)
-            means.append(rows.mean(axis=0, dtype=np.float64) if known else np.zeros(block.shape[1]))
-            deviations.append(rows.std(axis=0, dtype=np.float64) if known else np.ones(block.shape[1]))
-        self.mean_ = np.concatenate(means).astype(np.float32)
-        spread = np.concatenate(deviations)
+    def fit(self, x: Features, y: Any = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
+        """Learn mean and deviation per column from the rows of `x` [n, columns]: train rows only."""
+        x = self._learnable(x)
+        layout = self.inputs
+        widths = [x.shape[1]] if layout is None else [block.width for block in layout]
+        moments = [Moments(width) for width in widths]
+        if self.scale == "standard":
+            for block in blocks_of(x):
+                for each, part in zip(moments, split_parts(block, layout), strict=True):
+                    each.update(part.vector[part.present > 0] if layout is not None else part.vector)
+            for number, each in enumerate(moments):
+                if not each.count:
+                    _LOG.warning("scale: none of %d train rows has input %d: it stays as it is", len(x), number + 1)
+        self.mean_ = np.concatenate([each.mean for each in moments]).astype(np.float32)
         # A constant column carries nothing; dividing by its rounding noise would make it explode.
+        spread = np.concatenate([each.deviation for each in moments])
         self.deviation_ = np.where(spread > 1e-8, spread, 1.0).astype(np.float32)
         return self
 
     def transform(self, x: Array) -> Array:
-        """Return `x` [n, sum + M] with its blocks scaled."""
-        check_is_fitted(self, "mean_")
-        blocks, present = split_blocks(x, self.widths)
-        if self.scale == "l2":
-            blocks = [block / np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12) for block in blocks]
-        joined = np.concatenate(blocks, axis=1)
-        return np.concatenate([(joined - self.mean_) / self.deviation_, present], axis=1)
+        """Return `x` [n, columns] with its vectors scaled."""
+        scaled = np.array(self._transformable(x))
+        start = 0
+        for part in split_parts(scaled, self.inputs):
+            vector, stop = part.vector, start + part.vector.shape[1]
+            if self.scale == "l2":
+                vector /= np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-12)
+            vector -= self.mean_[start:stop]
+            vector /= self.deviation_[start:stop]
+            start = stop
+        return scaled
 
     def save(self, folder: Path) -> None:
         """Write `scaler.safetensors`."""
@@ -107,30 +112,33 @@ class BlockScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Read back what `save` wrote."""
         saved = load_file(folder / _FILE)
         self.mean_, self.deviation_ = saved["mean"], saved["deviation"]
-        return self
+        return self._restored()
 
 
-class ConcatFusion(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """`none` and `concat`: the blocks side by side, [n, sum of widths]; systems.md 4.1 and 4.2.
+class ConcatFusion(FusionTransformer):
+    """`none` and `concat`: the vectors side by side, [n, sum of widths]; systems.md 4.1 and 4.2.
 
     Parameters
     ----------
-    widths : sequence of int
-        Widths D_m of the blocks; a single one makes it the identity.
+    layout : Layout or sequence of int, optional
+        The inputs; a single one makes it the identity. None takes all columns for one input that every row has.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
-        self.widths = widths
-
-    def fit(self, x: Array, y: Any = None) -> Self:  # noqa: ARG002 (nothing to learn)
-        """Learn nothing."""
+    def fit(self, x: Features, y: Any = None, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (nothing to learn)
+        """Learn nothing but the number of columns."""
+        self._learnable(x)
         return self
 
     def transform(self, x: Array) -> Array:
-        """Return the blocks of `x` [n, sum + M] without the presence columns."""
-        blocks, _ = split_blocks(x, self.widths)
-        return np.concatenate(blocks, axis=1)
+        """Return the vectors of `x` [n, columns] without the presence columns."""
+        x = self._transformable(x)
+        if self.layout is None:
+            return x
+        return np.concatenate(split_blocks(x, self.layout)[0], axis=1)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Say that there is nothing to fit."""
-        return True
+    def save(self, folder: Path) -> None:
+        """Write nothing: nothing was learned."""
+
+    def restore(self, folder: Path) -> Self:  # noqa: ARG002 (nothing was saved)
+        """Take up the number of columns from the layout."""
+        return self._restored()

@@ -1,73 +1,56 @@
-"""The catalogue of fusions as data rows, light enough to be read with params.yaml; `model` builds what they name."""
+"""The catalogue of fusions as data rows, light enough to be read with params.yaml; `model` fits what they build."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-from pydantic import Field
+from typing import Any
 
 from stages.contract import Scale
-from stages.heads.options import MlpOptions, Options, Width
+from stages.fusions.layout import Layout
+from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
+from stages.fusions.row import FusionRow, network, transformer
+from stages.heads.model import Problem
+from stages.heads.options import Options
 
 
-class AttentionOptions(MlpOptions):
-    """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
+def _concat() -> Any:
+    from stages.fusions.blocks import ConcatFusion
 
-    hidden: tuple[Width, ...] = (512, 256, 128)
-    width: int = Field(default=256, ge=1)
-    qk: bool = False
+    return ConcatFusion
 
 
-class LateOptions(Options):
-    """How the modalities' scores are weighted."""
+def _attention() -> Any:
+    from stages.fusions.attention import AttentionFusion  # torch
 
-    weights: Literal["dev", "uniform"] = "dev"
-
-
-class NoOptions(Options):
-    """Nothing to choose."""
+    return AttentionFusion
 
 
-@dataclass(frozen=True)
-class FusionRow:
-    """One fusion.
+def _late(layout: Layout, options: Any, problem: Problem) -> Any:  # noqa: ARG001 (`model` gives it its heads)
+    from stages.fusions.late import LateModel
 
-    Attributes
-    ----------
-    vectors : bool
-        Whether it can be a `fuse` entry: it gives vectors without labels.
-    native : bool
-        Whether it carries its own classifier (`head: native` in `train`).
-    fewest : int
-        Number of feature inputs it needs at least; `none` takes exactly one.
-    """
-
-    name: str
-    vectors: bool
-    native: bool
-    fewest: int
-    options: type[Options]
-    source: str
+    return LateModel
 
 
 FUSIONS: dict[str, FusionRow] = {
     row.name: row
     for row in (
-        FusionRow("none", vectors=True, native=False, fewest=1, options=NoOptions, source="systems.md 4.1"),
-        FusionRow("concat", vectors=True, native=False, fewest=1, options=NoOptions, source="systems.md 4.2"),
-        FusionRow("attention", vectors=False, native=True, fewest=2, options=AttentionOptions, source="systems.md 4.4"),
-        FusionRow("late", vectors=False, native=False, fewest=2, options=LateOptions, source="systems.md 4.6"),
+        FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
+        FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
+        FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
+        FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
     )
 }
 
 
 def count_problems(row: FusionRow, features: int) -> list[str]:
     """Say what is wrong with giving this many feature inputs to a fusion; nothing when they fit."""
+    fewest, most = row.inputs
     if row.name == "none" and features != 1:
         return [f"fusion 'none' takes exactly one of `features`; found {features}; use concat"]
-    if features < row.fewest:
-        return [f"fusion {row.name!r} joins at least {row.fewest} features; found {features}"]
+    if features < fewest:
+        return [f"fusion {row.name!r} joins at least {fewest} features; found {features}"]
+    if most is not None and features > most:
+        return [f"fusion {row.name!r} joins at most {most} features; found {features}"]
     return []
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Task
+from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
 from stages.fusions.blocks import split_blocks
-from stages.heads.model import Array, Epoch, Model, Rows, Scores
+from stages.fusions.layout import as_layout, split_parts
+from stages.heads.model import Array, Model, Rows, Scores, blocks_of, dense
 
 _GRID = 20  # weights are tried in steps of 1 / 20
 _EPSILON = 1e-7
@@ -46,8 +48,8 @@ class LateModel:
 
     Parameters
     ----------
-    widths : sequence of int
-        Widths D_m of the blocks.
+    layout : Layout or sequence of int
+        The M inputs.
     heads : sequence of Model
         One unfitted head per modality.
     task : Task
@@ -57,12 +59,12 @@ class LateModel:
     """
 
     def __init__(
-        self, widths: Sequence[int], heads: Sequence[Model], task: Task, weights: Literal["dev", "uniform"]
+        self, layout: Sequence[Any], heads: Sequence[Model], task: Task, weights: Literal["dev", "uniform"]
     ) -> None:
-        self.widths, self.heads, self.task, self.weights = tuple(widths), list(heads), task, weights
+        self.layout, self.heads, self.task, self.weights = as_layout(layout), list(heads), task, weights
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
         """Fit every modality's head, then the weights.
 
         Raises
@@ -77,23 +79,26 @@ class LateModel:
                     f"fusion late: expected train rows that have input {number + 1} of {len(self.heads)}; found none "
                     f"among {len(train)}; leave it out of `features`."
                 )
-            head.fit(known, self._only(dev, number))
+            head.fit(known, self._only(dev, number), watch.part(f"input-{number + 1}"))
         self.history = _mean_curve([head.history for head in self.heads if head.history])
         self.weights_ = np.full(len(self.heads), 1.0 / len(self.heads))
         if self.weights == "dev" and len(dev):
-            scores, present = self._parts(dev.x)
+            scores, present = self._parts(dense(dev.x))
             candidates = list(simplex(len(self.heads), _GRID))
             losses = [_loss(combine(scores, each, present), dev, self.task) for each in candidates]
             self.weights_ = candidates[int(np.argmin(losses))]
         return self
 
     def _only(self, rows: Rows, number: int) -> Rows:
-        blocks, present = split_blocks(rows.x, self.widths)
-        known = present[:, number] > 0
-        return Rows(np.ascontiguousarray(blocks[number][known]), rows.y[known])
+        """Return the vectors of one input, of the rows that have it."""
+        parts = [split_parts(block, self.layout)[number] for block in blocks_of(rows.x)]
+        if not parts:
+            return Rows(np.zeros((0, self.layout[number].width), dtype=np.float32), rows.y)
+        known = np.concatenate([part.present for part in parts]) > 0
+        return Rows(np.concatenate([part.vector[part.present > 0] for part in parts]), rows.y[known])
 
     def _parts(self, x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        blocks, present = split_blocks(x, self.widths)
+        blocks, present = split_blocks(x, self.layout)
         return np.stack([head.scores(block) for head, block in zip(self.heads, blocks, strict=True)]), present
 
     def scores(self, x: Array) -> Scores:

@@ -4,97 +4,137 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
+import numpy as np
+
+from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import RunError
-from stages.fusions.blocks import BlockScaler, ConcatFusion
-from stages.fusions.catalog import FUSIONS, AttentionOptions, LateOptions, Recipe
+from stages.fusions.blocks import BlockScaler
+from stages.fusions.catalog import FUSIONS, Recipe
+from stages.fusions.layout import Layout, as_layout, layout_columns
+from stages.fusions.table import MappedTable
 from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head
-from stages.heads.model import Array, Epoch, Model, Problem, Rows, Scores
+from stages.heads.model import Array, Features, Model, Problem, Rows, Scores, blocks_of
 from stages.heads.single_class import SingleClassGuard
+
+_JOIN = "fusion"
+
+
+class VectorFusion(Protocol):
+    """A fusion that gives vectors without labels; its class is a scikit-learn transformer."""
+
+    def fit(self, x: Features, y: Any = None, watch: Watch = UNWATCHED) -> Self:
+        """Learn from joined features [n, columns] of train rows."""
+
+    def transform(self, x: Array) -> Array:
+        """Return float32 [n, D] of joined features [n, columns]; rows do not influence each other."""
+
+    def save(self, folder: Path) -> None:
+        """Write what was learned into an existing folder."""
+
+    def restore(self, folder: Path) -> Self:
+        """Read back what `save` wrote into a fusion built the same way."""
 
 
 class FusedModel:
-    """Scaling, fusion and head as one `Model` over joined features [n, sum + M].
+    """Scaling, fusion and head as one `Model` over joined features [n, columns].
 
     Parameters
     ----------
-    widths : sequence of int
-        Widths D_m of the feature inputs.
+    layout : Layout or sequence of int
+        The feature inputs; plain widths for inputs that are vectors alone.
     recipe : Recipe
         Fusion, head and their options.
     problem : Problem
         Task, outputs, seed, device.
     """
 
-    def __init__(self, widths: Sequence[int], recipe: Recipe, problem: Problem) -> None:
-        self.scaler = BlockScaler(tuple(widths), recipe.scale)
-        self.model = _behind_scaling(tuple(widths), recipe, problem)
-        # The head of `none` and `concat` sees plain vectors; the others need to know which inputs are there.
-        self.join = ConcatFusion(tuple(widths)) if FUSIONS[recipe.fusion].vectors else None
+    def __init__(self, layout: Sequence[Any], recipe: Recipe, problem: Problem) -> None:
+        self.layout = as_layout(layout)
+        self.recipe, self.problem = recipe, problem
+        self.scaler = BlockScaler(self.layout, recipe.scale)
+        row = FUSIONS[recipe.fusion]
+        # The head of these sees plain vectors; the others need to know which inputs are there.
+        self.join: VectorFusion | None = row.build(self.layout, recipe.fusion_options, problem) if row.vectors else None
+        self._learns = row.learns
+        self.model: Model | None = None if row.vectors else _with_scores(self.layout, recipe, problem)
         self.target = TargetScale() if problem.task == "regression" else None
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
-        """Fit scaling on train, then the model; dev serves early stopping and late weights only."""
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+        """Fit scaling and fusion on train, then the model; dev serves early stopping and late weights only."""
         self.scaler.fit(train.x)
         if self.target is not None:
             self.target.fit(train)
             train, dev = self.target.scaled(train), self.target.scaled(dev)
-        self.model.fit(Rows(self._input(train.x), train.y), Rows(self._input(dev.x), dev.y))
+        scaled = [MappedTable(rows.x, self.scaler.transform, rows.x.shape[1]) for rows in (train, dev)]
+        inputs: list[Features] = [*scaled]
+        if self.join is not None:
+            self.join.fit(scaled[0], watch=watch.part("fusion") if self._learns else watch)
+            inputs = [self._joined(each) for each in scaled]
+        self.model = self.model or _head(inputs[0].shape[1], self.recipe, self.problem)
+        self.model.fit(Rows(inputs[0], train.y), Rows(inputs[1], dev.y), watch)
         self.history = list(self.model.history)
         return self
 
+    def _joined(self, table: MappedTable) -> Features:
+        """Return the fused vectors, once and for all where they are dear to compute."""
+        join = self.join
+        if join is None:
+            raise RunError(f"fusion {self.recipe.fusion!r}: expected one that gives vectors; found another.")
+        width = join.transform(np.zeros((1, layout_columns(self.layout)), dtype=np.float32)).shape[1]
+        if not self._learns:
+            return MappedTable(table, join.transform, width)
+        parts = [join.transform(block) for block in blocks_of(table)]
+        return np.concatenate(parts) if parts else np.zeros((0, width), dtype=np.float32)
+
     def scores(self, x: Array) -> Scores:
         """Return the scores [n, K]."""
-        scores = self.model.scores(self._input(x))
+        if self.model is None:
+            raise RunError("train: expected a fitted model; found none; fit or restore it first.")
+        scaled: Array = self.scaler.transform(x)
+        scores = self.model.scores(scaled if self.join is None else self.join.transform(scaled))
         return scores if self.target is None else self.target.unscaled(scores)
 
-    def _input(self, x: Array) -> Array:
-        scaled: Array = self.scaler.transform(x)
-        return scaled if self.join is None else self.join.transform(scaled)
-
     def save(self, folder: Path) -> None:
-        """Write scaling and model into an existing folder."""
+        """Write scaling, fusion and model into an existing folder."""
+        if self.model is None:
+            raise RunError("train: expected a fitted model to save; found none; fit it first.")
         self.scaler.save(folder)
         self.model.save(folder)
+        if self.join is not None and self._learns:
+            (folder / _JOIN).mkdir()
+            self.join.save(folder / _JOIN)
         if self.target is not None:
             self.target.save(folder)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote into a model of the same recipe."""
         self.scaler.restore(folder)
-        self.model.restore(folder)
+        if self.join is not None:
+            self.join.restore(folder / _JOIN)
+            empty = np.zeros((1, layout_columns(self.layout)), dtype=np.float32)
+            self.model = _head(self.join.transform(empty).shape[1], self.recipe, self.problem)
+        if self.model is not None:
+            self.model.restore(folder)
         if self.target is not None:
             self.target.restore(folder)
         return self
 
 
-def _behind_scaling(widths: tuple[int, ...], recipe: Recipe, problem: Problem) -> Model:
-    fusion, head = recipe.fusion_options, recipe.head_options
-    if isinstance(fusion, AttentionOptions):
-        return SingleClassGuard(_attention(widths, fusion, problem), problem)
-    if head is None or recipe.head not in HEADS:
+def _head(width: int, recipe: Recipe, problem: Problem) -> Model:
+    if recipe.head_options is None or recipe.head not in HEADS:
         raise RunError(f"fusion {recipe.fusion!r}: expected a head of the catalogue; found {recipe.head!r}.")
-    if isinstance(fusion, LateOptions):
-        from stages.fusions.late import LateModel
-
-        heads = [build_head(recipe.head, width, head, problem) for width in widths]
-        return LateModel(widths, heads, problem.task, fusion.weights)
-    return build_head(recipe.head, sum(widths), head, problem)
+    return build_head(recipe.head, width, recipe.head_options, problem)
 
 
-def _attention(widths: tuple[int, ...], options: AttentionOptions, problem: Problem) -> Model:
-    from stages.fusions.attention import AttentionFusion  # torch
-    from stages.heads.network import NetworkModel
-
-    arguments = {
-        "widths": list(widths),
-        "outputs": problem.outputs,
-        "width": options.width,
-        "hidden": list(options.hidden),
-        "dropout": options.dropout,
-        "qk": options.qk,
-    }
-    return NetworkModel(AttentionFusion, arguments, options, problem)
+def _with_scores(layout: Layout, recipe: Recipe, problem: Problem) -> Model:
+    """Return the model behind a fusion that gives scores itself."""
+    row, options = FUSIONS[recipe.fusion], recipe.fusion_options
+    if row.native:
+        return SingleClassGuard(row.build(layout, options, problem), problem)
+    heads = [_head(block.width, recipe, problem) for block in layout]
+    late: Model = row.build(layout, options, problem)(layout, heads, problem.task, **options.model_dump())
+    return late

@@ -18,10 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
+from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
 from stages.heads.machines import is_shared
 from stages.heads.machines import margins as shared_margins
-from stages.heads.model import Array, Epoch, Problem, Rows, Scores
+from stages.heads.model import Array, Problem, Rows, Scores, dense
 from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
 
@@ -83,7 +84,7 @@ class ClassicalModel:
         self.learned_: NDArray[np.int64] | None = None
         self.base_: NDArray[np.float32] | None = None
 
-    def fit(self, train: Rows, dev: Rows) -> Self:  # noqa: ARG002 (nothing here watches the dev rows)
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (no epochs, no dev rows)
         """Fit on `train`.
 
         Raises
@@ -100,7 +101,7 @@ class ClassicalModel:
         if self.problem.task == "multilabel":
             y = self._keep_learnable(y)
         if self.learned_ is None or len(self.learned_):
-            self.estimator.fit(train.x, y)
+            self.estimator.fit(dense(train.x), y)
         if isinstance(self.options, ForestOptions):
             # Threads add up the trees' votes in the order in which they end, and sums of floats follow the order.
             self.estimator.set_params(n_jobs=1)

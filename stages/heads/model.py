@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -11,9 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Task
+from stages.epochs import UNWATCHED, Epoch, Watch
 
 Scores = NDArray[np.float32]
 Array = NDArray[np.float32]
+_BLOCK_BYTES = 64 << 20
+
+
+class Table(Protocol):
+    """Rows [n, D] that are read when they are asked for, so that no more than a batch is in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return (n, D)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Array:
+        """Return float32 [m, D] for row numbers [m], or for a slice."""
+
+
+Features = Array | Table
+
+
+def dense(x: Features) -> Array:
+    """Return all rows in memory, for what cannot learn from batches."""
+    return np.asarray(x[:], dtype=np.float32)
+
+
+def blocks_of(x: Features) -> Iterator[Array]:
+    """Give all rows in order, as many at a time as make some 64 MB."""
+    rows = max(1, _BLOCK_BYTES // max(1, 4 * x.shape[1]))
+    for start in range(0, len(x), rows):
+        yield np.asarray(x[start : start + rows], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -22,26 +52,17 @@ class Rows:
 
     Attributes
     ----------
-    x : ndarray of float32, [n, D]
+    x : ndarray or Table of float32, [n, D]
         Features; for a fusion the blocks side by side and then one presence column per block.
     y : ndarray
         multilabel: float32 [n, K] of 0 and 1; multiclass: int64 [n]; regression: float32 [n, 1].
     """
 
-    x: Array
+    x: Features
     y: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.x)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of a learning curve; `valid_loss` is NaN when there are no dev rows."""
-
-    epoch: int
-    train_loss: float
-    valid_loss: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +82,11 @@ class Model(Protocol):
     def history(self) -> Sequence[Epoch]:
         """The learning curve; empty for models without epochs."""
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
-        """Fit on `train`; `dev` may be empty and serves early stopping and weights only."""
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+        """Fit on `train`; `dev` may be empty and serves early stopping and weights only.
+
+        `watch` opens the progress bars and keeps the states of a run that may be killed.
+        """
 
     def scores(self, x: Array) -> Scores:
         """Return [n, K] probabilities (squashed margins for `svm`), or [n, 1] values for regression."""

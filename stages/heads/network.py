@@ -10,16 +10,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, GradientNormClipping
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
 from torch import Tensor, nn
 
-from stages.heads.model import Array, Epoch, Problem, Rows, Scores
+from stages.epochs import UNWATCHED, Epoch, Schedule, Watch, run_epochs
+from stages.heads.model import Array, Problem, Rows, Scores
+from stages.heads.network_training import NetworkTraining
 from stages.heads.options import NetworkOptions
 
-_ROWS = 8192
+_ROWS = 1024
 _WEIGHTS, _CONFIG = "network.safetensors", "network.json"
 
 
@@ -50,20 +48,13 @@ class Mlp(nn.Module):
         return logits
 
 
-_CRITERIA: Mapping[str, type[nn.Module]] = {
-    "multilabel": nn.BCEWithLogitsLoss,
-    "multiclass": nn.CrossEntropyLoss,
-    "regression": nn.MSELoss,
-}
-
-
 class NetworkModel:
     """A torch module with its training; the best epoch by dev loss is kept.
 
     Parameters
     ----------
     module : type of torch module
-        Maps rows [n, D] to logits [n, K].
+        Maps rows [n, D] to logits [n, K]; see `network_training` for what else a module may say.
     arguments : mapping
         Keyword arguments of the module, JSON values only: they are saved beside the weights.
     options : NetworkOptions
@@ -78,51 +69,13 @@ class NetworkModel:
         self.module, self.arguments, self.options, self.problem = module, dict(arguments), options, problem
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
-        """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            When somebody asked to stop.
-        """
-        torch.manual_seed(self.problem.seed)
-        net = self._net(dev)
-        net.fit(train.x, train.y)
-        self._pass_on_interrupt(net)
-        self.history = [
-            Epoch(row["epoch"], float(row["train_loss"]), float(row.get("valid_loss", np.nan))) for row in net.history
-        ]
-        self.fitted_ = net.module_.eval()
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+        """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights."""
+        training = NetworkTraining(self.module, self.arguments, self.options, self.problem, (train, dev))
+        patience = self.options.patience if len(dev) else None
+        self.history = run_epochs(watch, training, Schedule(self.options.epochs, len(train), patience))
+        self.fitted_ = training.module.eval()
         return self
-
-    def _pass_on_interrupt(self, net: NeuralNet) -> None:
-        """Raise the KeyboardInterrupt that skorch swallows: half a training must not pass for a whole one."""
-        whole = len(net.history) == self.options.epochs and "train_loss" in net.history[-1]
-        early = any(isinstance(each, EarlyStopping) and each.misses_ >= each.patience for _, each in net.callbacks_)
-        if not whole and not early:
-            raise KeyboardInterrupt
-
-    def _net(self, dev: Rows) -> NeuralNet:
-        options = self.options
-        callbacks: list[tuple[str, Any]] = [("clip", GradientNormClipping(options.clip))]
-        if len(dev):
-            callbacks.append(("stop", EarlyStopping(patience=options.patience, load_best=True)))
-        return NeuralNet(
-            self.module,
-            **{f"module__{name}": value for name, value in self.arguments.items()},
-            criterion=_CRITERIA[self.problem.task],
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=options.weight_decay,
-            lr=options.lr,
-            batch_size=options.batch,
-            max_epochs=options.epochs,
-            iterator_train__shuffle=True,
-            train_split=predefined_split(Dataset(dev.x, dev.y)) if len(dev) else None,
-            callbacks=callbacks,
-            device=self.problem.device,
-            verbose=0,
-        )
 
     def scores(self, x: Array) -> Scores:
         """Return probabilities [n, K] or values [n, 1]; rows do not influence each other."""

@@ -16,8 +16,10 @@ class Options(BaseModel):
 
 
 class NetworkOptions(Options):
-    """How a network is trained: AdamW, early stopping on the dev loss, gradients clipped to a norm."""
+    """How a network is trained: early stopping on the dev loss, gradients clipped to a norm; `momentum` is for sgd."""
 
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: float = Field(default=0.9, ge=0, lt=1)
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
     batch: int = Field(default=128, ge=1)

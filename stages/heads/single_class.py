@@ -10,7 +10,8 @@ from typing import Self
 
 import numpy as np
 
-from stages.heads.model import Array, Epoch, Model, Problem, Rows, Scores
+from stages.epochs import UNWATCHED, Epoch, Watch
+from stages.heads.model import Array, Model, Problem, Rows, Scores
 
 _FILE = "single_class.json"
 _LOG = logging.getLogger("diptych.heads")
@@ -36,13 +37,13 @@ class SingleClassGuard:
         """The learning curve of the model."""
         return self.model.history
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
         """Fit the model, or remember the only class."""
         if self.problem.task == "multiclass" and len(np.unique(train.y)) == 1:
             self.only_ = int(train.y[0])
             _LOG.warning("the train rows hold a single class: the head predicts it always, as dummy does")
         else:
-            self.model.fit(train, dev)
+            self.model.fit(train, dev, watch)
         return self
 
     def scores(self, x: Array) -> Scores:

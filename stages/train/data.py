@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.errors import InputError
 from stages.features import open_aligned
-from stages.fusions.blocks import gather
+from stages.fusions.catalog import FUSIONS
+from stages.fusions.layout import Layout
+from stages.fusions.table import FeatureTable, layout_of
 from stages.heads.model import Rows
 from stages.items import Manifest
 from stages.parts import read_split
@@ -36,6 +38,7 @@ class Data:
     task: Task
     classes: tuple[str, ...]
     matrices: Sequence[Matrix]
+    layout: Layout
     targets: NDArray[Any]
     parts: NDArray[np.str_]
     labelled: NDArray[np.bool_]
@@ -45,32 +48,44 @@ class Data:
         """Number of scores per row: K classes, or 1."""
         return 1 if self.task == "regression" else len(self.classes)
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Width of each feature input."""
-        return tuple(matrix.dim for matrix in self.matrices)
-
     def rows(self, part: str) -> Rows:
-        """Return the labelled rows of a part: joined features [n, sum + M] and targets."""
+        """Return the labelled rows of a part: joined features [n, columns], read when asked for, and targets."""
         rows = np.flatnonzero((self.parts == part) & self.labelled)
-        return Rows(gather(self.matrices, rows), self.targets[rows])
+        return Rows(self.features(rows), self.targets[rows])
+
+    def features(self, rows: NDArray[np.int64]) -> FeatureTable:
+        """Return the joined features of manifest rows."""
+        return FeatureTable(self.matrices, rows, self.layout)
 
 
-def read_data(manifest_path: Path, split: Path, matrices: Sequence[Path], digests: Sequence[str] = ()) -> Data:
-    """Read everything but the features; `digests` are what the matrices' cards state.
+@dataclass(frozen=True)
+class TrainInputs:
+    """What `train` reads: the matrices in the order of `TrainParams.features`, and their cards' digests."""
+
+    manifest: Path
+    split: Path
+    matrices: tuple[Path, ...]
+    digests: tuple[str, ...] = ()
+
+
+def read_data(inputs: TrainInputs, fusion: str) -> Data:
+    """Read everything but the features; the fusion decides which arrays beside the vectors are read.
 
     Raises
     ------
     InputError
         When files do not belong together, or no train row is labelled.
     """
-    manifest = Manifest.open(manifest_path)
+    manifest = Manifest.open(inputs.manifest)
     ids, task = manifest.ids(), manifest.info.task
-    parts, labelled = read_split(split, ids), manifest.labelled()
+    parts, labelled = read_split(inputs.split, ids), manifest.labelled()
     if not np.any((parts == "train") & labelled):
-        raise InputError(f"train: expected labelled train rows in {manifest_path}; found none; check the label column.")
-    opened = open_aligned(matrices, ids, digests)
-    return Data(ids, task, manifest.info.classes, opened, _targets(manifest), parts, labelled)
+        raise InputError(
+            f"train: expected labelled train rows in {inputs.manifest}; found none; check the label column."
+        )
+    matrices = open_aligned(inputs.matrices, ids, inputs.digests)
+    layout = layout_of(matrices, FUSIONS[fusion].needs, fusion)
+    return Data(ids, task, manifest.info.classes, matrices, layout, _targets(manifest), parts, labelled)
 
 
 def _targets(manifest: Manifest) -> NDArray[Any]:

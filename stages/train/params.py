@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
-from stages.fusions.catalog import FUSIONS, FusionRow, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, Recipe, count_problems
+from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
@@ -104,6 +105,12 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
             yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
     for options in types:
         yield from option_problems(values, options)
+
+
+def option_names(fusion: str, head: str) -> set[str]:
+    """Return every key that an experiment with this fusion and head may have."""
+    types = [each for each in _option_types(fusion, head) if each]
+    return {name for each in types for name in each.model_fields} | set(TrainParams.model_fields)
 
 
 def _option_types(fusion: str, head: str) -> tuple[type[Options], type[Options] | None]:

@@ -10,27 +10,15 @@ import numpy as np
 
 from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
+from stages.epochs import Watch
 from stages.errors import InputError, RunError
-from stages.fusions.blocks import gather
 from stages.fusions.model import FusedModel
-from stages.heads.model import Problem
+from stages.heads.model import Problem, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
-from stages.train.data import Data, read_data
+from stages.train.data import Data, TrainInputs, read_data
 from stages.train.params import TrainParams
 from stages.train.predictions import PredictionWriter
 from store import atomic_output
-
-_ROWS = 8192
-
-
-@dataclass(frozen=True)
-class TrainInputs:
-    """What `train` reads: the matrices in the order of `TrainParams.features`, and their cards' digests."""
-
-    manifest: Path
-    split: Path
-    matrices: tuple[Path, ...]
-    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +49,7 @@ def run(
     RunError
         When the training diverged.
     """
-    data = read_data(inputs.manifest, inputs.split, inputs.matrices, inputs.digests)
+    data = read_data(inputs, params.fusion)
     _refuse_other_task(params, data)
     device = resolve_device(settings.device)
     train, dev = data.rows("train"), data.rows("dev")
@@ -71,20 +59,18 @@ def run(
         atomic_output(outputs.predictions) as file,
         PredictionWriter(file, _about(name, params, data)) as writer,
         write_lines(outputs.history) as history,
-        progress.track(f"train {name}", len(params.seeds)) as bar,
     ):
         write_json(folder / "recipe.json", _recipe(params, data))
         curve = csv.writer(history, lineterminator="\n")
         curve.writerow(["seed", "epoch", "train_loss", "valid_loss"])
         for seed in params.seeds:
-            model = FusedModel(data.widths, params.recipe, Problem(data.task, data.outputs, seed, device))
-            model.fit(train, dev)
+            model = FusedModel(data.layout, params.recipe, Problem(data.task, data.outputs, seed, device))
+            model.fit(train, dev, Watch(f"train {name}, seed {seed}", progress))
             (folder / f"seed-{seed}").mkdir()
             model.save(folder / f"seed-{seed}")
             for epoch in model.history:
                 curve.writerow([seed, epoch.epoch, f"{epoch.train_loss:.6f}", _loss(epoch.valid_loss)])
             _predict(model, data, seed, writer)
-            bar.advance(1, f"seed {seed}, {len(model.history)} epochs")
     return {"train": len(train), "dev": len(dev), "seeds": len(params.seeds)}
 
 
@@ -118,7 +104,8 @@ def _recipe(params: TrainParams, data: Data) -> dict[str, object]:
         **(recipe.head_options.model_dump() if recipe.head_options else {}),
         **recipe.fusion_options.model_dump(),
     }
-    return {**given, "options": options, "widths": data.widths, "classes": list(data.classes), "task": data.task}
+    layout = [block.as_json() for block in data.layout]
+    return {**given, "options": options, "layout": layout, "classes": list(data.classes), "task": data.task}
 
 
 def _predict(model: FusedModel, data: Data, seed: int, writer: PredictionWriter) -> None:
@@ -131,18 +118,20 @@ def _predict(model: FusedModel, data: Data, seed: int, writer: PredictionWriter)
     """
     for part in PARTS[1:]:
         rows = np.flatnonzero(data.parts == part)
-        for start in range(0, len(rows), _ROWS):
-            block = rows[start : start + _ROWS]
-            scores = model.scores(gather(data.matrices, block))
+        start = 0
+        for block in blocks_of(data.features(rows)):
+            here = rows[start : start + len(block)]
+            start += len(block)
+            scores = model.scores(block)
             if not np.isfinite(scores).all():
                 raise RunError(
                     f"train: expected finite scores; found NaN or infinity with seed {seed}: the training diverged; "
                     "lower `lr` or choose another `scale`."
                 )
-            writer.write(seed, [data.ids[row] for row in block], data.parts[block], scores)
+            writer.write(seed, [data.ids[row] for row in here], data.parts[here], scores)
 
 
 def restore(params: TrainParams, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
     """Load a trained model of this experiment from `models/train/<name>`."""
     problem = Problem(data.task, data.outputs, seed, device)
-    return FusedModel(data.widths, params.recipe, problem).restore(folder / f"seed-{seed}")
+    return FusedModel(data.layout, params.recipe, problem).restore(folder / f"seed-{seed}")

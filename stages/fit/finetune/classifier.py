@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stages.fit.context import Epoch, FitContext, Fitted
-from stages.fit.epochs import Schedule, run_epochs
+from stages.epochs import Epoch, Schedule, run_epochs
+from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.freezing import Layer, TrainingMode, freeze
 from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.training import Bench, Classifier, ClassifierTraining, Examples, Lesson

@@ -37,8 +37,6 @@ from stages.fit.finetune.training import Classifier
 from stages.outputs import write_json
 from stages.records import IMAGE
 
-_VSE = "vse"
-
 
 def fit_pair(context: FitContext, folder: Path) -> Fitted:
     """Train the base, fine-tune the transformer, and write both with the record of the image encoder between them.
@@ -84,8 +82,7 @@ def _visual_base(context: FitContext, image: Encoder, words: Encoder) -> tuple[P
         read = read_words(context, words, context.rows.fields[field], scratch / "words")
         train, _ = labelled_parts(context.rows, context.seed)
         readable = train[~np.isin(pictures.of[train], list(pictures.failed))]
-        before = replace(context, name=f"{context.name}: {_VSE}", checkpoints=context.checkpoints.of(_VSE))
-        base, history = fit_base(before, pictures, read, readable)
+        base, history = fit_base(context, pictures, read, readable)
     return base, pictures, {"vse_epochs": len(history), "vse_loss": round(history[-1].train_loss, 6)}
 
 

@@ -11,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from stages.checkpoints import Tensors
 from stages.contract import Task, Tracker
 from stages.encoders.finetuned_pair import Projection
-from stages.fit.checkpoints import Tensors
-from stages.fit.context import Epoch, FitContext
-from stages.fit.epochs import Schedule, run_epochs
+from stages.epochs import Epoch, Schedule, Watch, run_epochs
+from stages.fit.context import FitContext
 from stages.fit.finetune.frozen import Pictures, Words
 from stages.fit.finetune.options import PairOptions
 from stages.fit.rows import Index
 
+_VSE = "vse"
 _NETWORK, _MOMENTS = "network/", "optimizer/"
 _MOMENTUM, _CLIP = 0.9, 2.0
 
@@ -40,7 +41,8 @@ def fit_base(context: FitContext, pictures: Pictures, words: Words, rows: Index)
         When the training diverged.
     """
     training = _Training(context, pictures, words, rows)
-    history = run_epochs(context, training, Schedule(context.options.vse_epochs, len(rows)))
+    watch = Watch(context.label, context.progress, context.checkpoints).part(_VSE)
+    history = run_epochs(watch, training, Schedule(context.options.vse_epochs, len(rows)))
     visual = training.network.visual
     return Projection(*(each.detach().cpu().numpy().copy() for each in (visual.weight, visual.bias))), history
 

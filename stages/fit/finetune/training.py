@@ -20,6 +20,7 @@ from stages.errors import InputError, RunError
 from stages.fit.finetune.freezing import TrainingMode
 from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.reading import Batch, Reader
+from stages.optimizer_state import optimizer_arrays, restore_optimizer
 
 _DEV_BATCH = 32
 _NETWORK, _MOMENTS = "network/", "optimizer/"
@@ -164,24 +165,12 @@ class ClassifierTraining:
     def state(self) -> Arrays:
         """Return the weights and the moments of the optimiser; chance needs no state."""
         weights = {f"{_NETWORK}{name}": value for name, value in self.weights().items()}
-        moments = self._optimizer.state_dict()["state"]
-        flat = {
-            f"{_MOMENTS}{index}/{name}": value.cpu().numpy()
-            for index, each in moments.items()
-            for name, value in each.items()
-        }
-        return {**weights, **flat}
+        return {**weights, **optimizer_arrays(self._optimizer, _MOMENTS)}
 
     def restore(self, arrays: Arrays) -> None:
         """Take up what `state` returned."""
         self.restore_weights({k.removeprefix(_NETWORK): v for k, v in arrays.items() if k.startswith(_NETWORK)})
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in arrays.items():
-            if key.startswith(_MOMENTS):
-                index, _, name = key.removeprefix(_MOMENTS).partition("/")
-                moments.setdefault(int(index), {})[name] = torch.tensor(value)
-        settings = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": moments, "param_groups": settings})
+        restore_optimizer(self._optimizer, arrays, _MOMENTS)
 
     def weights(self) -> Arrays:
         """Return copies of all weights and statistics of the network."""

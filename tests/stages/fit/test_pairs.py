@@ -219,12 +219,12 @@ def test_a_fit_killed_in_its_base_goes_on_there_and_ends_alike(
     case: Case, tmp_path: Path, small: dict[str, Any], epoch: int
 ) -> None:
     whole = make_case(tmp_path / "whole")
-    told = Counting(of="fit it: vse")
+    told = Counting(of="fit it, vse")
     whole.fit(progress=told, **small)
     rows = told.total // 3
     with pytest.raises(Killed):
-        case.fit(progress=Counting(kill_at=epoch * rows + 1, of="fit it: vse"), **small)
-    rest = Counting(of="fit it: vse")
+        case.fit(progress=Counting(kill_at=epoch * rows + 1, of="fit it, vse"), **small)
+    rest = Counting(of="fit it, vse")
     case.fit(progress=rest, **small)
     assert rest.rows == rest.total == (3 - epoch) * rows
     assert case.written_bytes() == whole.written_bytes()

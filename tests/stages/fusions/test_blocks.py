@@ -16,7 +16,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from stages.errors import RunError
-from stages.fusions.blocks import BlockScaler, ConcatFusion, gather, split_blocks
+from stages.fusions.blocks import BlockScaler, ConcatFusion, split_blocks
+from stages.fusions.layout import as_layout
+from stages.fusions.table import gather
 from store import open_matrix
 
 SCALES = ("none", "standard", "l2")
@@ -37,7 +39,7 @@ def test_gathered_rows_are_the_vectors_in_order_and_then_who_is_there(dataset: A
     usable = np.arange(20) != 5
     paths = [dataset.matrix("t", blocks[0], usable=usable, missing=0.25), dataset.matrix("v", blocks[1])]
     rows = np.array([5, 19, 0])
-    found = gather([open_matrix(path) for path in paths], rows)
+    found = gather([open_matrix(path) for path in paths], rows, as_layout((4, 3)))
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[1:, :4], blocks[0][[19, 0]])
     np.testing.assert_array_equal(found[:, 4:7], blocks[1][rows])
@@ -72,12 +74,15 @@ def test_concat_puts_each_block_in_its_place_exactly(blocks: list[np.ndarray]) -
 
 
 def test_swapping_the_inputs_swaps_the_blocks(blocks: list[np.ndarray]) -> None:
-    z, swapped = ConcatFusion((4, 3)).transform(joined(blocks)), ConcatFusion((3, 4)).transform(joined(blocks[::-1]))
+    z, swapped = (
+        ConcatFusion((4, 3)).fit_transform(joined(blocks)),
+        ConcatFusion((3, 4)).fit_transform(joined(blocks[::-1])),
+    )
     np.testing.assert_array_equal(swapped, np.concatenate([z[:, 4:], z[:, :4]], axis=1))
 
 
 def test_a_single_block_passes_unchanged(blocks: list[np.ndarray]) -> None:
-    np.testing.assert_array_equal(ConcatFusion((4,)).transform(joined(blocks[:1])), blocks[0])
+    np.testing.assert_array_equal(ConcatFusion((4,)).fit_transform(joined(blocks[:1])), blocks[0])
 
 
 def test_standard_scaling_gives_each_column_mean_0_and_deviation_1(blocks: list[np.ndarray]) -> None:
@@ -137,14 +142,14 @@ def test_scaling_comes_back_from_disk(scale: Any, blocks: list[np.ndarray], tmp_
 
 def test_both_are_estimators_as_scikit_learn_wants_them(blocks: list[np.ndarray]) -> None:
     scaler, join = BlockScaler((4, 3), "standard"), ConcatFusion((4, 3))
-    assert scaler.get_params() == {"widths": (4, 3), "scale": "standard"}
-    assert join.get_params() == {"widths": (4, 3)}
+    assert scaler.get_params() == {"layout": (4, 3), "scale": "standard"}
+    assert join.get_params() == {"layout": (4, 3)}
     x = joined(blocks)
     copy = clone(scaler.fit(x))
     assert copy.get_params() == scaler.get_params()
     assert not hasattr(copy, "mean_")
     assert BlockScaler((4, 3)).set_params(scale="l2").scale == "l2"
-    np.testing.assert_array_equal(clone(join).fit(x).transform(x), join.transform(x))
+    np.testing.assert_array_equal(clone(join).fit(x).transform(x), join.fit(x).transform(x))
     pipeline = make_pipeline(clone(scaler), clone(join)).fit(x)
     np.testing.assert_array_equal(pipeline.transform(x), join.transform(scaler.transform(x)))
 

@@ -140,8 +140,10 @@ def test_scaling_is_learnt_from_train_rows_only(make_toy: Any) -> None:
 
 
 def test_a_recipe_without_a_head_is_refused() -> None:
+    model = FusedModel((3,), Recipe("none", "native", "none", NoOptions(), None), Problem("multilabel", 2, 0))
+    train, none = Rows(np.ones((4, 4), np.float32), np.ones((4, 2), np.float32)), np.ones((0, 4), np.float32)
     with pytest.raises(RunError, match=r"fusion 'none': expected a head of the catalogue; found 'native'"):
-        FusedModel((3,), Recipe("none", "native", "none", NoOptions(), None), Problem("multilabel", 2, 0))
+        model.fit(train, Rows(none, none[:, :2]))
 
 
 @pytest.mark.parametrize(

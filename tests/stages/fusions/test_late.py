@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.contract import Task
+from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
 from stages.fusions.late import LateModel, combine, simplex
-from stages.heads.model import Epoch, Rows
+from stages.heads.model import Rows
 
 SEEDS = st.integers(0, 2**32 - 1)
 QUIET = settings(max_examples=50, deadline=None, derandomize=True)
@@ -94,7 +95,7 @@ class Fixed:
     def __init__(self, epochs: int = 0) -> None:
         self.history = [Epoch(at + 1, 10.0 * epochs + at, float(at)) for at in range(epochs)]
 
-    def fit(self, train: Rows, dev: Rows) -> Self:
+    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (the protocol)
         self.train, self.dev = train, dev
         return self
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract import SilentProgress, Task
+from stages.train.data import TrainInputs
 from stages.train.params import TrainParams
-from stages.train.run import TrainInputs, TrainOutputs, TrainSettings, run
+from stages.train.run import TrainOutputs, TrainSettings, run
 
 PARTS = np.array((["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16)
 MLP = {"head": "mlp", "hidden": [8], "epochs": 3, "batch": 32}

@@ -9,13 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from stages.checkpoints import Checkpoints, Tensors
 from stages.contract import SilentProgress, Tracker
+from stages.epochs import Schedule, finals, run_epochs
 from stages.errors import RunError
-from stages.fit.checkpoints import Checkpoints, Tensors
 from stages.fit.context import FitContext
-from stages.fit.epochs import Schedule, finals, run_epochs
-
-from .killed import Killed
+from tests.stages.fit.killed import Killed
 
 
 class Walk:

@@ -1,7 +1,8 @@
-"""Keeps the state of a fit on this machine, so that a killed run goes on behind its last whole epoch."""
+"""Keeps the state of a training on this machine, so that a killed run goes on behind its last whole epoch."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -22,14 +23,14 @@ from safetensors.numpy import load, save
 from stages.outputs import fresh_folder
 
 Tensors = Mapping[str, NDArray[Any]]
-_LOG = logging.getLogger("diptych.fit")
+_LOG = logging.getLogger("diptych.states")
 _LEAST_AGE = 20  # of a state, in times that it took to write
 _TENSORS, _FACTS = "state.safetensors", "state.json"
 
 
 @dataclass(frozen=True)
 class State:
-    """What a fit is made of after an epoch: arrays by name, and plain JSON values."""
+    """What a training is made of after an epoch: arrays by name, and plain JSON values."""
 
     epoch: int
     tensors: Tensors
@@ -37,30 +38,25 @@ class State:
 
 
 class Checkpoints:
-    """The states of one fit, in a folder that belongs to it alone; only the newest is kept.
+    """The states of one training, in a folder that belongs to it alone; only the newest is kept.
 
     Parameters
     ----------
     root : Path
-        Folder for the states of all fits.
+        Folder for the states of all trainings.
     name : str
         The entry of params.yaml.
     cause : str
-        Hexadecimal digest of all that decides the fit: another cause finds no state.
+        Hexadecimal digest of all that decides the training: another cause finds no state.
     seconds : float
         A state younger than this is not replaced, nor one that took more than a twentieth of its age to write; with 0
         every epoch's state is saved.
     """
 
     def __init__(self, root: Path, name: str, cause: str, seconds: float = 0.0) -> None:
-        self._root, self._name, self._cause = root, name, cause
-        self._seconds = self._pause = seconds
+        self._root, self._name, self._seconds, self._pause = root, name, seconds, seconds
         self.folder = root / f"{name}-{cause[:16]}"
         self._last = time.monotonic()
-
-    def of(self, phase: str) -> Checkpoints:
-        """Return the states of a phase that comes before the fit proper; they go when the states of the fit go."""
-        return Checkpoints(self.folder, phase, self._cause, self._seconds)
 
     def latest(self) -> State | None:
         """Return the newest whole state; None when there is none. A damaged one is told and passed over."""
@@ -68,7 +64,7 @@ class Checkpoints:
             try:
                 return _read(folder)
             except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-                _LOG.warning("fit: the saved state %s is damaged (%s) and is not used", folder, error)
+                _LOG.warning("the saved state %s is damaged (%s) and is not used", folder, error)
         return None
 
     def save(self, state: State) -> None:
@@ -86,6 +82,12 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
         self._last = time.monotonic()
         self._pause = max(self._seconds, _LEAST_AGE * (self._last - start)) if self._seconds else 0.0
+
+    def part(self, name: str) -> Checkpoints:
+        """Return the states of one of several trainings that are behind this one; `clear` removes them too."""
+        inner = copy.copy(self)
+        inner.folder = self.folder / name
+        return inner
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

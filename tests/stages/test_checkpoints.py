@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.fit import checkpoints
-from stages.fit.checkpoints import Checkpoints, State
+from stages import checkpoints
+from stages.checkpoints import Checkpoints, State
 
 
 def state(epoch: int) -> State:

@@ -10,13 +10,56 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.contract import Tracker
+from stages.checkpoints import Checkpoints, State, Tensors
+from stages.contract import Progress, SilentProgress, Tracker
 from stages.errors import RunError
-from stages.fit.checkpoints import State, Tensors
-from stages.fit.context import Epoch, FitContext
 
+_SILENT = SilentProgress()
 _BEST = "best/"
 _MEASURED = ("train_loss", "valid_loss", "valid_accuracy")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of a learning curve; NaN stands for what was not measured, such as without rows set aside."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float = math.nan
+    valid_accuracy: float = math.nan
+
+
+class Watched(Protocol):
+    """Who looks at a training: `Watch`, or what `fit` gives its fitters."""
+
+    @property
+    def label(self) -> str:
+        """The words before the progress bar, such as "fit words"."""
+
+    @property
+    def progress(self) -> Progress:
+        """Opens the bar."""
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """Keeps the states of a run that may be killed; None keeps none."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks at a training; by default nobody, and nothing is kept."""
+
+    label: str = "train"
+    progress: Progress = _SILENT
+    checkpoints: Checkpoints | None = None
+
+    def part(self, name: str) -> Watch:
+        """Return the watch of one of several trainings behind each other; each keeps states of its own."""
+        inner = None if self.checkpoints is None else self.checkpoints.part(name)
+        return Watch(f"{self.label}, {name}", self.progress, inner)
+
+
+UNWATCHED = Watch()
 
 
 class Training(Protocol):
@@ -63,7 +106,7 @@ class Schedule:
     patience: int | None = None
 
 
-def run_epochs(context: FitContext, training: Training, schedule: Schedule) -> list[Epoch]:
+def run_epochs(watch: Watched, training: Training, schedule: Schedule) -> list[Epoch]:
     """Train, and leave the weights that count in `training`.
 
     Returns
@@ -77,20 +120,20 @@ def run_epochs(context: FitContext, training: Training, schedule: Schedule) -> l
         When a loss is not finite.
     """
     curve = _Curve(schedule)
-    state = context.checkpoints.latest()
+    state = watch.checkpoints.latest() if watch.checkpoints is not None else None
     if state is not None:
         training.restore({name: value for name, value in state.tensors.items() if not name.startswith(_BEST)})
         curve.restore(state)
     left = (schedule.epochs - len(curve.history)) * schedule.rows
-    with context.progress.track(f"fit {context.name}", left) as tracker:
+    with watch.progress.track(watch.label, left) as tracker:
         while not curve.finished:
             number = len(curve.history) + 1
             losses = training.epoch(number, tracker)
-            _refuse_divergence(context.name, number, losses)
+            _refuse_divergence(watch.label, number, losses)
             if curve.add(Epoch(number, *losses)):
                 curve.best = {name: np.array(value) for name, value in training.weights().items()}
-            if not curve.finished:
-                context.checkpoints.save(curve.state(training.state()))
+            if not curve.finished and watch.checkpoints is not None:
+                watch.checkpoints.save(curve.state(training.state()))
             tracker.advance(0, f"epoch {number}, loss {losses[0]:.4f}")
     if schedule.patience is not None:
         training.restore_weights(curve.best)
@@ -139,10 +182,10 @@ def _plain(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _refuse_divergence(name: str, number: int, losses: tuple[float, ...]) -> None:
+def _refuse_divergence(label: str, number: int, losses: tuple[float, ...]) -> None:
     if not math.isfinite(losses[0]) or math.isinf(losses[1]):
         raise RunError(
-            f"fit {name}: expected finite losses; found {losses} after epoch {number}: the training diverged; lower "
+            f"{label}: expected finite losses; found {losses} after epoch {number}: the training diverged; lower "
             "`lr`, or check the inputs."
         )
 

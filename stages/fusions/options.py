@@ -1,0 +1,31 @@
+"""The options of every fusion, with the defaults of systems.md 4; `fuse` and `train` fill them from flat params.
+
+A fusion with its own classifier takes how it is trained (`NetworkOptions`) and, by the same names, its module's keyword
+arguments; one that gives vectors takes the keyword arguments of its transformer.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from stages.heads.options import MlpOptions, Options, Width
+
+
+class AttentionOptions(MlpOptions):
+    """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
+
+    hidden: tuple[Width, ...] = (512, 256, 128)
+    width: int = Field(default=256, ge=1)
+    qk: bool = False
+
+
+class LateOptions(Options):
+    """How the modalities' scores are weighted."""
+
+    weights: Literal["dev", "uniform"] = "dev"
+
+
+class NoOptions(Options):
+    """Nothing to choose."""

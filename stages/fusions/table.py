@@ -1,0 +1,128 @@
+"""Joined features that stay in their memory-mapped matrices until a batch of rows is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.errors import InputError
+from stages.fusions.layout import MASKS, Block, Layout, layout_columns
+from stages.heads.model import Array, Features
+from store import Matrix
+
+Needs = Mapping[int, tuple[str, ...]]
+"""What a fusion reads beside the vectors: position of the input (-1 the last) to arrays, of which one must be there."""
+
+
+def layout_of(matrices: Sequence[Matrix], needs: Needs, fusion: str) -> Layout:
+    """Return how the inputs that a fusion reads stand side by side.
+
+    Raises
+    ------
+    InputError
+        When a matrix lacks what the fusion reads of it.
+    """
+    wanted = {position % len(matrices): names for position, names in needs.items()}
+    return tuple(_block(matrix, wanted.get(number, ()), fusion) for number, matrix in enumerate(matrices))
+
+
+def _block(matrix: Matrix, names: tuple[str, ...], fusion: str) -> Block:
+    if not names:
+        return Block(matrix.dim)
+    name = next((each for each in names if each in matrix.arrays), None)
+    if name is None:
+        raise InputError(
+            f"fusion {fusion}: expected {' or '.join(names)} beside the vectors of {matrix.path}; found "
+            f"{sorted(matrix.arrays) or 'none'}; give its entry of `embed` `{names[0]}: true`, or take another fusion."
+        )
+    kept = [name, MASKS[name]] if name in MASKS else [name]
+    return Block(matrix.dim, {each: matrix.arrays[each][0] for each in kept})
+
+
+def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64], layout: Layout) -> Array:
+    """Return the joined features of some rows.
+
+    Parameters
+    ----------
+    matrices : sequence of Matrix
+        M dataset-aligned matrices.
+    rows : ndarray of int64, [n]
+        Manifest rows.
+    layout : Layout
+        One block for each matrix.
+
+    Returns
+    -------
+    ndarray of float32, [n, columns]
+        The blocks in order, then for each block 1.0 where the row has it and 0.0 where it carries the missing vector
+        and arrays of zeros.
+    """
+    joined = np.empty((len(rows), layout_columns(layout)), dtype=np.float32)
+    start = 0
+    for matrix, block in zip(matrices, layout, strict=True):
+        values = [matrix.rows(rows), *(matrix.read_array(name, rows) for name in block.arrays)]
+        for each in values:
+            flat = each.reshape(len(rows), -1)
+            joined[:, start : start + flat.shape[1]] = flat
+            start += flat.shape[1]
+    for number, matrix in enumerate(matrices):
+        joined[:, start + number] = matrix.usable[rows]
+    return joined
+
+
+def missing_row(matrices: Sequence[Matrix], layout: Layout) -> Array:
+    """Return the joined features [columns] of an item that has none of the inputs."""
+    parts = [
+        np.concatenate([matrix.missing_vector, np.zeros(block.columns - block.width)])
+        for matrix, block in zip(matrices, layout, strict=True)
+    ]
+    return np.concatenate([*parts, np.zeros(len(layout))]).astype(np.float32)
+
+
+class FeatureTable:
+    """The joined features of some manifest rows, read when they are asked for.
+
+    Parameters
+    ----------
+    matrices : sequence of Matrix
+    rows : ndarray of int64, [n]
+        Manifest rows; row i of the table is manifest row `rows[i]`.
+    layout : Layout
+    """
+
+    def __init__(self, matrices: Sequence[Matrix], rows: NDArray[np.int64], layout: Layout) -> None:
+        self.matrices, self.rows, self.layout = matrices, rows, layout
+        self.shape = (len(rows), layout_columns(layout))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: NDArray[np.int64] | slice) -> Array:
+        return gather(self.matrices, self.rows[rows], self.layout)
+
+
+class MappedTable:
+    """Another table behind a function of its rows, such as a scaler's `transform`.
+
+    Parameters
+    ----------
+    table : Features
+        [n, columns].
+    function : callable
+        Rows [m, columns] to rows [m, width], each by itself.
+    width : int
+        Columns of what the function gives.
+    """
+
+    def __init__(self, table: Features, function: Callable[[Array], Array], width: int) -> None:
+        self.table, self.function = table, function
+        self.shape = (len(table), width)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, rows: Any) -> Array:
+        return self.function(self.table[rows])
