@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.protocol import Encoder, Placement, Rows
 from stages.encoders.timing import Seconds
-from stages.errors import InputError
 from stages.fit.context import FitContext
 from stages.fit.rows import FieldRows, Index, Raw
 
@@ -55,15 +54,23 @@ class Words:
     counts: Index
     of: Index
 
-    def batch(self, rows: Index) -> tuple[Rows, NDArray[np.bool_]]:
-        """Return the words float32 [n, T, D] and the mask bool [n, T] of n rows; T is at least 1."""
-        texts = self.of[rows]
-        counts = self.counts[texts]
-        mask = np.arange(max(1, int(counts.max(initial=0)))) < counts[:, None]
+    @property
+    def longest(self) -> int:
+        """T: the words of the longest text, at least 1."""
+        return max(1, int(self.counts.max(initial=0)))
+
+    def mask(self, rows: Index) -> NDArray[np.bool_]:
+        """Return which of the T words n rows have, bool [n, T]: the first ones."""
+        return np.arange(self.longest) < self.counts[self.of[rows]][:, None]
+
+    def tokens(self, rows: Index) -> Rows:
+        """Return the words of n rows, float32 [n, T, D], zeros behind the last one."""
+        mask, texts = self.mask(rows), self.of[rows]
         words = np.zeros((*mask.shape, self.vectors.shape[1]), np.float32)
-        places = [np.arange(start, start + count) for start, count in zip(self.starts[texts], counts, strict=True)]
-        words[mask] = self.vectors[np.concatenate(places)]
-        return words, mask
+        pairs = zip(self.starts[texts], self.counts[texts], strict=True)
+        places = [np.arange(start, start + count) for start, count in pairs]
+        words[mask] = self.vectors[np.concatenate([np.zeros(0, np.int64), *places])]
+        return words
 
 
 def see_pictures(context: FitContext, encoder: Encoder, rows: FieldRows) -> Pictures:
@@ -72,7 +79,7 @@ def see_pictures(context: FitContext, encoder: Encoder, rows: FieldRows) -> Pict
     Raises
     ------
     InputError
-        When not one of them could be read, or the image encoder's files are wrong.
+        When the image encoder's files are wrong.
     """
     first, of = _distinct(rows.keys)
     vectors = np.zeros((len(first), encoder.parts[0].width), np.float32)
@@ -82,11 +89,6 @@ def see_pictures(context: FitContext, encoder: Encoder, rows: FieldRows) -> Pict
             vectors[result.items] = result.vectors[:, : vectors.shape[1]]
         else:
             failed[result.item] = result.reason
-    if len(failed) == len(first):
-        raise InputError(
-            f"fit {context.name}: expected train items that can be read; found none among {len(of)} "
-            f"({next(iter(failed.values()))}); check the data and the split."
-        )
     return Pictures(vectors, of, failed)
 
 

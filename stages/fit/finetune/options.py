@@ -84,9 +84,9 @@ class PairOptions(BertOptions):
     words_encoder, words_model, words_revision
         The frozen encoder of words or tokens that the base reads; only `fit` needs it.
     vse_width : int
-        Numbers d that the base makes of a picture.
+        Numbers d that the base makes of a picture, of a text, and of both.
     vse_epochs, vse_batch, vse_lr
-        Of the base's own training.
+        Of the base's own training; it ends earlier when the loss on the rows set aside no longer falls.
     """
 
     batch: Count = 32

@@ -20,22 +20,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from stages.contract import Task
-from stages.encoders.finetuned_pair import Projection, frozen_image, pair_module, write_visual
+from stages.encoders.finetuned_pair import pair_module, write_visual
 from stages.encoders.finetuned_text import BASE, HEAD
-from stages.encoders.frozen_rows import FROZEN
-from stages.encoders.protocol import Encoder, Rows
-from stages.encoders.row import EncoderChoice
+from stages.encoders.protocol import Rows
 from stages.encoders.text.transformer import TransformerText, padded
 from stages.errors import ItemError
 from stages.fit.context import FitContext, Fitted
-from stages.fit.finetune.classifier import Body, labelled_parts, train_classifier
-from stages.fit.finetune.frozen import Pictures, read_words, see_pictures
+from stages.fit.finetune.classifier import Body, train_classifier
 from stages.fit.finetune.options import PairOptions
-from stages.fit.finetune.semantic import fit_base
+from stages.fit.finetune.semantic import SemanticBase, fit_base, text_of
 from stages.fit.finetune.texts import base_encoder
 from stages.fit.finetune.training import Classifier
 from stages.outputs import write_json
-from stages.records import IMAGE
 
 
 def fit_pair(context: FitContext, folder: Path) -> Fitted:
@@ -50,40 +46,18 @@ def fit_pair(context: FitContext, folder: Path) -> Fitted:
     """
     options: PairOptions = context.options
     encoder = base_encoder("bert", options, context.seed)
-    image, words = frozen_image(options.model_dump(), context.seed), _word_encoder(options, context.seed)
-    base, pictures, facts = _visual_base(context, image, words)
+    base = fit_base(context)
     module = pair_module(encoder.load_module(), _first_weights(encoder.dim, options.vse_width, context.seed))
-    pairs = _Pairs(context, encoder, pictures, base(pictures.vectors))
+    pairs = _Pairs(context, encoder, base)
     body = Body(module, encoder.dim, pairs.prepare, pairs.collate, classifier=PairClassifier)
     network, fitted = train_classifier(replace(context, rows=replace(context.rows, load=pairs.load)), body)
     module.body.backbone.save_pretrained(folder)
-    write_visual(folder, base, module.visual.weight.detach().numpy())
+    write_visual(folder, base.projection, module.visual.weight.detach().numpy())
     save_file({name: value.detach().contiguous() for name, value in network.head.state_dict().items()}, folder / HEAD)
     for path in encoder.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
-    used = {"image": (options.image_encoder, image), "words": (options.words_encoder, words)}
-    others = {role: {"encoder": name, "identity": each.identity()} for role, (name, each) in used.items()}
-    write_json(folder / BASE, {"encoder": "bert", "identity": encoder.identity(), **others})
-    return replace(fitted, facts={**fitted.facts, **facts})
-
-
-def _word_encoder(options: PairOptions, seed: int) -> Encoder:
-    choice = EncoderChoice(
-        options.words_model, options.words_revision, seed=seed, max_len=options.max_len, tokens=True
-    )  # fmt: skip
-    return FROZEN[options.words_encoder].build(choice)
-
-
-def _visual_base(context: FitContext, image: Encoder, words: Encoder) -> tuple[Projection, Pictures, dict[str, Any]]:
-    """Train the visual-semantic base; return its projection of pictures, and what was seen of them."""
-    field = next(name for name in context.rows.fields if name != IMAGE)
-    with context.checkpoints.scratch() as scratch:
-        pictures = see_pictures(context, image, context.rows.fields[IMAGE])
-        read = read_words(context, words, context.rows.fields[field], scratch / "words")
-        train, _ = labelled_parts(context.rows, context.seed)
-        readable = train[~np.isin(pictures.of[train], list(pictures.failed))]
-        base, history = fit_base(context, pictures, read, readable)
-    return base, pictures, {"vse_epochs": len(history), "vse_loss": round(history[-1].train_loss, 6)}
+    write_json(folder / BASE, {"encoder": "bert", "identity": encoder.identity(), **base.record})
+    return replace(fitted, facts={**fitted.facts, **base.facts})
 
 
 def _first_weights(width: int, visual: int, seed: int) -> Rows:
@@ -118,13 +92,12 @@ class Pair(NamedTuple):
 class _Pairs:
     """The rows, tokenised and seen; whatever is asked for follows from the row and the seed."""
 
-    def __init__(self, context: FitContext, encoder: TransformerText, pictures: Pictures, seen: Rows) -> None:
-        rows = context.rows
-        load = next(each.load for name, each in rows.fields.items() if name != IMAGE)
-        self._ids = encoder.prepare([load(row) for row in range(len(rows))])
+    def __init__(self, context: FitContext, encoder: TransformerText, base: SemanticBase) -> None:
+        load = text_of(context.rows).load
+        self._ids = encoder.prepare([load(row) for row in range(len(context.rows))])
         self._texts = _numbered(self._ids)
-        self._pictures, self._seen, self._seed = pictures, seen, context.seed
-        self._true = set(zip(pictures.of.tolist(), self._texts, strict=True))
+        self._pictures, self._seen, self._seed = base.pictures, base.seen, context.seed
+        self._true = set(zip(base.pictures.of.tolist(), self._texts, strict=True))
 
     def load(self, row: int) -> Pair:
         """Return a row; raises `ItemError` when its picture could not be read."""

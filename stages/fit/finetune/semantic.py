@@ -1,147 +1,141 @@
-"""Trains a visual-semantic base on train rows for its projection of pictures; systems.md 4.8 says what it learns."""
+"""Trains the visual-semantic base of `bert-pair-ft` on the train rows, for its projection of pictures; systems.md 4.12.
+
+What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks for them.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from stages.checkpoints import Tensors
-from stages.contract import Task, Tracker
-from stages.encoders.finetuned_pair import Projection
-from stages.epochs import Epoch, Schedule, Watch, run_epochs
+from stages.encoders.finetuned_pair import Projection, frozen_image
+from stages.encoders.frozen_rows import FROZEN
+from stages.encoders.protocol import Encoder
+from stages.encoders.protocol import Rows as Seen
+from stages.encoders.row import EncoderChoice
+from stages.epochs import Watch
+from stages.errors import InputError
 from stages.fit.context import FitContext
-from stages.fit.finetune.frozen import Pictures, Words
+from stages.fit.finetune.classifier import labelled_parts
+from stages.fit.finetune.frozen import Pictures, Words, read_words, see_pictures
 from stages.fit.finetune.options import PairOptions
-from stages.fit.rows import Index
+from stages.fit.rows import FieldRows, FitRows, Index
+from stages.fusions.options_vse import VseOptions
+from stages.fusions.vse_base import PairTable, VisualBase, fit_visual_base
+from stages.heads.model import Problem, Rows
+from stages.records import IMAGE
 
-_VSE = "vse"
-_NETWORK, _MOMENTS = "network/", "optimizer/"
-_MOMENTUM, _CLIP = 0.9, 2.0
+
+@dataclass(frozen=True)
+class _Column:
+    """An array [n, ...] of which only the rows that are asked for are made."""
+
+    rows: Index
+    of_row: tuple[int, ...]
+    read: Callable[[Index], NDArray[Any]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return len(self.rows), *self.of_row
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Index) -> NDArray[Any]:
+        return self.read(self.rows[rows])
 
 
-def fit_base(context: FitContext, pictures: Pictures, words: Words, rows: Index) -> tuple[Projection, list[Epoch]]:
-    """Train the base by SGD with momentum on the given rows, which are labelled and can be read.
+@dataclass(frozen=True)
+class SemanticBase:
+    """What stays of the base.
 
-    Returns
-    -------
-    Projection
+    Attributes
+    ----------
+    projection : Projection
         W_v and b_v.
-    list of Epoch
-        The learning curve.
+    pictures : Pictures
+        The pictures of the train rows.
+    seen : ndarray of float32, [U, d]
+        The distinct ones of them, projected.
+    record : mapping
+        Names and identities of the frozen encoders.
+    facts : mapping
+        For the card.
+    """
+
+    projection: Projection
+    pictures: Pictures
+    seen: Seen
+    record: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def fit_base(context: FitContext) -> SemanticBase:
+    """Encode pictures and words of the train rows by frozen encoders, and train the base on the labelled ones.
 
     Raises
     ------
+    InputError
+        When a frozen encoder cannot be built, or not one row be read.
     RunError
         When the training diverged.
     """
-    training = _Training(context, pictures, words, rows)
-    watch = Watch(context.label, context.progress, context.checkpoints).part(_VSE)
-    history = run_epochs(watch, training, Schedule(context.options.vse_epochs, len(rows)))
-    visual = training.network.visual
-    return Projection(*(each.detach().cpu().numpy().copy() for each in (visual.weight, visual.bias))), history
+    options: PairOptions = context.options
+    image, words = frozen_image(options.model_dump(), context.seed), _word_encoder(options, context.seed)
+    with context.checkpoints.scratch() as scratch:
+        pictures = see_pictures(context, image, context.rows.fields[IMAGE])
+        parts = _readable(context, pictures)
+        read = read_words(context, words, text_of(context.rows), scratch / "words")
+        base = _train(context, pictures, read, parts)
+    used = {"image": (options.image_encoder, image), "words": (options.words_encoder, words)}
+    record = {role: {"encoder": name, "identity": each.identity()} for role, (name, each) in used.items()}
+    projection, last = Projection(base.weight, base.bias), base.history[-1]
+    facts = {"vse_epochs": last.epoch, "vse_loss": round(last.train_loss, 6)}
+    return SemanticBase(projection, pictures, projection(pictures.vectors), record, facts)
 
 
-class _Training:
-    """A base that is trained one epoch at a time; the order of an epoch follows from (seed, epoch) alone."""
-
-    def __init__(self, context: FitContext, pictures: Pictures, words: Words, rows: Index) -> None:
-        self._context, self._pictures, self._words, self._rows = context, pictures, words, rows
-        self._options: PairOptions = context.options
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(context.seed)
-            widths = (pictures.vectors.shape[1], words.vectors.shape[1])
-            self.network = Vse(widths, self._options.vse_width, len(context.rows.classes), context.rows.task)
-        self.network.to(context.device)
-        self._optimizer = torch.optim.SGD(self.network.parameters(), lr=self._options.vse_lr, momentum=_MOMENTUM)
-
-    def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
-        """Pass once over all rows; the loss is the mean of the batches' losses by their rows."""
-        order = np.random.default_rng([self._context.seed, number]).permutation(len(self._rows))
-        total, size = 0.0, self._options.vse_batch
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-            for start in range(0, len(order), size):
-                batch = self._rows[order[start : start + size]]
-                total += self._step(batch) * len(batch)
-                tracker.advance(len(batch))
-        return total / len(order), math.nan
-
-    def _step(self, rows: Index) -> float:
-        words, mask = self._words.batch(rows)
-        inputs = (self._pictures.vectors[self._pictures.of[rows]], words, mask, self._context.rows.targets[rows])
-        loss = self.network.loss(*(self._moved(each) for each in inputs))
-        self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
-        self._optimizer.step()
-        return float(loss.detach())
-
-    def _moved(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._context.device)
-
-    def state(self) -> Tensors:
-        """Return the weights and the momentum of each."""
-        moments = {
-            f"{_MOMENTS}{at}": each["momentum_buffer"] for at, each in self._optimizer.state_dict()["state"].items()
-        }
-        return {name: value.detach().cpu().numpy() for name, value in {**self._named_weights(), **moments}.items()}
-
-    def _named_weights(self) -> Mapping[str, Tensor]:
-        return {f"{_NETWORK}{name}": value for name, value in self.network.state_dict().items()}
-
-    def restore(self, tensors: Tensors) -> None:
-        """Take up what `state` returned."""
-        found = {name: torch.tensor(value) for name, value in tensors.items()}
-        self.network.load_state_dict({name: found[f"{_NETWORK}{name}"] for name in self.network.state_dict()})
-        moments = {
-            int(name.removeprefix(_MOMENTS)): {"momentum_buffer": value}
-            for name, value in found.items()
-            if name.startswith(_MOMENTS)
-        }
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
-
-    def weights(self) -> Tensors:
-        """Return nothing: the last epoch counts."""
-        return {}
-
-    def restore_weights(self, tensors: Tensors) -> None:
-        """Do nothing."""
+def text_of(rows: FitRows) -> FieldRows:
+    """Return the text field of rows of pairs."""
+    return next(each for name, each in rows.fields.items() if name != IMAGE)
 
 
-class Vse(nn.Module):
-    """Placeholder until the fusion's own network lands: the same forms, systems.md 4.8."""
+def _word_encoder(options: PairOptions, seed: int) -> Encoder:
+    length, model = options.max_len, options.words_model
+    choice = EncoderChoice(model, options.words_revision, seed=seed, max_len=length, tokens=True)
+    return FROZEN[options.words_encoder].build(choice)
 
-    def __init__(self, widths: tuple[int, int], width: int, classes: int, task: Task) -> None:
-        super().__init__()
-        self._task = task
-        self.visual = nn.Linear(widths[0], width)
-        self.lstm = nn.LSTM(widths[1], width, batch_first=True)
-        self.semantic = nn.Linear(width, width)
-        self.joint = nn.Sequential(
-            nn.Linear(2 * width, width), nn.ReLU(), nn.Linear(width, 256), nn.ReLU(), nn.Linear(256, classes)
+
+def _readable(context: FitContext, pictures: Pictures) -> tuple[Index, Index]:
+    """Return the labelled rows whose picture could be read, to train on and to choose the epoch by."""
+    unread = list(pictures.failed)
+    train, dev = (part[~np.isin(pictures.of[part], unread)] for part in labelled_parts(context.rows, context.seed))
+    if not len(train):
+        why = next(iter(pictures.failed.values()), "there are none")
+        raise InputError(
+            f"fit {context.name}: expected train items that can be read; found none among {len(context.rows)} ({why}); "
+            "check the data and the split."
         )
-        self.auxiliary = nn.Linear(width, classes)
+    return train, dev
 
-    def loss(self, seen: Tensor, words: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean loss of a batch."""
-        states, _ = self.lstm(words)
-        last = (mask.sum(dim=1) - 1).clamp(min=0)
-        final = states[torch.arange(len(states)), last] * mask.any(dim=1, keepdim=True)
-        visual, semantic = self.visual(seen), self.semantic(final)
-        cosine = nn.functional.normalize(visual, dim=1) @ nn.functional.normalize(semantic, dim=1).T
-        same = (targets[:, None] == targets[None, :]) if targets.ndim == 1 else (targets @ targets.T) > 0
-        same = same | torch.eye(len(same), dtype=torch.bool, device=same.device)
-        apart = (cosine[~same] - 0.2).clamp(min=0)
-        loss = (1 - cosine[same]).mean() + (apart.mean() if len(apart) else 0)
-        loss = loss + self._labels(self.joint(torch.cat([visual, semantic], dim=1)), targets)
-        return loss + 0.5 * self._labels(self.auxiliary(final), targets)  # type: ignore[no-any-return]
 
-    def _labels(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self._task == "multilabel":
-            return nn.functional.binary_cross_entropy_with_logits(logits, targets)
-        return nn.functional.cross_entropy(logits, targets)
+def _train(context: FitContext, pictures: Pictures, words: Words, parts: tuple[Index, Index]) -> VisualBase:
+    options: PairOptions = context.options
+    wide = dict.fromkeys(("width", "words_width", "joint_width"), options.vse_width)
+    how = VseOptions(**wide, epochs=options.vse_epochs, batch=options.vse_batch, lr=options.vse_lr)
+    problem = Problem(context.rows.task, len(context.rows.classes), context.seed, context.device)
+    tables = [_table(pictures, words, rows) for rows in parts]
+    train, dev = (Rows(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
+    watch = Watch(context.label, context.progress, context.checkpoints).part("vse")
+    return fit_visual_base(tables[0].layout, (train, dev), how, problem, watch)
+
+
+def _table(pictures: Pictures, words: Words, rows: Index) -> PairTable:
+    return PairTable(
+        _Column(rows, (words.longest, words.vectors.shape[1]), words.tokens),
+        _Column(rows, (words.longest,), words.mask),
+        _Column(rows, pictures.vectors.shape[1:], lambda some: pictures.vectors[pictures.of[some]]),
+    )

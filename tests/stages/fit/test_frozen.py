@@ -66,7 +66,7 @@ def test_words_come_back_padded_as_the_encoder_gave_them(
     sizes = counted(encoder, monkeypatch)
     words = read_words(given, encoder, given.rows.fields["caption"], tmp_path / "words")
     assert sum(sizes) == 3
-    found, mask = words.batch(np.arange(4))
+    found, mask = words.tokens(np.arange(4)), words.mask(np.arange(4))
     assert mask.sum(axis=1).tolist() == counts
     assert found.shape == (*mask.shape, encoder.parts[0].width)
     assert not found[~mask].any()
@@ -75,13 +75,12 @@ def test_words_come_back_padded_as_the_encoder_gave_them(
         (whole,) = encoder.encode(encoder.prepare([text]))
         states = whole[width : width + length * width].reshape(length, width)[: counts[row]]
         np.testing.assert_allclose(found[row][mask[row]], states, atol=2e-3)
-    one, own = words.batch(np.array([3]))
-    assert (one.shape[1], own.sum()) == (max(1, counts[3]), counts[3])
+    assert words.tokens(np.zeros(0, np.int64)).shape == (0, *found.shape[1:])
 
 
 def test_texts_without_any_word(tmp_path: Path) -> None:
     given = context(tmp_path, ["", "!"], [1, 2])
     encoder = build_encoder("wordvec", EncoderChoice(model="random", tokens=True))
     words = read_words(given, encoder, given.rows.fields["caption"], tmp_path / "words")
-    found, mask = words.batch(np.array([0, 1]))
-    assert (found.shape, mask.any()) == ((2, 1, 300), False)
+    assert words.tokens(np.array([0, 1])).shape == (2, 1, 300)
+    assert not words.mask(np.array([0, 1])).any()
