@@ -77,6 +77,8 @@ class BgeOptions(BertOptions):
 class PairOptions(BertOptions):
     """BERT behind a picture: a visual-semantic base first, then the fine-tuning; systems.md 3.7, 4.8 and 4.12.
 
+    `head_lr` is that of both classifiers and of the projection of pictures to the width of the words.
+
     Attributes
     ----------
     image_encoder, image_model, image_revision

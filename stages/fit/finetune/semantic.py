@@ -124,8 +124,14 @@ def _readable(context: FitContext, pictures: Pictures) -> tuple[Index, Index]:
 
 def _train(context: FitContext, pictures: Pictures, words: Words, parts: tuple[Index, Index]) -> VisualBase:
     options: PairOptions = context.options
-    wide = dict.fromkeys(("width", "words_width", "joint_width"), options.vse_width)
-    how = VseOptions(**wide, epochs=options.vse_epochs, batch=options.vse_batch, lr=options.vse_lr)
+    how = VseOptions(
+        width=options.vse_width,
+        words_width=options.vse_width,
+        joint_width=options.vse_width,
+        epochs=options.vse_epochs,
+        batch=options.vse_batch,
+        lr=options.vse_lr,
+    )
     problem = Problem(context.rows.task, len(context.rows.classes), context.seed, context.device)
     tables = [_table(pictures, words, rows) for rows in parts]
     train, dev = (Rows(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
