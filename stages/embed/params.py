@@ -29,7 +29,8 @@ class EmbedParams(BaseModel):
     encoder : str
         A name of the catalogue (`diptych catalog encoders`).
     field : str
-        A text field of the manifest (such as `caption`), or `image`.
+        A text field of the manifest (such as `caption`), or `image`; for an encoder of pairs the text field, which it
+        reads beside the picture.
     fit : str, optional
         For a fitted encoder, the entry of the section `fit` that fits it.
     precision : {"exact", "fast"}
@@ -40,8 +41,8 @@ class EmbedParams(BaseModel):
     dtype : {"float16", "float32"}
         Stored type of the vectors.
     missing : {"encode_empty", "zero"}, optional
-        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images and for
-        encoders to which the empty text says nothing.
+        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images and
+        pairs, and for encoders to which the empty text says nothing.
     max_failed_share : float
         A run in which more of the items than this fail ends in an error, after the good ones were stored.
     """
@@ -87,8 +88,8 @@ class EmbedParams(BaseModel):
         for option in _OPTIONS:
             if getattr(self, option) is not None and option not in row.options:
                 raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options) or 'none'}")
-        if self.missing == "encode_empty" and row.kind == "image":
-            raise ValueError("missing: encode_empty is for texts; use zero for images")
+        if self.missing == "encode_empty" and row.kind != "text":
+            raise ValueError(f"missing: encode_empty is for texts; use zero for {row.kind}s")
         if self.seed is not None and self.model != RANDOM:
             raise ValueError("seed: it draws the weights of `model: random`; leave it out with any other model")
         if row.fitted != (self.fit is not None):

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from stages.encoders.protocol import Encoder
 
-Kind = Literal["text", "image"]
+Kind = Literal["text", "image", "pair"]
+"""What of an item an encoder reads: a text field, the picture, or a text field and the picture."""
 Pool = Literal["pooled", "cls", "mean"]
 Output = Literal["pooled", "logits"]
 Resize = Literal["crop", "squash"]
@@ -85,6 +86,8 @@ class EncoderRow:
 
     Attributes
     ----------
+    kind : {"text", "image", "pair"}
+        What of an item it reads; a pair is a text and the picture.
     dim : int
         Width of its vectors with its own model; the built encoder says what another model gives.
     model : str
@@ -106,7 +109,7 @@ class EncoderRow:
     fitted : bool
         Whether it must be fitted on train rows first: its `embed` entry then names an entry of `fit`.
     empty_text : bool
-        Whether the empty text has a vector that may stand in for missing texts; never so for images.
+        Whether the empty text has a vector that may stand in for missing texts; for encoders of texts alone.
     """
 
     name: str

@@ -11,11 +11,12 @@ from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems
 from stages.fusions.row import FusionRow
-from stages.heads.catalog import HEADS, HeadRow
+from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.heads.options import Options
 from stages.nearest import did_you_mean
 
 NATIVE = "native"
+_PREDICTING = [row.name for row in HEADS.values() if row.tasks]
 _HEADS = (*HEADS, NATIVE)
 _ROWS: tuple[HeadRow | FusionRow, ...] = (*HEADS.values(), *FUSIONS.values())
 _SEE = "see `diptych catalog"
@@ -79,14 +80,15 @@ def _problems(values: dict[str, Any]) -> Iterator[Problem]:
 
 def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Problem]:
     if fusion.native != (head == NATIVE):
-        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {list(HEADS)} as head"
+        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {_PREDICTING} as head"
         yield problem("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
     features, task = values.get("features"), values.get("task")
     if isinstance(features, list) and features:
         for message in count_problems(fusion, len(features)):
             yield problem("features", features, message)
-    if task in get_args(Task) and head in HEADS and task not in HEADS[head].tasks:
-        yield problem("task", task, f"head {head!r} does {list(HEADS[head].tasks)}; found task {task!r}")
+    if head in HEADS and (refusal := task_refusal(head, task if task in get_args(Task) else None)):
+        key = "task" if HEADS[head].tasks else "head"
+        yield problem(key, values[key], refusal)
 
 
 def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:
@@ -105,6 +107,12 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
             yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
     for options in types:
         yield from option_problems(values, options)
+
+
+def option_names(fusion: str, head: str) -> set[str]:
+    """Return every key that an experiment with this fusion and head may have."""
+    types = [each for each in _option_types(fusion, head) if each]
+    return {name for each in types for name in each.model_fields} | set(TrainParams.model_fields)
 
 
 def _option_types(fusion: str, head: str) -> tuple[type[Options], type[Options] | None]:
