@@ -129,6 +129,7 @@ class DpmOptions(NetworkOptions):
 
     @property
     def vse(self) -> VseOptions:
-        """The options of the first training."""
-        first = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
-        return VseOptions(**first, patience=self.patience, weight_decay=self.weight_decay)
+        """The options of the first training: its own, and all that has no own name here but how an optimiser steps."""
+        own = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
+        common = NetworkOptions.model_fields.keys() - {"optimizer", "momentum", "clip"}
+        return VseOptions(**({name: getattr(self, name) for name in common} | own))
