@@ -9,6 +9,7 @@ from stages.contract import Scale
 from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
 from stages.fusions.row import FusionRow, network, transformer
+from stages.fusions.rows_factors import FACTOR_ROWS
 from stages.heads.model import Problem
 from stages.heads.options import Options
 
@@ -37,6 +38,7 @@ FUSIONS: dict[str, FusionRow] = {
         FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
         FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
         FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
+        *FACTOR_ROWS,
         FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
     )
 }
