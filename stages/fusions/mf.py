@@ -97,7 +97,7 @@ class MfTraining(FactorTraining):
             torch.manual_seed(self._seed)
             self.network = FactorNetwork(len(x), widths, options.hidden, options.components).to(device)
         self._x = torch.from_numpy(x).to(device)
-        self._matrices = self._x.split(list(widths), dim=1)
+        self._matrices = torch.split(self._x, list(widths), dim=1)
         self.losses: list[float] = []
         kind = torch.optim.SGD if options.step == "epoch" else torch.optim.Adam
         super().__init__(self.network, kind(self.network.parameters(), lr=options.lr))
@@ -125,7 +125,7 @@ class MfTraining(FactorTraining):
         leaves = [each.detach().requires_grad_() for each in embeddings]
         self.optimizer.zero_grad()
         total = columns.detach().double()
-        for batch in torch.arange(len(self._x), device=self._x.device).split(self._options.batch):
+        for batch in torch.split(torch.arange(len(self._x), device=self._x.device), self._options.batch):
             rows, rebuilt = self.network.rows(self._x[batch])
             parts = product_losses(rows, leaves, [matrix[batch] for matrix in self._matrices])
             loss = torch.stack([mse_loss(rebuilt, self._x[batch]), *parts]).sum() * (len(batch) / len(self._x))
@@ -139,8 +139,7 @@ class MfTraining(FactorTraining):
     def _stepwise(self, number: int, tracker: Tracker) -> float:
         """Make a step for each batch of rows, with as many columns of each matrix, drawn in turn."""
         rng, size, total = np.random.default_rng([self._seed, number]), self._options.batch, 0.0
-        order = torch.from_numpy(rng.permutation(len(self._x)))
-        batches = order.to(self._x.device).split(size)
+        batches = self._turns(rng, len(self._x), math.ceil(len(self._x) / size))
         columns = [self._turns(rng, matrix.shape[1], len(batches)) for matrix in self._matrices]
         for at, batch in enumerate(batches):
             drawn = [matrix[:, turns[at]] for matrix, turns in zip(self._matrices, columns, strict=True)]
@@ -157,10 +156,11 @@ class MfTraining(FactorTraining):
         return total / len(self._x)
 
     def _turns(self, rng: np.random.Generator, count: int, turns: int) -> list[Tensor]:
-        """Return so many batches of `count` columns, each column once before any comes again."""
+        """Return so many batches of `count` rows or columns, each of them once before any comes again."""
         drawn: list[Tensor] = []
         while len(drawn) < turns:
-            drawn += torch.from_numpy(rng.permutation(count)).to(self._x.device).split(self._options.batch)
+            order = torch.from_numpy(rng.permutation(count)).to(self._x.device)
+            drawn += torch.split(order, self._options.batch)
         return drawn[:turns]
 
     def state(self) -> Tensors:
@@ -181,7 +181,7 @@ class MfFusion(FusionTransformer):
     row can be embedded, and rows do not influence each other. Rows without an input carry its missing vector and count
     as any other.
 
-    `fit` holds the train vectors, float32 [n, sum of widths], about five times on the device: the column autoencoders
+    `fit` holds the train vectors, float32 [n, sum of widths], about four times on the device: the column autoencoders
     read all rows at once.
 
     Parameters
