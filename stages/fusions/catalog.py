@@ -9,6 +9,7 @@ from stages.contract import Scale
 from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
 from stages.fusions.row import FusionRow, network, transformer
+from stages.fusions.rows_gates import GATES_ROWS
 from stages.fusions.rows_towers import TOWERS_ROWS
 from stages.heads.model import Problem
 from stages.heads.options import Options
@@ -40,6 +41,7 @@ FUSIONS: dict[str, FusionRow] = {
         FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
         FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
         *TOWERS_ROWS,
+        *GATES_ROWS,
     )
 }
 

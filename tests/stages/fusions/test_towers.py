@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +20,8 @@ from stages.fusions.options_towers import TowersOptions
 from stages.fusions.towers import TowersFusion
 from stages.heads.model import Problem, Rows
 from stages.heads.options import NetworkOptions
+
+from .sentences import Killed, Killing, files
 
 PUBLISHED = TowersOptions()
 
@@ -161,10 +161,6 @@ def parts(toy: Any) -> tuple[Rows, Rows]:
     return Rows(x[:100], y[:100]), Rows(x[100:120], y[100:120])
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @pytest.mark.parametrize("task", get_args(Task))
 def test_it_learns_and_comes_back_from_disk(task: Task, make_toy: Any, tmp_path: Path) -> None:
     toy = make_toy(task)
@@ -174,26 +170,6 @@ def test_it_learns_and_comes_back_from_disk(task: Task, make_toy: Any, tmp_path:
     again = fused(task, toy.outputs, seed=5).restore(tmp_path)
     np.testing.assert_array_equal(again.scores(toy.joined), model.scores(toy.joined))
     assert {Path(name).suffix for name in files(tmp_path)} <= {".safetensors", ".json"}
-
-
-class Killed(BaseException):
-    """As an interrupt, nothing catches it."""
-
-
-class Killing:
-    """A progress that is killed after so many rows."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    @contextmanager
-    def track(self, description: str, total: int | None) -> Iterator[Killing]:  # noqa: ARG002 (the protocol)
-        yield self
-
-    def advance(self, n: int = 1, note: str = "") -> None:  # noqa: ARG002
-        self.rows -= n
-        if n and self.rows < 0:
-            raise Killed
 
 
 def test_equal_seeds_give_equal_files_whether_or_not_the_run_was_killed(make_toy: Any, tmp_path: Path) -> None:
