@@ -76,7 +76,7 @@ class JointEncoder(nn.Module):
         for layer in self.layers:
             states = layer(states, src_key_padding_mask=blind)
         phi_t = masked_mean(states[:, : self.words], there[:, : self.words])
-        cells = states[:, self.words :].transpose(1, 2).unflatten(2, (self.height, self.columns))
+        cells = states[:, self.words :].transpose(1, 2).reshape(len(states), -1, self.height, self.columns)
         return phi_t, cells * mask, mask
 
     def attention(self, text: Parts, image: Parts) -> list[Tensor]:
@@ -126,20 +126,19 @@ class JointNetwork(nn.Module):
         self.layout, self.output = layout, output
         self.encoder = JointEncoder(layout, sizes, grid=output == "gated2d")
         gates = {"gated": Gate, "gated2d": MapGate}
-        self.gate = gates[output](sizes.width, sizes.width) if output in gates else None
+        self.gate = gates[output](sizes.width, sizes.width) if output in gates else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the fused vectors, [n, 2 d] for both and [n, d] otherwise."""
         parts = split_parts(x, self.layout)
         text, cells, mask = self.encoder(parts[0], parts[-1])
-        if self.output == "text":
-            return text  # type: ignore[no-any-return]  # torch modules give anything
         if self.output == "gated2d":
-            return pooled(self.gate(cells, text, mask), mask)  # type: ignore[misc]
+            return pooled(self.gate(cells, text, mask), mask)
         image = pooled(cells, mask)
-        if self.output == "both":
-            return torch.cat([text, image], dim=1)
-        return image if self.gate is None else self.gate(image, text)
+        if self.output == "gated":
+            fused: Tensor = self.gate(image, text)
+            return fused
+        return torch.cat({"both": [text, image], "text": [text], "image": [image]}[self.output], dim=1)
 
 
 class JointFusion(RetrievalFusion):
