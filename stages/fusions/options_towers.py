@@ -1,4 +1,4 @@
-"""The options of `towers` and `pca`, and those of `early`, which has none."""
+"""The options of `towers` and `pca`; `early`, the third that puts inputs side by side, has none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.heads.options import NetworkOptions, Width
+from stages.heads.options import NetworkOptions, Options, Width
 
 
 class TowersOptions(NetworkOptions):
@@ -25,3 +25,11 @@ class TowersOptions(NetworkOptions):
     after: tuple[Width, ...] = ()
     dropout: float = Field(default=0.2, ge=0, lt=1)
     after_dropout: float = Field(default=0.4, ge=0, lt=1)
+
+
+class PcaOptions(Options):
+    """How many coordinates, and of what: each input by itself, or all side by side."""
+
+    components: int = Field(default=3, ge=1)
+    where: Literal["per_modality", "fused"] = "per_modality"
+    whiten: bool = False
