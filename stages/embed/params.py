@@ -17,7 +17,7 @@ Missing = Literal["encode_empty", "zero"]
 # What `EncoderChoice` calls the same; a row of the catalogue says which of them it has.
 _OPTIONS = (
     "model", "revision", "seed", "pool", "max_len", "tokens", "map", "regions", "output", "size", "resize", "scale",
-    "decode", "variant",
+    "decode", "variant", "dim",
 )  # fmt: skip
 
 
@@ -37,6 +37,7 @@ class EmbedParams(BaseModel):
         The numeric contract: cosine to the fp32 reference at least .999999, or .999 and several times as fast where the
         hardware computes in half precision.
     model, revision, seed, pool, max_len, tokens, map, regions, output, size, resize, scale, decode, variant : optional
+    dim : int, optional
         See `EncoderChoice`; the catalogue says which of them an encoder has.
     dtype : {"float16", "float32"}
         Stored type of the vectors.
@@ -67,6 +68,7 @@ class EmbedParams(BaseModel):
     scale: Scale | None = None
     decode: Decode | None = None
     variant: str | None = Field(default=None, min_length=1)
+    dim: int | None = Field(default=None, ge=2, le=65536)
     dtype: Dtype = "float16"
     missing: Missing | None = None
     max_failed_share: float = Field(default=0.05, ge=0, le=1)

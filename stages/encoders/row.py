@@ -54,6 +54,8 @@ class EncoderChoice:
         Whether a JPEG may be scaled while it is decoded.
     variant : str
         A model of the family.
+    dim : int
+        Width of the vectors, of an encoder that takes any.
     fitted : Path
         Folder of what `fit` wrote, for encoders that are fitted.
     """
@@ -72,6 +74,7 @@ class EncoderChoice:
     scale: Scale | None = None
     decode: Decode | None = None
     variant: str | None = None
+    dim: int | None = None
     fitted: Path | None = None
 
     def made(self) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
 from stages.fusions.row import FusionRow, network, transformer
 from stages.fusions.rows_factors import FACTOR_ROWS
+from stages.fusions.rows_gates import GATES_ROWS
+from stages.fusions.rows_towers import TOWERS_ROWS
 from stages.fusions.rows_vse import VSE_ROWS
 from stages.heads.model import Problem
 from stages.heads.options import Options
@@ -42,6 +44,8 @@ FUSIONS: dict[str, FusionRow] = {
         *FACTOR_ROWS,
         FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
         *VSE_ROWS,
+        *TOWERS_ROWS,
+        *GATES_ROWS,
     )
 }
 
