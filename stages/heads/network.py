@@ -72,8 +72,10 @@ class NetworkModel:
     def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
         """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights."""
         training = NetworkTraining(self.module, self.arguments, self.options, self.problem, (train, dev))
-        patience = self.options.patience if len(dev) else None
-        self.history = run_epochs(watch, training, Schedule(self.options.epochs, len(train), patience))
+        patience = self.options.patience if len(dev) and not self.options.replica else None
+        self.history = run_epochs(
+            watch, training, Schedule(self.options.epochs, training.rows, patience, training.monitor)
+        )
         self.fitted_ = training.module.eval()
         return self
 

@@ -12,8 +12,9 @@ from stages.cause import training_cause
 from stages.checkpoints import Checkpoints
 from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
-from stages.epochs import Watch
+from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
+from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
 from stages.heads.model import Problem, Rows, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
@@ -77,7 +78,7 @@ def run(
     ):
         write_json(folder / "recipe.json", _recipe(params, data))
         curve = csv.writer(history, lineterminator="\n")
-        curve.writerow(["seed", "epoch", "train_loss", "valid_loss"])
+        curve.writerow(["seed", "epoch", "train_loss", "valid_loss", *_more(params.recipe)])
         for seed in params.seeds:
             model = FusedModel(data.layout, params.recipe, Problem(data.task, data.outputs, seed, device))
             watch = Watch(f"train {name}, seed {seed}", progress, states and states.part(f"seed-{seed}"))
@@ -108,14 +109,20 @@ def _fit(model: FusedModel, rows: tuple[Rows, Rows], watch: Watch, folder: Path)
     model.fit(*rows, watch)
     folder.mkdir()
     model.save(folder)
-    lines = [[str(each.epoch), f"{each.train_loss:.6f}", _loss(each.valid_loss)] for each in model.history]
+    lines = [_line(each, model.recipe) for each in model.history]
     if watch.checkpoints is not None:
         watch.checkpoints.finish(folder, {"curve": lines})
     return lines
 
 
-def _loss(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6f}"
+def _more(recipe: Recipe) -> list[str]:
+    """Return the columns of the learning curve beyond the losses."""
+    return ["valid_top_5"] if recipe.training and recipe.training.monitor == "top_5" else []
+
+
+def _line(epoch: Epoch, recipe: Recipe) -> list[str]:
+    measured = [epoch.train_loss, epoch.valid_loss, epoch.valid_accuracy][: 2 + len(_more(recipe))]
+    return [str(epoch.epoch), *("" if np.isnan(value) else f"{value:.6f}" for value in measured)]
 
 
 def _refuse_other_task(params: TrainParams, data: Data) -> None:
