@@ -1,4 +1,4 @@
-"""Scaling, fusion and head as scikit-learn estimators: `FusedModel` for those who work in Python, not in params.yaml."""
+"""Scaling, fusion and head as scikit-learn estimators: `FusedModel` for who works in Python, not in params.yaml."""
 
 from __future__ import annotations
 
