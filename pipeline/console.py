@@ -63,7 +63,7 @@ class _Bar:
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Move the bar by `n` items."""
-        self._progress.update(self._task, advance=n, note=note)
+        self._progress.update(self._task, advance=n, **({"note": note} if note else {}))
 
 
 class _Lines:
@@ -72,17 +72,18 @@ class _Lines:
     def __init__(self, description: str, total: int | None) -> None:
         self._description, self._total = description, total
         self._start = self._last = time.monotonic()
-        self._done = 0
+        self._done, self._note = 0, ""
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more items and print a line when the last one is some seconds old."""
         self._done += n
+        self._note = note or self._note
         now = time.monotonic()
         if now - self._last >= _LINE_SECONDS:
             self._last = now
             rate = self._done / (now - self._start)
             left = f", {(self._total - self._done) / rate:.0f} s left" if self._total and rate else ""
-            told = f", {note}" if note else ""
+            told = f", {self._note}" if self._note else ""
             said = f"{self._description}: {self._done}/{self._total or '?'}, {_rate(rate)}/s{left}{told}"
             err.print(said, markup=False)
 

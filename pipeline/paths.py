@@ -16,7 +16,7 @@ DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
 SWEEPS = Path(".diptych/sweep")
-FIT_STATES = Path(".diptych/fit")
+FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED = Path(".diptych/verified")
 
 PRODUCERS = ("embed", "reduce", "fuse")

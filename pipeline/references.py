@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.encoders.catalog import ENCODERS
+from stages.fusions.catalog import FUSIONS, count_problems
 from stages.nearest import did_you_mean
 from stages.records import IMAGE
 
@@ -18,6 +19,8 @@ _READS = {
     "train": ("embed", "reduce", "fuse"),
     "retrieve": ("embed", "reduce", "fuse"),
 }
+# Arrays beside the vectors that an encoder gives unless its entry says otherwise.
+_BY_DEFAULT = {("wordvec", "tokens")}
 
 
 def reference_mistakes(content: Mapping[str, Any]) -> Iterator[Found]:
@@ -32,6 +35,7 @@ def reference_mistakes(content: Mapping[str, Any]) -> Iterator[Found]:
                     yield (verb, name, *step), f"no features {wanted!r}{near} in {' or '.join(upstream)}"
     yield from _unknown_fields(content)
     yield from _wrong_fits(content)
+    yield from _lacking_arrays(content)
     if not _entries(content, "train"):
         yield ("train",), "expected at least one experiment; found none; add one (`dummy` is the smallest)"
 
@@ -91,6 +95,40 @@ def _wrong_fits(content: Mapping[str, Any]) -> Iterator[Found]:
         if isinstance(fitted, str) and fitted != entry.get("encoder"):
             message = f"expected a fitted {entry.get('encoder')!r}; found {wanted!r}, which is a {fitted!r}"
             yield ("embed", name, "fit"), f"{message}; name another entry of fit"
+
+
+def _lacking_arrays(content: Mapping[str, Any]) -> Iterator[Found]:
+    """Find inputs of fusions that read tokens, maps or regions, of entries that will have vectors alone."""
+    for verb in ("fuse", "train"):
+        for name, entry in _entries(content, verb).items():
+            fusion = entry.get("fusion") if isinstance(entry, dict) else None
+            row, given = FUSIONS.get(fusion) if isinstance(fusion, str) else None, [*_features(entry)]
+            if row is None or not given or count_problems(row, len(given)):
+                continue
+            for position, arrays in row.needs.items():
+                step, wanted = given[position]
+                reason = _lacking(content, wanted, arrays)
+                if reason:
+                    yield (verb, name, *step), f"fusion {fusion!r} reads {' or '.join(arrays)} of this input; {reason}"
+
+
+def _lacking(content: Mapping[str, Any], wanted: str, arrays: tuple[str, ...]) -> str | None:
+    """Say why an entry will have none of the arrays; None when it has one, or is no entry at all."""
+    embed = _entries(content, "embed")
+    if wanted not in embed:
+        verb = next((each for each in ("reduce", "fuse") if wanted in _entries(content, each)), None)
+        remedy = f"name an entry of embed with `{arrays[0]}: true`"
+        return verb and f"found {wanted!r} of {verb}, which has vectors alone; {remedy}"
+    entry = embed[wanted] if isinstance(embed[wanted], dict) else {}
+    encoder = entry.get("encoder")
+    if not isinstance(encoder, str) or encoder not in ENCODERS:
+        return None  # which is told at its own key
+    if any(entry.get(each, (encoder, each) in _BY_DEFAULT) for each in arrays):
+        return None
+    able = [each for each in arrays if each in ENCODERS[encoder].options]
+    if able:
+        return f"found {wanted!r} without; give it `{able[0]}: true` in embed"
+    return f"found {wanted!r}, whose encoder {encoder!r} has vectors alone; take another encoder or fusion"
 
 
 def _declared_fields(prepare: Any) -> set[str]:

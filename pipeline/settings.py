@@ -33,8 +33,8 @@ class Settings(BaseModel):
     workers : int
         Threads that read, decode and tokenise ahead of the model.
     commit_seconds : float
-        Finished rows of `embed` are published at least this often; `fit` saves its state after the first epoch that
-        ends so much later than the last state.
+        Finished rows of `embed` are published at least this often; `fit`, `fuse` and `train` save their state after the
+        first epoch that ends so much later than the last state.
     cache : str
         A local folder for what can be made again at any time, such as the index of the store.
     signing_key : str or None

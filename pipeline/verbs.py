@@ -214,7 +214,8 @@ def _fuse(session: Session, name: str) -> str:
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
     inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
-    settings = fuse.FuseSettings(session.settings.device)
+    machine = session.settings
+    settings = fuse.FuseSettings(machine.device, paths.FUSE_STATES, machine.commit_seconds)
     card = fuse.run(params, inputs, outputs, settings, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
 
@@ -229,7 +230,8 @@ def _train(session: Session, name: str) -> str:
     folder = paths.DATA / "train"
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)
-    settings = train.TrainSettings(session.settings.device)
+    machine = session.settings
+    settings = train.TrainSettings(machine.device, paths.TRAIN_STATES, machine.commit_seconds)
     counts = train.run(params, inputs, outputs, settings, session.progress)
     return f"{counts['seeds']} seeds on {counts['train']} train rows, {counts['dev']} dev rows"
 

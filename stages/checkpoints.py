@@ -26,6 +26,7 @@ Tensors = Mapping[str, NDArray[Any]]
 _LOG = logging.getLogger("diptych.states")
 _LEAST_AGE = 20  # of a state, in times that it took to write
 _TENSORS, _FACTS = "state.safetensors", "state.json"
+_RESULT, _DONE = "result", "done.json"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Checkpoints:
     def __init__(self, root: Path, name: str, cause: str, seconds: float = 0.0) -> None:
         self._root, self._name, self._seconds, self._pause = root, name, seconds, seconds
         self.folder = root / f"{name}-{cause[:16]}"
-        self._last = time.monotonic()
+        self._start = self._last = time.monotonic()
 
     def latest(self) -> State | None:
         """Return the newest whole state; None when there is none. A damaged one is told and passed over."""
@@ -83,10 +84,40 @@ class Checkpoints:
         self._last = time.monotonic()
         self._pause = max(self._seconds, _LEAST_AGE * (self._last - start)) if self._seconds else 0.0
 
+    def finish(self, result: Path, facts: Mapping[str, Any]) -> None:
+        """Keep a copy of what a training gave, in place of its states; of one younger than `seconds` nothing is kept.
+
+        Parameters
+        ----------
+        result : Path
+            A folder of files.
+        facts : mapping
+            Plain JSON values that belong to it.
+        """
+        if time.monotonic() - self._start < self._seconds:
+            return
+        about = {"facts": facts, "files": _digests(result)}
+        with fresh_folder(self.folder) as folder:
+            shutil.copytree(result, folder / _RESULT)
+            (folder / _DONE).write_text(json.dumps(about, sort_keys=True), "utf-8")
+
+    def finished(self, target: Path) -> Mapping[str, Any] | None:
+        """Copy what `finish` kept to the new folder `target` and return its facts; None when there is nothing whole."""
+        if not (self.folder / _DONE).is_file():
+            return None
+        try:
+            facts = _read_facts(self.folder)
+            shutil.copytree(self.folder / _RESULT, target)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _LOG.warning("the finished training %s is damaged (%s) and is not used", self.folder, error)
+            return None
+        return facts
+
     def part(self, name: str) -> Checkpoints:
         """Return the states of one of several trainings that are behind this one; `clear` removes them too."""
         inner = copy.copy(self)
         inner.folder = self.folder / name
+        inner._start = inner._last = time.monotonic()
         return inner
 
     @contextmanager
@@ -101,7 +132,7 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Remove the states of this entry, those of other causes too: the fit is done."""
+        """Remove the states of this entry, those of other causes too: the run is done."""
         for folder in self._root.glob(f"{self._name}-*"):
             if re.fullmatch(r"[0-9a-f]{16}", folder.name.removeprefix(f"{self._name}-")):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -113,3 +144,16 @@ def _read(folder: Path) -> State:
     if hashlib.sha256(content).hexdigest() != facts["digest"]:
         raise ValueError("its digest differs")
     return State(int(facts["epoch"]), load(content), facts["facts"])
+
+
+def _read_facts(folder: Path) -> Mapping[str, Any]:
+    about = json.loads((folder / _DONE).read_text("utf-8"))
+    if _digests(folder / _RESULT) != about["files"]:
+        raise ValueError("its digests differ")
+    facts: Mapping[str, Any] = about["facts"]
+    return facts
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -16,7 +16,7 @@ class Tracker(Protocol):
     """One running progress bar."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
-        """Count `n` more items as done; `note` replaces the text at the end of the bar."""
+        """Count `n` more items as done; a `note` replaces the text at the end of the bar."""
 
 
 class Progress(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ _MEASURED = ("train_loss", "valid_loss", "valid_accuracy")
 
 @dataclass(frozen=True)
 class Epoch:
-    """One line of a learning curve; NaN stands for what was not measured, such as without rows set aside."""
+    """One line of a learning curve; NaN stands for what was not measured, such as without rows set aside.
+
+    `valid_accuracy` is the share of right answers, by the training's own count of what is right.
+    """
 
     epoch: int
     train_loss: float
@@ -97,13 +100,16 @@ class Schedule:
     rows : int
         Of one epoch, for the progress.
     patience : int, optional
-        Stop when the valid loss has not fallen for so many epochs; the best epoch's weights are then kept, as they are
-        after the last epoch. None: the last epoch counts.
+        Stop when no epoch has been better for so many epochs; the best epoch's weights are then kept, as they are after
+        the last epoch. None: the last epoch counts.
+    monitor : {"loss", "accuracy"}
+        The best epoch has the lowest valid loss, or the highest valid accuracy and of equal ones the lowest loss.
     """
 
     epochs: int
     rows: int
     patience: int | None = None
+    monitor: Literal["loss", "accuracy"] = "loss"
 
 
 def run_epochs(watch: Watched, training: Training, schedule: Schedule) -> list[Epoch]:
@@ -155,9 +161,13 @@ class _Curve:
 
     @property
     def _best_epoch(self) -> int:
-        """The first epoch of the lowest valid loss; the last one where nothing was set aside."""
+        """The first of the best epochs; the last one where nothing was set aside."""
         known = [each for each in self.history if not math.isnan(each.valid_loss)]
-        return min(known, key=lambda each: each.valid_loss).epoch if known else len(self.history)
+        return min(known, key=self._badness).epoch if known else len(self.history)
+
+    def _badness(self, epoch: Epoch) -> tuple[float, float]:
+        accuracy = epoch.valid_accuracy if self._schedule.monitor == "accuracy" else 0.0
+        return -accuracy, epoch.valid_loss
 
     @property
     def finished(self) -> bool:

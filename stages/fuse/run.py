@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.cause import training_cause
+from stages.checkpoints import Checkpoints
 from stages.contract import Progress, Tracker
 from stages.encoders.device import resolve_device
 from stages.epochs import Watch
@@ -47,9 +49,21 @@ class FuseOutputs:
 
 @dataclass(frozen=True)
 class FuseSettings:
-    """What does not change results beyond rounding: the device."""
+    """What does not change results beyond rounding.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    states : Path, optional
+        Folder for what a killed run of a fusion that learns goes on from; without one nothing is kept.
+    state_seconds : float
+        See `Checkpoints`; with 0 the state is saved after every epoch.
+    """
 
     device: str = "auto"
+    states: Path | None = None
+    state_seconds: float = 5.0
 
 
 def run(
@@ -71,7 +85,8 @@ def run(
     scaler = BlockScaler(layout, params.scale).fit(table)
     problem = Problem("multilabel", 1, params.seed, resolve_device(settings.device))
     fusion: VectorFusion = params.row.build(layout, params.options, problem)
-    fusion.fit(MappedTable(table, scaler.transform, layout_columns(layout)), watch=Watch(label, progress))
+    states = _states(params, table, problem.device, settings, outputs)
+    fusion.fit(MappedTable(table, scaler.transform, layout_columns(layout)), watch=Watch(label, progress, states))
     missing = fusion.transform(scaler.transform(missing_row(matrices, layout)[None, :]))[0]
     attributes = {
         "fusion": params.fusion,
@@ -88,7 +103,22 @@ def run(
         info = write_matrix(outputs.matrix, header, _blocks(every, (scaler, fusion), bar))
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest}
     write_json(outputs.card, {**card, **attributes})
+    if states is not None:
+        states.clear()
     return card
+
+
+def _states(
+    params: FuseParams, table: FeatureTable, device: str, settings: FuseSettings, outputs: FuseOutputs
+) -> Checkpoints | None:
+    """Open the states of a fusion that learns; the others have none."""
+    if settings.states is None or not params.row.learns:
+        return None
+    layout = [block.as_json() for block in table.layout]
+    matrices = [each.digest for each in table.matrices]
+    facts = {**params.model_dump(mode="json"), "options": params.options.model_dump(mode="json")}
+    cause = training_cause({**facts, "layout": layout, "matrices": matrices}, (table.rows,), device)
+    return Checkpoints(settings.states, outputs.model.name, cause, settings.state_seconds)
 
 
 def _visible(params: FuseParams, parts: NDArray[np.str_], matrices: Sequence[Matrix]) -> NDArray[np.int64]:

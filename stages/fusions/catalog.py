@@ -14,7 +14,7 @@ from stages.fusions.rows_gates import GATES_ROWS
 from stages.fusions.rows_towers import TOWERS_ROWS
 from stages.fusions.rows_vse import VSE_ROWS
 from stages.heads.model import Problem
-from stages.heads.options import Options
+from stages.heads.options import NetworkOptions, Options
 
 
 def _concat() -> Any:
@@ -62,6 +62,20 @@ def count_problems(row: FusionRow, features: int) -> list[str]:
     return []
 
 
+def dropout_problems(row: FusionRow, features: int, share: float) -> list[str]:
+    """Say why `modality_dropout` cannot act before a fusion of this many inputs; nothing when it can."""
+    if not share:
+        return []
+    if row.kind == "scores":
+        return [
+            f"modality_dropout: fusion {row.name!r} fits each head on one input alone, of which none can be dropped; "
+            "leave the key out"
+        ]
+    if features < 2:
+        return [f"modality_dropout: of {features} input none can be dropped, a row keeps one; leave the key out"]
+    return []
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What one experiment is made of, without data: names, options, scaling."""
@@ -71,3 +85,14 @@ class Recipe:
     scale: Scale
     fusion_options: Options
     head_options: Options | None
+
+    @property
+    def training(self) -> NetworkOptions | None:
+        """How the network of the head, or of the fusion with a classifier, is trained; None without one."""
+        options = self.head_options or self.fusion_options
+        return options if isinstance(options, NetworkOptions) else None
+
+    @property
+    def modality_dropout(self) -> float:
+        """The share of inputs taken away in training."""
+        return self.training.modality_dropout if self.training else 0.0

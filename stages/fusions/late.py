@@ -128,8 +128,8 @@ def _mean_curve(curves: Sequence[Sequence[Epoch]]) -> list[Epoch]:
     mean = []
     for at in range(longest):
         now = [curve[min(at, len(curve) - 1)] for curve in curves]
-        losses = np.mean([(each.train_loss, each.valid_loss) for each in now], axis=0)
-        mean.append(Epoch(at + 1, float(losses[0]), float(losses[1])))
+        values = np.mean([(each.train_loss, each.valid_loss, each.valid_accuracy) for each in now], axis=0)
+        mean.append(Epoch(at + 1, *map(float, values)))
     return mean
 
 

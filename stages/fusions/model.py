@@ -9,11 +9,12 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from stages.epochs import UNWATCHED, Epoch, Watch
-from stages.errors import RunError
+from stages.errors import InputError, RunError
 from stages.fusions.blocks import BlockScaler
-from stages.fusions.catalog import FUSIONS, Recipe
+from stages.fusions.catalog import FUSIONS, Recipe, dropout_problems
+from stages.fusions.dropping import DroppingTable
 from stages.fusions.layout import Layout, as_layout, layout_columns
-from stages.fusions.table import MappedTable
+from stages.fusions.table import FeatureTable, MappedTable
 from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head
 from stages.heads.model import Array, Features, Model, Problem, Rows, Scores, blocks_of
@@ -49,10 +50,17 @@ class FusedModel:
         Fusion, head and their options.
     problem : Problem
         Task, outputs, seed, device.
+
+    Raises
+    ------
+    InputError
+        When inputs shall be dropped in training where there is nothing to drop.
     """
 
     def __init__(self, layout: Sequence[Any], recipe: Recipe, problem: Problem) -> None:
         self.layout = as_layout(layout)
+        for message in dropout_problems(FUSIONS[recipe.fusion], len(self.layout), recipe.modality_dropout):
+            raise InputError(f"train: {message}.")
         self.recipe, self.problem = recipe, problem
         self.scaler = BlockScaler(self.layout, recipe.scale)
         row = FUSIONS[recipe.fusion]
@@ -70,22 +78,30 @@ class FusedModel:
             self.target.fit(train)
             train, dev = self.target.scaled(train), self.target.scaled(dev)
         scaled = [MappedTable(rows.x, self.scaler.transform, rows.x.shape[1]) for rows in (train, dev)]
-        inputs: list[Features] = [*scaled]
+        inputs: list[Features] = [self._dropping(scaled[0], train.x), scaled[1]]
         if self.join is not None:
             self.join.fit(scaled[0], watch=watch.part("fusion") if self._learns else watch)
-            inputs = [self._joined(each) for each in scaled]
+            inputs = [self._joined(each) for each in inputs]
         self.model = self.model or _head(inputs[0].shape[1], self.recipe, self.problem)
         self.model.fit(Rows(inputs[0], train.y), Rows(inputs[1], dev.y), watch)
         self.history = list(self.model.history)
         return self
 
-    def _joined(self, table: MappedTable) -> Features:
-        """Return the fused vectors, once and for all where they are dear to compute."""
+    def _dropping(self, scaled: MappedTable, given: Features) -> Features:
+        """Return the train rows, which lose inputs in training where the options ask for it."""
+        share = self.recipe.modality_dropout
+        if not share:
+            return scaled
+        missing = given.missing if isinstance(given, FeatureTable) else np.zeros(given.shape[1], dtype=np.float32)
+        return DroppingTable(scaled, self.layout, self.scaler.transform(missing[None, :])[0], share)
+
+    def _joined(self, table: Features) -> Features:
+        """Return the fused vectors, once and for all where they are dear to compute and the same in every epoch."""
         join = self.join
         if join is None:
             raise RunError(f"fusion {self.recipe.fusion!r}: expected one that gives vectors; found another.")
         width = join.transform(np.zeros((1, layout_columns(self.layout)), dtype=np.float32)).shape[1]
-        if not self._learns:
+        if not self._learns or isinstance(table, DroppingTable):
             return MappedTable(table, join.transform, width)
         parts = [join.transform(block) for block in blocks_of(table)]
         return np.concatenate(parts) if parts else np.zeros((0, width), dtype=np.float32)

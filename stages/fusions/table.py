@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.errors import InputError
 from stages.fusions.layout import MASKS, Block, Layout, layout_columns
-from stages.heads.model import Array, Features
+from stages.heads.model import Array, Features, training_batch
 from store import Matrix
 
 Needs = Mapping[int, tuple[str, ...]]
@@ -103,6 +103,11 @@ class FeatureTable:
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> Array:
         return gather(self.matrices, self.rows[rows], self.layout)
 
+    @property
+    def missing(self) -> Array:
+        """The row [columns] of an item that has none of the inputs."""
+        return missing_row(self.matrices, self.layout)
+
 
 class MappedTable:
     """Another table behind a function of its rows, such as a scaler's `transform`.
@@ -126,3 +131,7 @@ class MappedTable:
 
     def __getitem__(self, rows: Any) -> Array:
         return self.function(self.table[rows])
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Array:
+        """Return the function of rows as they are in training."""
+        return self.function(training_batch(self.table, rows, rng))

@@ -46,6 +46,17 @@ def blocks_of(x: Features) -> Iterator[Array]:
         yield np.asarray(x[start : start + rows], dtype=np.float32)
 
 
+def training_batch(x: Features, rows: NDArray[np.int64], rng: np.random.Generator) -> Array:
+    """Return rows [m, D] for one step of training.
+
+    A table that varies its rows in training (modality dropout) has a method `batch(rows, rng)`, and all that it draws
+    comes from `rng`.
+    """
+    batch = getattr(x, "batch", None)
+    found: Array = x[rows] if batch is None else batch(rows, rng)
+    return found
+
+
 @dataclass(frozen=True)
 class Rows:
     """Some rows of a training problem.

@@ -83,8 +83,10 @@ class NetworkModel:
         training = NetworkTraining(self.module, self.arguments, self.options, self.problem, (train, dev))
         if self.start:
             training.restore_weights({**training.weights(), **self.start})
-        patience = self.options.patience if len(dev) else None
-        self.history = run_epochs(watch, training, Schedule(self.options.epochs, len(train), patience))
+        patience = self.options.patience if len(dev) and not self.options.replica else None
+        self.history = run_epochs(
+            watch, training, Schedule(self.options.epochs, training.rows, patience, training.monitor)
+        )
         self.fitted_ = training.module.eval()
         return self
 

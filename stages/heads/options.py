@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Width = Annotated[int, Field(ge=1)]
 
@@ -16,7 +16,25 @@ class Options(BaseModel):
 
 
 class NetworkOptions(Options):
-    """How a network is trained: early stopping on the dev loss, gradients clipped to a norm; `momentum` is for sgd."""
+    """How a network is trained.
+
+    Attributes
+    ----------
+    momentum : float
+        Of sgd.
+    patience : int
+        Early stopping: how many epochs may pass without a better one on the dev rows; the best epoch is kept.
+    clip : float
+        Largest norm of the gradients.
+    monitor : {"loss", "top_5"}
+        What makes an epoch better: a lower dev loss, or (multiclass only) more dev rows whose class is among the five
+        highest scores, and of equally many the lower loss.
+    modality_dropout : float
+        In training each input that a row has is taken away with this probability, but never all of them.
+    replica : bool
+        The published training of systems.md 5, seed 3: each epoch draws 499 rows (999 in a regression) with
+        replacement, and the last epoch counts; `batch` is 1 and `epochs` 50 unless they are given.
+    """
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -26,6 +44,20 @@ class NetworkOptions(Options):
     epochs: int = Field(default=50, ge=1)
     patience: int = Field(default=5, ge=1)
     clip: float = Field(default=1.0, gt=0)
+    monitor: Literal["loss", "top_5"] = "loss"
+    modality_dropout: float = Field(default=0.0, ge=0, lt=1)
+    replica: bool = False
+
+    @model_validator(mode="after")
+    def _as_published(self) -> Self:
+        """Let a replica draw single rows, 50 epochs long."""
+        if self.replica:
+            # Not before validation: of what a validator touched, strict JSON takes no lists for tuples any more.
+            published = {"batch": 1, "epochs": 50}
+            self.__dict__.update(
+                {name: value for name, value in published.items() if name not in self.model_fields_set}
+            )
+        return self
 
 
 class LinearOptions(NetworkOptions):

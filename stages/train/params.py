@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
-from stages.fusions.catalog import FUSIONS, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, Recipe, count_problems, dropout_problems
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.heads.options import Options
@@ -86,9 +86,14 @@ def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) 
     if isinstance(features, list) and features:
         for message in count_problems(fusion, len(features)):
             yield problem("features", features, message)
+        share = values.get("modality_dropout")
+        for message in dropout_problems(fusion, len(features), share if isinstance(share, float) else 0.0):
+            yield problem("modality_dropout", share, message)
     if head in HEADS and (refusal := task_refusal(head, task if task in get_args(Task) else None)):
         key = "task" if HEADS[head].tasks else "head"
         yield problem(key, values[key], refusal)
+    if task in ("multilabel", "regression") and values.get("monitor") == "top_5":
+        yield problem("monitor", "top_5", f"monitor: top_5 is for multiclass; with task {task!r} set `monitor: loss`")
 
 
 def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.cause import training_cause
+from stages.checkpoints import Checkpoints
 from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
-from stages.epochs import Watch
+from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
+from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
 from stages.heads.catalog import HEADS, task_refusal
-from stages.heads.model import Problem, blocks_of
+from stages.heads.model import Problem, Rows, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.train.data import Data, TrainInputs, read_data
 from stages.train.params import TrainParams
@@ -33,15 +36,27 @@ class TrainOutputs:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What does not change results beyond rounding: the device."""
+    """What does not change results beyond rounding.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    states : Path, optional
+        Folder for what a killed run goes on from; without one nothing is kept.
+    state_seconds : float
+        See `Checkpoints`; with 0 the state is saved after every epoch.
+    """
 
     device: str = "auto"
+    states: Path | None = None
+    state_seconds: float = 5.0
 
 
 def run(
     params: TrainParams, inputs: TrainInputs, outputs: TrainOutputs, settings: TrainSettings, progress: Progress
 ) -> dict[str, int]:
-    """Train one experiment.
+    """Train one experiment; a run that was killed goes on behind its last finished seed and last saved epoch.
 
     Raises
     ------
@@ -56,6 +71,7 @@ def run(
     device = resolve_device(settings.device)
     train, dev = data.rows("train"), data.rows("dev")
     name = outputs.predictions.stem
+    states = _states(params, data, device, settings, name)
     with (
         fresh_folder(outputs.model) as folder,
         atomic_output(outputs.predictions) as file,
@@ -64,20 +80,51 @@ def run(
     ):
         write_json(folder / "recipe.json", _recipe(params, data))
         curve = csv.writer(history, lineterminator="\n")
-        curve.writerow(["seed", "epoch", "train_loss", "valid_loss"])
+        curve.writerow(["seed", "epoch", "train_loss", "valid_loss", *_more(params.recipe)])
         for seed in params.seeds:
             model = FusedModel(data.layout, params.recipe, Problem(data.task, data.outputs, seed, device))
-            model.fit(train, dev, Watch(f"train {name}, seed {seed}", progress))
-            (folder / f"seed-{seed}").mkdir()
-            model.save(folder / f"seed-{seed}")
-            for epoch in model.history:
-                curve.writerow([seed, epoch.epoch, f"{epoch.train_loss:.6f}", _loss(epoch.valid_loss)])
+            watch = Watch(f"train {name}, seed {seed}", progress, states and states.part(f"seed-{seed}"))
+            curve.writerows([seed, *line] for line in _fit(model, (train, dev), watch, folder / f"seed-{seed}"))
             _predict(model, data, seed, writer)
+    if states is not None:
+        states.clear()
     return {"train": len(train), "dev": len(dev), "seeds": len(params.seeds)}
 
 
-def _loss(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.6f}"
+def _states(params: TrainParams, data: Data, device: str, settings: TrainSettings, name: str) -> Checkpoints | None:
+    """Open the states of this experiment; more seeds, or fewer, do not change those of each."""
+    if settings.states is None:
+        return None
+    about = {key: value for key, value in _recipe(params, data).items() if key != "seeds"}
+    facts = {**about, "matrices": [each.digest for each in data.matrices]}
+    cause = training_cause(facts, (data.targets, data.labelled, data.parts), device)
+    return Checkpoints(settings.states, name, cause, settings.state_seconds)
+
+
+def _fit(model: FusedModel, rows: tuple[Rows, Rows], watch: Watch, folder: Path) -> list[list[str]]:
+    """Fit the model and save it in `folder`, or take what a killed run had finished; return its learning curve."""
+    done = None if watch.checkpoints is None else watch.checkpoints.finished(folder)
+    if done is not None:
+        model.restore(folder)
+        lines: list[list[str]] = done["curve"]
+        return lines
+    model.fit(*rows, watch)
+    folder.mkdir()
+    model.save(folder)
+    lines = [_line(each, model.recipe) for each in model.history]
+    if watch.checkpoints is not None:
+        watch.checkpoints.finish(folder, {"curve": lines})
+    return lines
+
+
+def _more(recipe: Recipe) -> list[str]:
+    """Return the columns of the learning curve beyond the losses."""
+    return ["valid_top_5"] if recipe.training and recipe.training.monitor == "top_5" else []
+
+
+def _line(epoch: Epoch, recipe: Recipe) -> list[str]:
+    measured = [epoch.train_loss, epoch.valid_loss, epoch.valid_accuracy][: 2 + len(_more(recipe))]
+    return [str(epoch.epoch), *("" if np.isnan(value) else f"{value:.6f}" for value in measured)]
 
 
 def _refuse_other_task(params: TrainParams, data: Data) -> None:
@@ -106,10 +153,10 @@ def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:
 
 def _recipe(params: TrainParams, data: Data) -> dict[str, object]:
     """Return what the models are made of, with the options that params.yaml left to their defaults."""
-    recipe, given = params.recipe, params.model_dump(include=set(TrainParams.model_fields))
+    recipe, given = params.recipe, params.model_dump(mode="json", include=set(TrainParams.model_fields))
     options = {
-        **(recipe.head_options.model_dump() if recipe.head_options else {}),
-        **recipe.fusion_options.model_dump(),
+        **(recipe.head_options.model_dump(mode="json") if recipe.head_options else {}),
+        **recipe.fusion_options.model_dump(mode="json"),
     }
     layout = [block.as_json() for block in data.layout]
     return {**given, "options": options, "layout": layout, "classes": list(data.classes), "task": data.task}

@@ -72,3 +72,43 @@ def test_scratch_is_empty_at_first_and_gone_at_last(tmp_path: Path) -> None:
         assert not list(folder.iterdir())
         (folder / "new").write_bytes(b"1")
     assert not folder.exists()
+
+
+def result(folder: Path) -> Path:
+    (folder / "inner").mkdir(parents=True)
+    (folder / "a").write_bytes(b"1")
+    (folder / "inner" / "b").write_bytes(b"2")
+    return folder
+
+
+def test_what_a_training_gave_takes_the_place_of_its_states(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "states", "it", "a" * 64).part("one")
+    assert kept.finished(tmp_path / "none") is None
+    kept.save(state(3))
+    kept.finish(result(tmp_path / "given"), {"n": 7})
+    assert kept.latest() is None
+    assert kept.finished(tmp_path / "copy") == {"n": 7}
+    assert (tmp_path / "copy" / "a").read_bytes() == b"1"
+    assert (tmp_path / "copy" / "inner" / "b").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize("change", ["content", "lost", "added"])
+def test_a_result_that_is_not_whole_is_told_and_not_used(
+    tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = Checkpoints(tmp_path / "states", "it", "a" * 64).part("one")
+    kept.finish(result(tmp_path / "given"), {})
+    file = kept.folder / "result" / "inner" / "b"
+    if change == "lost":
+        file.unlink()
+    else:
+        (file if change == "content" else file.with_name("c")).write_bytes(b"other")
+    assert kept.finished(tmp_path / "copy") is None
+    assert "its digests differ" in caplog.text
+    assert not (tmp_path / "copy").exists()
+
+
+def test_the_result_of_a_short_training_is_not_kept(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path / "states", "it", "a" * 64, seconds=3600).part("one")
+    kept.finish(result(tmp_path / "given"), {})
+    assert kept.finished(tmp_path / "copy") is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stages.contract import SilentProgress, Task
+from stages.contract import Progress, SilentProgress, Task
 from stages.train.data import TrainInputs
 from stages.train.params import TrainParams
 from stages.train.run import TrainOutputs, TrainSettings, run
@@ -57,12 +58,22 @@ class Case:
         )
         return TrainInputs(self.dataset.manifest, self.dataset.split, paths)
 
-    def train(self, **params: Any) -> dict[str, int]:
+    @property
+    def states(self) -> Path:
+        return self.dataset.root / "states"
+
+    def train(self, progress: Progress | None = None, **params: Any) -> dict[str, int]:
+        """Run `train`, saving its state after every epoch."""
         inputs = self.inputs
         settings = TrainParams(**{"features": ["t", "v"], "fusion": "concat", **params})
         if settings.fusion == "none":
             inputs = replace(inputs, matrices=inputs.matrices[:1])
-        return run(settings, inputs, self.outputs, TrainSettings("cpu"), SilentProgress())
+        return run(settings, inputs, self.outputs, TrainSettings("cpu", self.states, 0), progress or SilentProgress())
+
+    def written(self) -> dict[str, bytes]:
+        """Read all that a run wrote, by name."""
+        files = (self.outputs.predictions, self.outputs.history)
+        return {**self.models(), **{path.name: path.read_bytes() for path in files}}
 
     def models(self) -> dict[str, bytes]:
         folder = self.outputs.model

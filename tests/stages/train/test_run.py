@@ -73,6 +73,14 @@ def test_the_history_has_a_line_per_seed_and_epoch(make_case: Callable[..., Case
         assert all(float(row["train_loss"]) > 0 and float(row["valid_loss"]) > 0 for row in rows)
 
 
+def test_what_is_monitored_stands_in_the_history(make_case: Callable[..., Case]) -> None:
+    case = make_case("multiclass")
+    case.train(**SYSTEMS["attention"], monitor="top_5")
+    with case.outputs.history.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["valid_top_5"] for row in rows] == ["1.000000"] * 3  # of three classes
+
+
 def test_without_dev_rows_validation_stays_blank_and_without_epochs_the_history_is_empty(
     make_case: Callable[..., Case],
 ) -> None:

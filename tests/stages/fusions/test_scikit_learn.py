@@ -1,0 +1,106 @@
+"""scikit-learn's own checks of estimators: every fusion, every head, and every transformer.
+
+Each check that an estimator does not pass is listed with its reason; one that is listed and passes fails the test.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.utils.estimator_checks import check_estimator
+
+from stages.fusions.blocks import BlockScaler
+from stages.fusions.catalog import FUSIONS
+from stages.fusions.estimators import FusionClassifier, FusionRegressor
+from stages.heads.catalog import HEADS
+from stages.heads.model import Problem
+
+NET = {"epochs": 4, "batch": 32, "lr": 0.02}
+QUICK_HEADS: dict[str, dict[str, Any]] = {
+    "linear": NET, "mlp": {**NET, "hidden": (16,)}, "forest": {"trees": 8, "max_depth": None}, "svm": {}, "knn": {},
+    "dummy": {},
+}  # fmt: skip
+QUICK_FUSIONS: dict[str, dict[str, Any]] = {
+    "none": {}, "concat": {}, "late": {}, "attention": {**NET, "hidden": (16,), "width": 8},
+}  # fmt: skip
+
+_BLIND = "it predicts without looking at the features"
+_SHARES = (
+    "shares of neighbours, or of the votes of trees, may be exactly 0 or 1, and the check takes that for a mistake"
+)
+_FEWER = "refuses fewer rows than neighbours, and says so in other words"
+EXPECTED: dict[str, dict[str, str]] = {
+    "FusionClassifier concat dummy": {"check_classifiers_train": _BLIND},
+    "FusionRegressor concat dummy": {"check_regressors_train": _BLIND},
+    "FusionClassifier concat knn": {"check_classifiers_multilabel_output_format_predict_proba": _SHARES},
+    "FusionRegressor concat knn": {"check_fit2d_1sample": _FEWER},
+    "FusionClassifier concat forest": {"check_classifiers_multilabel_output_format_predict_proba": _SHARES},
+}
+
+
+def failed(estimator: BaseEstimator) -> dict[str, str]:
+    """Run all checks; return those that failed, with what they said."""
+    results = check_estimator(estimator, on_skip=None, on_fail=None)
+    assert len(results) > 30
+    return {each["check_name"]: repr(each["exception"]) for each in results if each["status"] == "failed"}
+
+
+def hold(estimator: BaseEstimator, name: str) -> None:
+    found, expected = failed(estimator), EXPECTED.get(name, {})
+    assert not {check: told for check, told in found.items() if check not in expected}, name
+    assert not set(expected) - set(found), f"{name}: a check that is listed as failing passes"
+
+
+def test_none_is_left_out_of_the_lists_above() -> None:
+    assert set(QUICK_FUSIONS) == set(FUSIONS), "give each fusion options here with which it is trained in a blink"
+    assert set(QUICK_HEADS) == set(HEADS), "give each head options here with which it is trained in a blink"
+
+
+def estimators() -> list[Any]:
+    """Every head behind `concat`; every other fusion with its own classifier, or before a quick head.
+
+    Left out is what would be run twice: a regressor differs from a classifier in its targets alone, so fusions are
+    checked as classifiers, and one of them as both.
+    """
+    heads = [
+        kind("concat", name, options=QUICK_HEADS.get(name))
+        for name, row in HEADS.items()
+        for kind, task in ((FusionClassifier, "multiclass"), (FusionRegressor, "regression"))
+        if task in row.tasks
+    ]
+    fusions = [fused(FusionClassifier, name) for name in FUSIONS if name != "concat"]
+    made = [*heads, *fusions, fused(FusionRegressor, "attention")]
+    return [pytest.param(each, id=f"{type(each).__name__} {each.fusion} {each.head}") for each in made]
+
+
+def fused(kind: type[Any], name: str) -> Any:
+    head = "native" if FUSIONS[name].native else "svm"
+    return kind(name, head, options=QUICK_FUSIONS.get(name))
+
+
+@pytest.mark.parametrize("estimator", estimators())
+def test_estimators_keep_the_rules(estimator: Any, request: pytest.FixtureRequest) -> None:
+    if estimator.fusion not in QUICK_FUSIONS or estimator.head not in {*QUICK_HEADS, "native"}:
+        pytest.fail("a new fusion or head: give it options above with which it is trained in a blink")
+    hold(estimator, request.node.callspec.id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in FUSIONS if name not in {"concat", "attention"}])
+def test_every_fusion_keeps_the_rules_as_a_regressor(name: str) -> None:
+    estimator = fused(FusionRegressor, name)
+    hold(estimator, f"FusionRegressor {name} {estimator.head}")
+
+
+@pytest.mark.parametrize("scale", ["none", "standard", "l2"])
+def test_the_scaler_keeps_the_rules(scale: Any) -> None:
+    hold(BlockScaler(scale=scale), f"BlockScaler {scale}")
+
+
+@pytest.mark.parametrize("name", [name for name, row in FUSIONS.items() if row.vectors and name != "none"])
+def test_transformers_keep_the_rules(name: str) -> None:
+    row = FUSIONS[name]
+    made = row.build(None, row.options(**QUICK_FUSIONS[name]), Problem("multilabel", 1, 0))  # type: ignore[arg-type]
+    hold(made, name)
