@@ -16,7 +16,8 @@ from stages.errors import InputError
 from stages.fusions.catalog import FUSIONS
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
-from stages.train.params import NATIVE, TrainParams, option_names
+from stages.train.options import NATIVE
+from stages.train.params import TrainParams, option_names
 
 
 class Grid(BaseModel):
