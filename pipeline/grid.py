@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pipeline.yaml_file import read_yaml
 from stages.errors import InputError
 from stages.fusions.catalog import FUSIONS
+from stages.fusions.option_keys import NATIVE
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
-from stages.train.options import NATIVE
 from stages.train.params import TrainParams, option_names
 
 

@@ -40,7 +40,7 @@ def training_cause(facts: Mapping[str, Any], arrays: Sequence[NDArray[Any]], dev
 
 
 def _digest(array: NDArray[Any]) -> list[Any]:
-    content = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8)).hexdigest() if array.size else ""
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
     return [array.dtype.str, list(array.shape), content]
 
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, problem, report_all
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems, dropout_problems
+from stages.fusions.option_keys import NATIVE, option_keys
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.nearest import did_you_mean
-from stages.train.options import NATIVE, option_keys
 
 _PREDICTING = [row.name for row in HEADS.values() if row.tasks]
 _HEADS = (*HEADS, NATIVE)
