@@ -129,7 +129,7 @@ class DpmOptions(NetworkOptions):
 
     @property
     def vse(self) -> VseOptions:
-        """The options of the first training: its own, and all that has no own name here but how an optimiser steps."""
+        """The options of the first training: its own, and those that both trainings share."""
         own = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
-        common = NetworkOptions.model_fields.keys() - {"optimizer", "momentum", "clip"}
-        return VseOptions(**({name: getattr(self, name) for name in common} | own))
+        shared = {name: getattr(self, name) for name in ("weight_decay", "patience", "monitor")}
+        return VseOptions(**shared, **own)

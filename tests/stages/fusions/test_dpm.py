@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from stages.checkpoints import Checkpoints
 from stages.epochs import Watch
 from stages.fusions.dpm import DpmModel
 from stages.fusions.options_vse import DpmOptions, VseOptions
 from stages.fusions.rows_vse import build_vse
 from stages.heads.model import Rows
 from tests.stages.fusions.pair_toy import Toy, module, rows_of, tensor
+from tests.stages.train.killed import Counting, Killed
 
 VSE = {"vse_width": 8, "vse_words_width": 6, "vse_joint_width": 10, "vse_hidden": (7,), "vse_batch": 32}
 SMALL = {**VSE, "hidden": (9,), "vse_epochs": 2, "epochs": 2, "batch": 32}
@@ -81,17 +83,27 @@ def test_the_pair_is_read() -> None:
 
 
 def test_its_curve_is_that_of_the_second_training_and_each_has_a_bar_of_its_own() -> None:
-    toy, bars = Toy("multiclass"), []
-
-    class Progress:
-        def track(self, label: str, total: int) -> Any:
-            bars.append((label, total))
-            return Watch().progress.track(label, total)
-
+    toy, told = Toy("multiclass"), Counting()
     x = toy.joined("vector", pair=True)
-    found = model(toy, epochs=3).fit(rows_of(x, toy, 0, 100), none_of(x, toy), Watch("train dpm", Progress()))
-    assert bars == [("train dpm, vse", 200), ("train dpm, joint", 300)]
+    found = model(toy, epochs=3).fit(rows_of(x, toy, 0, 100), none_of(x, toy), Watch("train dpm", told))
+    assert told.bars == ["train dpm, vse", "train dpm, joint"]
+    assert told.rows == 500
     assert len(found.history) == 3
+
+
+@pytest.mark.parametrize("at", [150, 250, 450])  # rows: in the second epoch of the base, and in two of what follows
+def test_killed_in_either_training_it_goes_on_and_ends_in_the_same_bytes(at: int, tmp_path: Path) -> None:
+    toy = Toy("multiclass")
+    x = toy.joined("vector", pair=True)
+    kept, train, told = Checkpoints(tmp_path / "states", "dpm", "ab" * 32), rows_of(x, toy, 0, 100), Counting()
+    whole = model(toy, epochs=4).fit(train, none_of(x, toy), Watch("train", told))
+    with pytest.raises(Killed):
+        model(toy, epochs=4).fit(train, none_of(x, toy), Watch("train", Counting(at), kept))
+    again = Counting()
+    found = model(toy, epochs=4).fit(train, none_of(x, toy), Watch("train", again, kept))
+    assert again.rows < told.rows == 600
+    for name, value in whole.joint.fitted_.state_dict().items():
+        torch.testing.assert_close(found.joint.fitted_.state_dict()[name], value, atol=0, rtol=0)
 
 
 def test_it_comes_back_from_one_network(tmp_path: Path) -> None:
