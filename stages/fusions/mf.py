@@ -124,17 +124,17 @@ class MfTraining(FactorTraining):
         # Each batch of rows adds its gradient here; it goes on through the column autoencoders once, at the end.
         leaves = [each.detach().requires_grad_() for each in embeddings]
         self.optimizer.zero_grad()
-        total = columns.detach().double()
+        total = float(columns.detach())
         for batch in torch.split(torch.arange(len(self._x), device=self._x.device), self._options.batch):
             rows, rebuilt = self.network.rows(self._x[batch])
             parts = product_losses(rows, leaves, [matrix[batch] for matrix in self._matrices])
             loss = torch.stack([mse_loss(rebuilt, self._x[batch]), *parts]).sum() * (len(batch) / len(self._x))
             loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+            total += float(loss.detach())
             tracker.advance(len(batch))
         torch.autograd.backward([columns, *embeddings], [None, *(leaf.grad for leaf in leaves)])
         self.optimizer.step()
-        return float(total)
+        return total
 
     def _stepwise(self, number: int, tracker: Tracker) -> float:
         """Make a step for each batch of rows, with as many columns of each matrix, drawn in turn."""
