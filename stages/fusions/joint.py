@@ -57,13 +57,13 @@ class JointEncoder(nn.Module):
             Block(block.width) if plain else block
             for block, plain in zip((layout[0], layout[-1]), self._plain, strict=True)
         )
-        (self.words, text_width), (image_width, self.height, self.columns) = token_shape(text), cell_shape(image)
+        (words, text_width), (image_width, self.height, self.columns) = token_shape(text), cell_shape(image)
         self.enter_text = nn.Linear(text_width, sizes.width, bias=False)
         self.enter_image = nn.Linear(image_width, sizes.width, bias=False)
         self.layers = nn.ModuleList(_layer(sizes) for _ in range(sizes.layers))
         if sizes.layers:
             self.segments = _embeddings(2, sizes.width)
-            self.text_positions = _embeddings(self.words, sizes.width)
+            self.text_positions = _embeddings(words, sizes.width)
             self.image_positions = _embeddings(self.height * self.columns, sizes.width)
 
     def forward(self, text: Parts, image: Parts) -> tuple[Tensor, Tensor, Tensor]:
@@ -72,15 +72,18 @@ class JointEncoder(nn.Module):
         A row without words has phi_t = 0, and one without the picture phi_x = 0.
         """
         states, there, mask = self._entered(text, image)
-        blind = _blind(there)
+        blind, words = _blind(there), states.shape[1] - self.height * self.columns
         for layer in self.layers:
             states = layer(states, src_key_padding_mask=blind)
-        phi_t = masked_mean(states[:, : self.words], there[:, : self.words])
-        cells = states[:, self.words :].transpose(1, 2).reshape(len(states), -1, self.height, self.columns)
+        phi_t = masked_mean(states[:, :words], there[:, :words])
+        cells = states[:, words:].transpose(1, 2).reshape(len(states), -1, self.height, self.columns)
         return phi_t, cells * mask, mask
 
     def attention(self, text: Parts, image: Parts) -> list[Tensor]:
-        """Return for each layer who looks at whom: [n, heads, T + R, T + R], rows sum to 1."""
+        """Return for each layer who looks at whom: [n, heads, T + R, T + R], rows sum to 1.
+
+        T is the length of the longest of the texts.
+        """
         states, there, _ = self._entered(text, image)
         blind, found = _blind(there), []
         for layer in self.layers:
@@ -95,9 +98,11 @@ class JointEncoder(nn.Module):
             for part, plain in zip((text, image), self._plain, strict=True)
         )
         (tokens, words), (cells, mask) = tokens_of(text), cells_of(image)
+        used = _used(words)  # most captions are far shorter than the matrix's T
+        tokens, words = tokens[:, :used], words[:, :used]
         entered = [self.enter_text(tokens), self.enter_image(cells.flatten(2).transpose(1, 2))]
         if len(self.layers):
-            entered[0] = entered[0] + self.segments[0] + self.text_positions
+            entered[0] = entered[0] + self.segments[0] + self.text_positions[:used]
             entered[1] = entered[1] + self.segments[1] + self.image_positions
         return torch.cat(entered, dim=1), torch.cat([words, mask.flatten(1)], dim=1), mask
 
@@ -110,6 +115,12 @@ def _layer(sizes: EncoderSizes) -> nn.Module:
 
 def _embeddings(count: int, width: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(count, width) * _DEVIATION)
+
+
+def _used(mask: Tensor) -> int:
+    """Return how many of the positions [n, T] are left without those that are padding in every row; at least one."""
+    positions = mask.any(dim=0).nonzero()
+    return int(positions.max()) + 1 if len(positions) else 1
 
 
 def _blind(there: Tensor) -> Tensor:

@@ -142,7 +142,7 @@ class RetrievalTraining:
     @property
     def scale(self) -> Tensor:
         """What cosines are multiplied with: learned, at most 100."""
-        return self._log_scale.exp().clamp(max=_LARGEST_SCALE)
+        return self._log_scale.exp()
 
     def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
         """Let every row be the anchor once; return the mean loss."""
@@ -171,6 +171,8 @@ class RetrievalTraining:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._learned, 1.0)
         self._optimizer.step()
+        with torch.no_grad():  # held back here and not in the loss, which could then not lower it again
+            self._log_scale.clamp_(max=math.log(_LARGEST_SCALE))
         return float(loss.detach())
 
     def state(self) -> Arrays:
