@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64], layout: Layout) 
     for matrix, block in zip(matrices, layout, strict=True):
         values = [matrix.rows(rows), *(matrix.read_array(name, rows) for name in block.arrays)]
         for each in values:
-            flat = each.reshape(len(rows), -1)
+            flat = each.reshape(len(rows), math.prod(each.shape[1:]))
             joined[:, start : start + flat.shape[1]] = flat
             start += flat.shape[1]
     for number, matrix in enumerate(matrices):
