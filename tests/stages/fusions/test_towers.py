@@ -51,6 +51,7 @@ def test_the_published_training() -> None:
     assert (PUBLISHED.width, PUBLISHED.image_dnn, PUBLISHED.after) == (1024, 0, ())
     assert (PUBLISHED.dropout, PUBLISHED.after_dropout) == (0.2, 0.4)
     assert (PUBLISHED.optimizer, PUBLISHED.lr, PUBLISHED.batch, PUBLISHED.epochs) == ("adam", 1e-3, 64, 20)
+    assert PUBLISHED.monitor == "top_5"
 
 
 def shares(part: nn.Module) -> list[float]:
@@ -159,6 +160,15 @@ def fused(task: Task, outputs: int, seed: int = 0, **chosen: Any) -> FusedModel:
 def parts(toy: Any) -> tuple[Rows, Rows]:
     x, y = toy.joined, toy.y
     return Rows(x[:100], y[:100]), Rows(x[100:120], y[100:120])
+
+
+def test_early_stopping_looks_at_the_top_5_of_the_dev_rows(make_toy: Any) -> None:
+    toy = make_toy("multiclass")
+    history = fused("multiclass", 8, epochs=3).fit(*parts(toy)).history
+    assert all(0 < each.valid_accuracy <= 1 for each in history)
+    assert all(
+        np.isnan(each.valid_accuracy) for each in fused("multiclass", 8, monitor="loss").fit(*parts(toy)).history
+    )
 
 
 @pytest.mark.parametrize("task", get_args(Task))
