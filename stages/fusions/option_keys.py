@@ -23,11 +23,16 @@ class OptionKeys:
     """The options of one fusion or head, and the keys by which an experiment gives them."""
 
     options: type[Options]
-    names: Mapping[str, str]
+    names: dict[str, str]
 
     def chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that the values give, by the options' own names."""
         return {name: values[key] for key, name in self.names.items() if key in values}
+
+    def written(self, options: Options) -> Iterator[tuple[str, Any]]:
+        """Yield every option with the key that gives it, as JSON."""
+        keys = {name: key for key, name in reversed(self.names.items())}  # the plain key, where there is one
+        yield from ((keys[name], value) for name, value in options.model_dump(mode="json").items())
 
     def problems(self, values: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield the mistakes in them, each at the key that was written."""

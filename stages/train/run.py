@@ -16,6 +16,7 @@ from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
+from stages.fusions.option_keys import option_keys
 from stages.heads.catalog import HEADS, task_refusal
 from stages.heads.model import Problem, Rows, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
@@ -154,10 +155,9 @@ def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:
 def _recipe(params: TrainParams, data: Data) -> dict[str, object]:
     """Return what the models are made of, with the options that params.yaml left to their defaults."""
     recipe, given = params.recipe, params.model_dump(mode="json", include=set(TrainParams.model_fields))
-    options = {
-        **(recipe.head_options.model_dump(mode="json") if recipe.head_options else {}),
-        **recipe.fusion_options.model_dump(mode="json"),
-    }
+    chosen = [each for each in (recipe.fusion_options, recipe.head_options) if each is not None]
+    keys = option_keys(params.fusion, params.head)
+    options = {key: value for each, taken in zip(keys, chosen, strict=True) for key, value in each.written(taken)}
     layout = [block.as_json() for block in data.layout]
     return {**given, "options": options, "layout": layout, "classes": list(data.classes), "task": data.task}
 

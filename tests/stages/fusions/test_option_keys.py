@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from stages.fusions.option_keys import option_keys
 from stages.train.params import TrainParams
 
 MF = {"features": ["t", "v"], "fusion": "mf", "head": "mlp"}
@@ -17,6 +18,18 @@ def test_a_shared_name_is_the_heads_and_the_prefix_reaches_the_fusion() -> None:
     assert (recipe.head_options.lr, recipe.head_options.hidden) == (0.5, (8,))
     assert (recipe.fusion_options.lr, recipe.fusion_options.hidden) == (0.25, 16)
     assert recipe.fusion_options.components == 4
+
+
+def test_all_options_are_written_by_their_keys() -> None:
+    recipe = TrainParams(**MF, lr=0.5, fusion_lr=0.25).recipe
+    fusion, head = option_keys("mf", "mlp")
+    written = {
+        **dict(fusion.written(recipe.fusion_options)),
+        **dict(head.written(recipe.head_options or fusion.options())),
+    }
+    assert (written["lr"], written["fusion_lr"], written["components"]) == (0.5, 0.25, 50)
+    assert "fusion_components" not in written
+    assert TrainParams(**MF, **written).recipe == recipe
 
 
 def test_what_is_not_given_keeps_its_default() -> None:
