@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import embed, matrix, store
+from benchmarks import embed, matrix, store, training
 
 RESULTS = Path(__file__).parent / "results.json"
 # Name -> (whether the ratio should be at least or at most the bound, the bound).
@@ -24,6 +24,8 @@ GOALS = {
     "embed.image.exact": (">=", 2.0),
     "embed.image.bound": (">=", 0.9),
     "embed.use": (">=", 1.0),
+    "train.epoch": ("<=", 1.2),
+    "train.memory": ("<=", 1.2),
 }
 
 
@@ -38,8 +40,10 @@ def main() -> None:
     small = parser.parse_args().small
     if small:
         rows = [*matrix.measure(20_000, 64, 3), *store.measure(2_000, 20_000, 2_000, 100, 2), *embed.measure(60, 8, 1)]
+        rows += training.measure(2_000, 1, 8_000)
     else:
         rows = [*matrix.measure(), *store.measure(), *embed.measure()]
+        rows += training.measure()
     for row in rows:
         sys.stdout.write(f"{_line(row)}\n")
     if not small:
