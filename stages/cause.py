@@ -40,8 +40,8 @@ def training_cause(facts: Mapping[str, Any], arrays: Sequence[NDArray[Any]], dev
 
 
 def _digest(array: NDArray[Any]) -> list[Any]:
-    content = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8)).hexdigest() if array.size else ""
-    return [array.dtype.str, list(array.shape), content]
+    content = np.ascontiguousarray(array).data if array.size else b""
+    return [array.dtype.str, list(array.shape), hashlib.sha256(content).hexdigest()]
 
 
 def _code() -> Iterator[tuple[Path, bytes]]:
