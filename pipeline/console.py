@@ -63,9 +63,9 @@ class _Bar:
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """Move the bar by `n` items."""
-        self._progress.update(self._task, advance=n)
         if note:
             self._progress.update(self._task, note=note)
+        self._progress.advance(self._task, n)
 
 
 class _Lines:

@@ -58,7 +58,7 @@ class EmbedPlan:
 
     @property
     def contents(self) -> int | None:
-        """Distinct contents of the field."""
+        """Distinct contents of what it reads."""
         counts = [each for each in (self.cached, self.new, self.failed) if each is not None]
         return sum(counts) if counts else None
 
@@ -92,6 +92,7 @@ def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Sett
     from stages.embed.known_failures import KnownFailures
     from stages.embed.request import make_request
     from stages.embed.run import encoder_and_fingerprint, stored_type
+    from stages.encoders.inputs import Inputs
 
     encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
     if _made_by(plan.name) not in {None, fingerprint.digest}:
@@ -100,7 +101,8 @@ def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Sett
     manifest = Manifest.open(paths.MANIFEST)
     if entry.field not in (IMAGE, *manifest.info.fields):
         return replace(plan, problem=f"the manifest has no field {entry.field!r} yet; `diptych prepare` will bring it")
-    request = make_request(manifest, entry.field, with_empty=entry.missing_rule == "encode_empty")
+    inputs = Inputs.of(manifest, entry.row.kind, entry.field)
+    request = make_request(inputs, with_empty=entry.missing_rule == "encode_empty")
     log = settings.feature_store(params.store.format).open(fingerprint, encoder.dim, stored_type(entry, encoder))
     missing = ~log.locate(request.keys).found
     failed = len(KnownFailures(settings.failed_folder(), fingerprint).recall(request.keys, missing))

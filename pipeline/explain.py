@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.settings import Settings
+from stages.embed.params import EmbedParams
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from store import FeatureStore, Fingerprint, Holding, holdings, not_searched, parse_key
@@ -63,9 +64,9 @@ def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Expl
     if not paths.is_fitted(entry.fit):
         return Explanation(name, f"its encoder is not fitted yet: run `dvc repro fit@{entry.fit}`", [])
     _, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))
-    key = _key_of(item, entry.field)
+    key, reads = _key_of(item, entry)
     if key is None:
-        return Explanation(name, f"the item has no {entry.field}: nothing is looked up", [])
+        return Explanation(name, f"the item has no {reads}: nothing is looked up", [])
     found = {each.fingerprint.digest: each for each in holdings(store, key)}
     hit = found.pop(fingerprint.digest, None)
     if hit is not None:
@@ -79,7 +80,9 @@ def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Expl
     return Explanation(name, reason, [line for each in same for line in _differences(fingerprint, each)])
 
 
-def _key_of(item: str, field: str) -> bytes | None:
+def _key_of(item: str, entry: EmbedParams) -> tuple[bytes | None, str]:
+    """Return the key of an item, None where it has none, and what is read of it."""
+    from stages.encoders.inputs import Inputs
     from stages.items import Manifest
 
     manifest = Manifest.open(paths.MANIFEST)
@@ -88,9 +91,10 @@ def _key_of(item: str, field: str) -> bytes | None:
         raise InputError(
             f"expected an id of the manifest or a key of 64 hexadecimal digits; found {item!r}{did_you_mean(item, ids)}"
         )
-    keys, present = manifest.keys(field)
+    inputs = Inputs.of(manifest, entry.row.kind, entry.field)
+    keys, present = inputs.keys()
     row = ids.index(item)
-    return bytes(keys[row].tobytes()) if present[row] else None
+    return (keys[row].tobytes() if present[row] else None), inputs.name
 
 
 def _place(found: Holding) -> str:

@@ -15,6 +15,7 @@ MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
+SWEEPS = Path(".diptych/sweep")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED = Path(".diptych/verified")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Mapping
 from io import StringIO
@@ -80,4 +81,4 @@ def _merge(target: Any, overlay: Mapping[str, Any]) -> None:
                 target[key] = {}
             _merge(target[key], {name: inner for name, inner in value.items() if name != "replace"})
         else:
-            target[key] = value
+            target[key] = copy.deepcopy(value)  # what an overlay shares by `&` and `*` is written out

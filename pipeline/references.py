@@ -8,6 +8,7 @@ from typing import Any
 from stages.encoders.catalog import ENCODERS
 from stages.fusions.catalog import FUSIONS, count_problems
 from stages.nearest import did_you_mean
+from stages.records import IMAGE
 
 Found = tuple[tuple[str | int, ...], str]
 
@@ -69,6 +70,14 @@ def _unknown_fields(content: Mapping[str, Any]) -> Iterator[Found]:
             if known and isinstance(field, str) and field not in known:
                 near = did_you_mean(field, known)
                 yield (verb, name, "field"), f"no field {field!r}{near}; `prepare` gives {sorted(known)}"
+            if known and IMAGE not in known and _reads_pairs(entry):
+                message = f"encoder {entry['encoder']!r} reads the field 'image' too; `prepare` gives {sorted(known)}"
+                yield (verb, name, "encoder"), message
+
+
+def _reads_pairs(entry: Any) -> bool:
+    name = entry.get("encoder") if isinstance(entry, dict) else None
+    return isinstance(name, str) and name in ENCODERS and ENCODERS[name].kind == "pair"
 
 
 def _wrong_fits(content: Mapping[str, Any]) -> Iterator[Found]:

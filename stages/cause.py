@@ -40,8 +40,8 @@ def training_cause(facts: Mapping[str, Any], arrays: Sequence[NDArray[Any]], dev
 
 
 def _digest(array: NDArray[Any]) -> list[Any]:
-    content = np.ascontiguousarray(array).data if array.size else b""
-    return [array.dtype.str, list(array.shape), hashlib.sha256(content).hexdigest()]
+    content = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return [array.dtype.str, list(array.shape), content]
 
 
 def _code() -> Iterator[tuple[Path, bytes]]:

@@ -74,7 +74,7 @@ class Checkpoints:
         if start - self._last < self._pause:
             return
         older = list(self.folder.glob("epoch-*"))
-        content = save({name: np.ascontiguousarray(value) for name, value in state.tensors.items()})
+        content = save({name: np.asarray(value, order="C") for name, value in state.tensors.items()})
         facts = {"epoch": state.epoch, "facts": state.facts, "digest": hashlib.sha256(content).hexdigest()}
         with fresh_folder(self.folder / f"epoch-{state.epoch:06}") as folder:
             (folder / _TENSORS).write_bytes(content)

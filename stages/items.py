@@ -17,7 +17,15 @@ from stages.files import read_regular_file, resolve_below
 from stages.manifest_writer import write_manifest
 from stages.records import FORMAT_VERSION, IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo
 
-__all__ = ["Item", "Manifest", "ManifestInfo", "read_regular_file", "resolve_below", "write_manifest"]
+__all__ = [
+    "Item",
+    "Manifest",
+    "ManifestInfo",
+    "contents_digest",
+    "read_regular_file",
+    "resolve_below",
+    "write_manifest",
+]
 
 
 @dataclass(frozen=True)
@@ -139,13 +147,7 @@ class Manifest:
         InputError
             When there is no such field.
         """
-        keys, present = self.keys(name)
-        digest = hashlib.sha256()
-        for row, identity in enumerate(self.ids()):
-            encoded = identity.encode()
-            digest.update(len(encoded).to_bytes(8, "little") + encoded)
-            digest.update(b"\1" + keys[row].tobytes() if present[row] else b"\0")
-        return digest.hexdigest()
+        return contents_digest(self.ids(), *self.keys(name))
 
     def label_matrix(self) -> np.ndarray:
         """Return which classes each item bears: bool [N, K] as `info.classes`, False where unlabelled."""
@@ -191,6 +193,16 @@ class Manifest:
         # Not pq.read_table: it would take the dot in the name for a path into a nested column.
         with pq.ParquetFile(self.path) as file:
             return file.read(columns=[name]).column(name)
+
+
+def contents_digest(ids: list[str], keys: np.ndarray, present: np.ndarray) -> str:
+    """Digest ordered ids with the key (uint8 [N, 32]) of each that is present (bool [N]); SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    for row, identity in enumerate(ids):
+        encoded = identity.encode()
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        digest.update(b"\1" + keys[row].tobytes() if present[row] else b"\0")
+    return digest.hexdigest()
 
 
 def _fixed_bytes(chunk: pa.FixedSizeBinaryArray) -> np.ndarray:

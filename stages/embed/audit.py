@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
 from stages.embed.params import EmbedParams
-from stages.embed.request import Rows, loader, make_request
+from stages.embed.request import Rows, make_request
 from stages.embed.run import encoder_and_fingerprint, stored_type
 from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.device import Engine, place
+from stages.encoders.inputs import Inputs
 from stages.encoders.timing import Seconds
 from stages.items import Manifest
 from store import FeatureStore, cosines
@@ -87,7 +88,8 @@ def audit(
     """
     encoder, fingerprint = encoder_and_fingerprint(params, fitted)
     log = store.open(fingerprint, encoder.dim, stored_type(params, encoder))
-    request = make_request(manifest, params.field, with_empty=False)
+    inputs = Inputs.of(manifest, params.row.kind, params.field)
+    request = make_request(inputs, with_empty=False)
     located = log.locate(request.keys)
     found = np.flatnonzero(located.found)
     limit = _LIMITS[str(fingerprint.record["numeric_contract"])]
@@ -96,9 +98,8 @@ def audit(
     count = min(len(found), max(1, round(settings.share * len(found))))
     sample = np.sort(np.random.default_rng(settings.seed).choice(found, count, replace=False))
     encoder.load(place(encoder, settings.device, settings.engine, params.precision))
-    load = loader(manifest, params.field, params.row.kind, request, sample)
-    stream = encode_stream(encoder, load, count, settings.workers, Seconds())
-    with progress.track(f"encode again {params.field} {params.encoder}", count) as bar:
+    stream = encode_stream(encoder, inputs.loader(request.first[sample]), count, settings.workers, Seconds())
+    with progress.track(f"encode again {inputs.name} {params.encoder}", count) as bar:
         cosine = _compare(stream, partial(log.read, located), sample, bar)
     return _result(manifest, request.first[sample], cosine, len(found), limit)
 

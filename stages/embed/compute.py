@@ -17,14 +17,14 @@ from stages.embed.commit import Committer
 from stages.embed.elsewhere import Elsewhere
 from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
-from stages.embed.request import Request, Rows, loader
+from stages.embed.request import Request, Rows
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
 from stages.encoders.device import place
+from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import RunError
-from stages.items import Manifest
 from store import EncoderLog, Locations
 
 _SLICE = 65_536  # contents read, encoded and forgotten together, so that memory does not grow with the data set
@@ -36,7 +36,7 @@ class Job:
     """One run of `embed`: what is wanted, who encodes it, and where it is kept."""
 
     params: EmbedParams
-    manifest: Manifest
+    inputs: Inputs
     request: Request
     encoder: Encoder
     log: EncoderLog
@@ -132,7 +132,7 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
     """Encode and store the missing contents; add what becomes of them to `filled`."""
     filled.runtime = filled.runtime or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
-    title = f"embed {job.params.field} {job.params.encoder} ({cached} cached)"
+    title = f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
     wanted = np.zeros(len(filled.computed), dtype=bool)
     wanted[missing] = True
     with job.progress.track(title, len(missing)) as bar:
@@ -171,7 +171,7 @@ def _next_portion(job: Job, committer: Committer) -> Rows:
 
 
 def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
-    load = loader(job.manifest, job.params.field, job.params.row.kind, job.request, portion)
+    load = job.inputs.loader(job.request.first[portion])
     items, wanted = portion.tolist(), committer.wanted
     leaving = False
 

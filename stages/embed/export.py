@@ -32,9 +32,9 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
     params = job.params
     about = {
         "encoder": params.encoder,
-        "field": params.field,
+        "field": job.inputs.name,
         "fingerprint": job.log.fingerprint.digest,
-        "content": job.manifest.content_digest(params.field),
+        "content": job.inputs.content_digest(),
         "missing": params.missing_rule,
     }
     blocks = _Blocks(job, locations)
@@ -42,7 +42,7 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> None:
     attributes = {**about, "record": job.log.fingerprint.record}
     parts, dtype = job.encoder.parts, job.log.dtype
     header = MatrixHeader(
-        job.manifest.ids(),
+        job.inputs.manifest.ids(),
         parts[0].width,
         dtype,
         _missing_vector(job, locations),

@@ -17,7 +17,7 @@ Missing = Literal["encode_empty", "zero"]
 # What `EncoderChoice` calls the same; a row of the catalogue says which of them it has.
 _OPTIONS = (
     "model", "revision", "seed", "pool", "max_len", "tokens", "map", "regions", "output", "size", "resize", "scale",
-    "decode", "variant",
+    "decode", "variant", "dim",
 )  # fmt: skip
 
 
@@ -29,19 +29,21 @@ class EmbedParams(BaseModel):
     encoder : str
         A name of the catalogue (`diptych catalog encoders`).
     field : str
-        A text field of the manifest (such as `caption`), or `image`.
+        A text field of the manifest (such as `caption`), or `image`; for an encoder of pairs the text field, which it
+        reads beside the picture.
     fit : str, optional
         For a fitted encoder, the entry of the section `fit` that fits it.
     precision : {"exact", "fast"}
         The numeric contract: cosine to the fp32 reference at least .999999, or .999 and several times as fast where the
         hardware computes in half precision.
     model, revision, seed, pool, max_len, tokens, map, regions, output, size, resize, scale, decode, variant : optional
+    dim : int, optional
         See `EncoderChoice`; the catalogue says which of them an encoder has.
     dtype : {"float16", "float32"}
         Stored type of the vectors.
     missing : {"encode_empty", "zero"}, optional
-        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images and for
-        encoders to which the empty text says nothing.
+        What stands in for an absent or failed input; default: the encoding of the empty text, zeros for images and
+        pairs, and for encoders to which the empty text says nothing.
     max_failed_share : float
         A run in which more of the items than this fail ends in an error, after the good ones were stored.
     """
@@ -66,6 +68,7 @@ class EmbedParams(BaseModel):
     scale: Scale | None = None
     decode: Decode | None = None
     variant: str | None = Field(default=None, min_length=1)
+    dim: int | None = Field(default=None, ge=2, le=65536)
     dtype: Dtype = "float16"
     missing: Missing | None = None
     max_failed_share: float = Field(default=0.05, ge=0, le=1)
@@ -87,8 +90,8 @@ class EmbedParams(BaseModel):
         for option in _OPTIONS:
             if getattr(self, option) is not None and option not in row.options:
                 raise ValueError(f"encoder {row.name!r} has no option {option!r}; it has {list(row.options) or 'none'}")
-        if self.missing == "encode_empty" and row.kind == "image":
-            raise ValueError("missing: encode_empty is for texts; use zero for images")
+        if self.missing == "encode_empty" and row.kind != "text":
+            raise ValueError(f"missing: encode_empty is for texts; use zero for {row.kind}s")
         if self.seed is not None and self.model != RANDOM:
             raise ValueError("seed: it draws the weights of `model: random`; leave it out with any other model")
         if row.fitted != (self.fit is not None):

@@ -1,17 +1,13 @@
-"""What one `embed` run wants: the distinct contents of a field, and how to read one of them; `compute` fills it."""
+"""What one `embed` run wants: the distinct contents of its inputs; `compute` fills it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoders.catalog import Kind
-from stages.items import Manifest
-from stages.pictures import read_picture
+from stages.encoders.inputs import Inputs
 from store import key_array, text_key
 
 Rows = NDArray[np.int64]
@@ -40,8 +36,8 @@ class Request:
     empty: int
 
 
-def make_request(manifest: Manifest, field: str, *, with_empty: bool) -> Request:
-    """Collect the distinct contents of `field`: equal texts or pictures are encoded once.
+def make_request(inputs: Inputs, *, with_empty: bool) -> Request:
+    """Collect the distinct contents: equal texts, pictures or pairs are encoded once.
 
     Parameters
     ----------
@@ -53,7 +49,7 @@ def make_request(manifest: Manifest, field: str, *, with_empty: bool) -> Request
     InputError
         When the manifest has no such field.
     """
-    keys, present = manifest.keys(field)
+    keys, present = inputs.keys()
     count = len(keys)
     # The empty text comes as one more row behind the last.
     keys = np.concatenate([keys, key_array([text_key("")])])
@@ -68,18 +64,3 @@ def make_request(manifest: Manifest, field: str, *, with_empty: bool) -> Request
     everywhere[rows] = place[inverse]
     first_rows = rows[first[order]]
     return Request(keys[first_rows], np.where(first_rows < count, first_rows, -1), everywhere[:-1], int(everywhere[-1]))
-
-
-def loader(manifest: Manifest, field: str, kind: Kind, request: Request, wanted: Rows) -> Callable[[int], str | bytes]:
-    """Return a function from a position in `wanted` (positions in `request.keys`) to the raw item.
-
-    The texts or paths of `wanted` are read at once, so callers hand in bounded slices.
-    """
-    rows = request.first[wanted]
-    if kind == "text":
-        texts = iter(manifest.texts(field, rows[rows >= 0]))
-        raw = ["" if row < 0 else next(texts) or "" for row in rows.tolist()]
-        return raw.__getitem__
-    paths = manifest.images(rows)
-    root = Path(manifest.info.root)
-    return lambda item: read_picture(root, paths[item] or "", request.keys[wanted[item]])

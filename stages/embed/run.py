@@ -16,6 +16,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import make_request
 from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import build_encoder
+from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder
 from stages.items import Manifest
 from store import CorruptSegment, Fingerprint, RowsRemoved, VectorType
@@ -123,15 +124,16 @@ def run(
     manifest = Manifest.open(inputs.manifest)
     encoder, fingerprint = encoder_and_fingerprint(params, inputs.fitted)
     log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
-    request = make_request(manifest, params.field, with_empty=params.missing_rule == "encode_empty")
-    job = Job(params, manifest, request, encoder, log, settings, progress)
+    given = Inputs.of(manifest, params.row.kind, params.field)
+    request = make_request(given, with_empty=params.missing_rule == "encode_empty")
+    job = Job(params, given, request, encoder, log, settings, progress)
     return _result(_fill_and_export(job, outputs), encoder)
 
 
 def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
     filled = fill_store(job)
     for attempt in range(1, _ROUNDS + 1):
-        write_failures(outputs.failed, job.manifest, job.request, filled.failures)
+        write_failures(outputs.failed, job.inputs.manifest, job.request, filled.failures)
         refuse_failures(job.params, job.request, filled.failures)
         try:
             with filled.seconds.of("write"):

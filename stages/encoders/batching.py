@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.encoders.decoding import UndecodableImage
-from stages.encoders.protocol import Encoder, OutOfMemory, Rows
+from stages.encoders.protocol import Encoder, OutOfMemory, Raw, Rows
 from stages.encoders.timing import Seconds
 from stages.errors import ItemError, RunError
 
@@ -48,7 +48,7 @@ _Window = deque[Future[list[_Ready | Failed]]]
 
 def encode_stream(
     encoder: Encoder,
-    load: Callable[[int], str | bytes],
+    load: Callable[[int], Raw],
     count: int,
     workers: int,
     seconds: Seconds,
@@ -96,12 +96,12 @@ class _Preparation:
     """Reads and prepares some items in one thread; what one of them raises fails that one alone."""
 
     def __init__(
-        self, encoder: Encoder, load: Callable[[int], str | bytes], skip: Callable[[int], bool], seconds: Seconds
+        self, encoder: Encoder, load: Callable[[int], Raw], skip: Callable[[int], bool], seconds: Seconds
     ) -> None:
         self._encoder, self._load, self._skip, self._seconds = encoder, load, skip, seconds
 
     def __call__(self, items: Sequence[int]) -> list[_Ready | Failed]:
-        raws: list[str | bytes] = []
+        raws: list[Raw] = []
         read: list[int] = []
         done: list[_Ready | Failed] = []
         with self._seconds.of("read"):
@@ -114,7 +114,7 @@ class _Preparation:
         with self._seconds.of("decode"):
             return done + self._prepared(read, raws)
 
-    def _prepared(self, items: Sequence[int], raws: Sequence[str | bytes]) -> list[_Ready | Failed]:
+    def _prepared(self, items: Sequence[int], raws: Sequence[Raw]) -> list[_Ready | Failed]:
         if not items:
             return []
         try:

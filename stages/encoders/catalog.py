@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from stages.encoders.finetuned_rows import FINETUNED_ROWS
 from stages.encoders.fitted_rows import FITTED_ROWS
-from stages.encoders.image.rows import IMAGE_ROWS
+from stages.encoders.frozen_rows import FROZEN
 from stages.encoders.protocol import Encoder
 from stages.encoders.row import EncoderChoice, EncoderRow, Kind
-from stages.encoders.simple_rows import SIMPLE_ROWS
-from stages.encoders.text.rows import TEXT_ROWS
 
 __all__ = ["ENCODERS", "EncoderChoice", "EncoderRow", "Kind", "build_encoder"]
 
-ENCODERS: dict[str, EncoderRow] = {
-    row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *SIMPLE_ROWS, *FITTED_ROWS, *FINETUNED_ROWS)
-}
+ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*FROZEN.values(), *FITTED_ROWS, *FINETUNED_ROWS)}
 
 
 def build_encoder(name: str, choice: EncoderChoice) -> Encoder:

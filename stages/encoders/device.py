@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import Literal
+from typing import Literal, get_args
 
 from stages.encoders.protocol import Encoder, Placement, Precision
 from stages.errors import InputError
@@ -56,8 +56,12 @@ def resolve_placement(device: str, engine: Engine, precision: Precision) -> Plac
     Raises
     ------
     InputError
-        When the device or an engine that was asked for is not here, or they do not go together.
+        When a word is unknown, the device or the engine is not here, or they do not go together.
     """
+    if engine not in get_args(Engine):
+        raise InputError(
+            f"engine: expected one of {', '.join(get_args(Engine))}; found {engine!r}; set DIPTYCH_ENGINE to one."
+        )
     there = resolve_device(device)
     installed = find_spec("openvino") is not None
     if engine == "auto":

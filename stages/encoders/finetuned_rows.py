@@ -1,4 +1,4 @@
-"""The rows of the encoders that `fit` fine-tunes, for the catalogue; systems.md 3.1 to 3.3."""
+"""The rows of the encoders that `fit` fine-tunes, for the catalogue; systems.md 3.1 to 3.3 and 3.7."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages.encoders.artefact import Artefact
 from stages.encoders.finetuned_image import FinetunedImage
+from stages.encoders.finetuned_pair import FinetunedPair
 from stages.encoders.finetuned_text import FinetunedText
 from stages.encoders.fitted_rows import fitted_build
 from stages.encoders.image.rows import ARCHITECTURES
@@ -58,6 +59,25 @@ def _image(name: str, base: str, source: str) -> EncoderRow:
     )
 
 
+def _pair(folder: Path, choice: EncoderChoice) -> Encoder:
+    return FinetunedPair(Artefact.open(folder, "bert-pair-ft"), choice)
+
+
+_PAIR = EncoderRow(
+    name="bert-pair-ft",
+    kind="pair",
+    dim=768,
+    model="fit",
+    input="64 tokens, the first replaced by what a frozen image encoder sees",
+    pooling="tanh pooler of the first token",
+    normalisation="none",
+    licence=_LICENCE,
+    source="systems.md 3.7 and 4.12",
+    options=("output",),
+    build=fitted_build("bert-pair-ft", _pair),
+    fitted=True,
+)
+
 FINETUNED_ROWS: tuple[EncoderRow, ...] = (
     _text("bert-ft", "tanh pooler of [CLS]", 64, "systems.md 3.1"),
     _text("bge-ft", "[CLS]", 512, "systems.md 3.1"),
@@ -65,4 +85,5 @@ FINETUNED_ROWS: tuple[EncoderRow, ...] = (
     _image("inceptionv3-ft50", "inceptionv3", "systems.md 3.3"),
     _image("resnet50v2-ft50", "resnet50v2", "systems.md 3.3"),
     _image("mobilenetv2-ft50", "mobilenetv2", "systems.md 3.3"),
+    _PAIR,
 )

@@ -36,7 +36,7 @@ class FinetunedText(TransformerText):
         super().__init__(str(artefact.folder), pooling)
         if self.output == "logits":
             self._refuse_tokens()
-            self.dim = _classes(artefact.folder / HEAD)
+            self.dim = class_count(artefact.folder / HEAD)
             self.parts = (Part("vectors", (self.dim,)),)
 
     def _refuse_tokens(self) -> None:
@@ -59,11 +59,11 @@ class FinetunedText(TransformerText):
     def load_module(self) -> Any:
         """Return the network; where the scores are asked for, with the classifier behind it."""
         module = super().load_module()
-        return module if self.output == "pooled" else _scoring_module(module, self.artefact.folder / HEAD)
+        return module if self.output == "pooled" else scoring_module(module, self.artefact.folder / HEAD)
 
 
-def _scoring_module(body: Any, head: Path) -> Any:
-    """Return a module from (ids, mask) [n, T] to (logits [n, K],)."""
+def scoring_module(body: Any, head: Path) -> Any:
+    """Return a module from the inputs of `body` to (logits [n, K],), by the classifier in the file `head`."""
     import torch
     from safetensors.torch import load_file
 
@@ -77,13 +77,14 @@ def _scoring_module(body: Any, head: Path) -> Any:
             super().__init__()
             self.body, self.head = body, linear
 
-        def forward(self, ids: Any, mask: Any) -> tuple[Any, ...]:
-            vectors = self.body(ids, mask)[0]
+        def forward(self, *inputs: Any) -> tuple[Any, ...]:
+            vectors = self.body(*inputs)[0]
             return (self.head(vectors.to(self.head.weight.dtype)).to(torch.float32),)
 
     return Scored()
 
 
-def _classes(head: Path) -> int:
+def class_count(head: Path) -> int:
+    """Return K, the classes of the classifier in the file `head`."""
     with safe_open(head, "numpy") as file:
         return int(file.get_slice("weight").get_shape()[0])

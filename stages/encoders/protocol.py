@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float32]
+Raw = str | bytes | tuple[str, bytes]
+"""A text, an encoded picture, or both: what `prepare` gets of an item, by the kind of the encoder."""
 Precision = Literal["exact", "fast"]
 ZeroRows = Literal["refused", "absent", "legal"]
 
@@ -125,7 +127,7 @@ class Encoder(Protocol):
         """
 
     def prepare(self, raws: Sequence[Any]) -> Sequence[Any]:
-        """Turn raw items (`str` for text, encoded `bytes` for an image) into model inputs; called from threads.
+        """Turn raw items (see `Raw`: a text, an encoded picture, or both) into model inputs; called from threads.
 
         Raises
         ------

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from stages.encoders.protocol import Encoder
 
-Kind = Literal["text", "image"]
+Kind = Literal["text", "image", "pair"]
+"""What of an item an encoder reads: a text field, the picture, or a text field and the picture."""
 Pool = Literal["pooled", "cls", "mean"]
 Output = Literal["pooled", "logits"]
 Resize = Literal["crop", "squash"]
@@ -53,6 +54,8 @@ class EncoderChoice:
         Whether a JPEG may be scaled while it is decoded.
     variant : str
         A model of the family.
+    dim : int
+        Width of the vectors, of an encoder that takes any.
     fitted : Path
         Folder of what `fit` wrote, for encoders that are fitted.
     """
@@ -71,6 +74,7 @@ class EncoderChoice:
     scale: Scale | None = None
     decode: Decode | None = None
     variant: str | None = None
+    dim: int | None = None
     fitted: Path | None = None
 
     def made(self) -> dict[str, Any]:
@@ -85,6 +89,8 @@ class EncoderRow:
 
     Attributes
     ----------
+    kind : {"text", "image", "pair"}
+        What of an item it reads; a pair is a text and the picture.
     dim : int
         Width of its vectors with its own model; the built encoder says what another model gives.
     model : str
@@ -106,7 +112,7 @@ class EncoderRow:
     fitted : bool
         Whether it must be fitted on train rows first: its `embed` entry then names an entry of `fit`.
     empty_text : bool
-        Whether the empty text has a vector that may stand in for missing texts; never so for images.
+        Whether the empty text has a vector that may stand in for missing texts; for encoders of texts alone.
     """
 
     name: str

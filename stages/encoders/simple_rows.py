@@ -17,8 +17,8 @@ _USE_VARIANTS = ("dan", "transformer")
 _MOST_WORDS = 2048
 
 
-def _hash(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
-    return HashText()
+def _hash(choice: EncoderChoice) -> Encoder:
+    return HashText(64 if choice.dim is None else choice.dim)
 
 
 def _use(choice: EncoderChoice) -> Encoder:
@@ -66,8 +66,8 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         pooling="signed counts of words and word pairs",
         normalisation="L2",
         licence="Apache-2.0",
-        source="systems.md 2.7: test double",
-        options=(),
+        source="systems.md 2.7: test double; 4.5",
+        options=("dim",),
         build=_hash,
         empty_text=True,
     ),

@@ -35,6 +35,8 @@ class Truth:
         The ids of the whole part, unlabelled ones too: those that `train` gave scores.
     ids : list of str, [n]
         Of the labelled rows.
+    groups : ndarray of int64, [n]
+        The same number for labelled rows of one group.
     counts : dict of str to int
         Rows, unlabelled rows, classes that no train row shows, and rows that bear one of those.
     """
@@ -44,6 +46,7 @@ class Truth:
     classes: tuple[str, ...]
     everybody: list[str]
     ids: list[str]
+    groups: NDArray[np.int64]
     labels: Bools | None
     targets: Floats | None
     counts: dict[str, int]
@@ -64,14 +67,15 @@ class Truth:
         info, ids = manifest.info, manifest.ids()
         everybody, kept = [ids[row] for row in np.flatnonzero(inside)], [ids[row] for row in rows]
         counts = {"rows": len(rows), "unlabelled": len(everybody) - len(rows)}
+        groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[rows], return_inverse=True)[1]
         if info.task == "regression":
-            return cls(info.task, part, info.classes, everybody, kept, None, manifest.targets()[rows], counts)
+            return cls(info.task, part, info.classes, everybody, kept, groups, None, manifest.targets()[rows], counts)
         labels = manifest.label_matrix()
         # A class that train never shows cannot be learned: its rows stay in the metrics and are counted.
         untrained = ~labels[(parts == "train") & labelled].any(axis=0)
         counts["untrained_classes"] = int(untrained.sum())
         counts["untrained_rows"] = int(labels[rows][:, untrained].any(axis=1).sum())
-        return cls(info.task, part, info.classes, everybody, kept, labels[rows], None, counts)
+        return cls(info.task, part, info.classes, everybody, kept, groups, labels[rows], None, counts)
 
     @property
     def outputs(self) -> int:

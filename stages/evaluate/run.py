@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.decisions import decide
+from stages.evaluate.intervals import f1_interval, mse_interval
 from stages.evaluate.metrics import (
     Bools,
     ClassCounts,
@@ -74,8 +75,10 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
     fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
     thresholds = {seed: tuned.get(seed, fixed) for seed in scores}
     seeds = {seed: _evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
+    decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
     content: dict[str, Any] = {
         **_over_seeds([each.metrics for each in seeds.values()]),
+        **_interval(truth, decisions, list(scores.values())),
         **truth.counts,
         "seeds": len(seeds),
         "part": params.part,
@@ -87,7 +90,6 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
         "head": about["head"],
         "predictions_digest": hashlib.sha256(inputs.predictions.read_bytes()).hexdigest(),
     }
-    decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
     _write_tables(outputs.tables, manifest, truth, decisions)
     write_json(outputs.metrics, content)
     return content
@@ -124,6 +126,16 @@ def _over_seeds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
         if len(values) > 1:
             merged[f"{name}_std"] = round(float(values.std(ddof=1)), 6)
     return merged
+
+
+def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]) -> dict[str, float]:
+    """Return the ends of the main metric's interval over draws of test groups."""
+    if truth.targets is not None:
+        low, high = mse_interval([each[:, 0] - truth.targets for each in scores], truth.groups)
+        return {"mse_low": round(low, 6), "mse_high": round(high, 6)}
+    labels = truth.labels if truth.labels is not None else np.zeros((len(truth.ids), 0), dtype=bool)
+    low, high = f1_interval(labels, decisions, truth.groups)
+    return {"f1_macro_low": round(low, 6), "f1_macro_high": round(high, 6)}
 
 
 def _write_tables(folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools]) -> None:

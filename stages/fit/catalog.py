@@ -15,12 +15,14 @@ from stages.fit.finetune.options import (
     ImageOptions,
     Inceptionv3Options,
     Mobilenetv2Options,
+    PairOptions,
     Resnet50v2Options,
 )
 from stages.fit.options import BovwOptions, ConvaeOptions, Options, W2vOptions
 
 Fit = Callable[[FitContext, Path], Fitted]
 _CLASSES: tuple[Task, ...] = ("multilabel", "multiclass")
+_PAIR = ("torch", "transformers", "timm", "numpy", "pillow")
 _VISION = ("opencv-python-headless", "scikit-learn", "numpy", "pillow")
 
 
@@ -32,8 +34,8 @@ class FitterRow:
     ----------
     name : str
         The encoder's name in the catalogue of encoders.
-    kind : {"text", "image"}
-        What it reads.
+    kind : {"text", "image", "pair"}
+        What it reads; a pair is a text and the picture.
     options : type of Options
     source : str
         Where the specification describes it.
@@ -78,6 +80,12 @@ def _picture(context: FitContext, folder: Path) -> Fitted:
     return fit_picture(context, folder)
 
 
+def _pair(context: FitContext, folder: Path) -> Fitted:
+    from stages.fit.finetune.pairs import fit_pair  # torch, transformers and timm
+
+    return fit_pair(context, folder)
+
+
 def _text_row(name: str, base: str, options: type[Options]) -> FitterRow:
     return FitterRow(name, "text", options, "systems.md 3.1", ("torch", "transformers"), 1, _text(base), _CLASSES)
 
@@ -108,6 +116,7 @@ FITTERS: dict[str, FitterRow] = {
         _picture_row("inceptionv3-ft50", Inceptionv3Options, "systems.md 3.3"),
         _picture_row("resnet50v2-ft50", Resnet50v2Options, "systems.md 3.3"),
         _picture_row("mobilenetv2-ft50", Mobilenetv2Options, "systems.md 3.3"),
+        FitterRow("bert-pair-ft", "pair", PairOptions, "systems.md 3.7 and 4.12", _PAIR, 1, _pair, _CLASSES),
         FitterRow("bovw", "image", BovwOptions, "systems.md 3.5", _VISION, 1, _bovw),
         FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
     )

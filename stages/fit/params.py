@@ -22,7 +22,8 @@ class FitParams(BaseModel):
     encoder : str
         A fitted encoder of the catalogue (`diptych catalog encoders`).
     field : str
-        A text field of the manifest (such as `caption`), or `image`.
+        A text field of the manifest (such as `caption`), or `image`; for an encoder of pairs the text field, which it
+        reads beside the picture.
     seed : int
         Of every draw.
     transductive : bool

@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Task
+from stages.encoders.inputs import Inputs
 from stages.errors import InputError
 from stages.items import Manifest
-from stages.pictures import read_picture
-from stages.records import IMAGE
 
-Raw = Any  # `str`, or the encoded `bytes` of a picture, as the field has it
+Raw = Any  # `str`, the encoded `bytes` of a picture, or a tuple of both, as the encoder reads it
 Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
+class FieldRows:
+    """One field of n items: their content keys, uint8 [n, 32], and a loader as that of `FitRows`."""
+
+    keys: NDArray[np.uint8]
+    load: Callable[[int], Raw]
+
+
+@dataclass(frozen=True)
 class FitRows:
-    """n items that have the field; nothing of any other item can be reached from here.
+    """n items that have the input; nothing of any other item can be reached from here.
 
     Attributes
     ----------
     ids, groups : list of str, length n
     load : callable
-        From a position 0..n-1 to the raw item: `str`, or the encoded bytes of a picture. May be called from threads; it
-        raises `ItemError` when a picture is no longer the one that `prepare` read.
+        From a position 0..n-1 to the raw item: `str`, the encoded bytes of a picture, or both. May be called from
+        threads; it raises `ItemError` when a picture is no longer the one that `prepare` read.
     task, classes : Task, tuple of str
         Of the labels.
     targets : ndarray
@@ -39,6 +45,8 @@ class FitRows:
         Whether an item bears the label that the task needs.
     content : str
         Digest of inputs and labels.
+    fields : mapping of str to FieldRows
+        What a pair is made of, each field by itself; otherwise the one field.
     """
 
     ids: list[str]
@@ -49,37 +57,42 @@ class FitRows:
     targets: NDArray[Any]
     labelled: NDArray[np.bool_]
     content: str
+    fields: Mapping[str, FieldRows]
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def read_rows(manifest: Manifest, field: str, rows: Index) -> FitRows:
-    """Read what `fit` may see of the given rows of the manifest; those without the field are left out.
+def read_rows(inputs: Inputs, rows: Index) -> FitRows:
+    """Read what `fit` may see of the given rows of the manifest; those without the input are left out.
 
     Raises
     ------
     InputError
         When there is no such field, or none of the rows has it.
     """
-    keys, present = manifest.keys(field)
+    manifest = inputs.manifest
+    keys, present = inputs.keys()
     rows = rows[present[rows]]
     if not len(rows):
         raise InputError(
-            f"fit: expected train rows with the field {field!r} in {manifest.path}; found none; check the split and "
-            "the columns of the source."
+            f"fit: expected train rows with the field {inputs.name!r} in {manifest.path}; found none; check the split "
+            "and the columns of the source."
         )
+    single = [Inputs(manifest, (field,)) for field in inputs.fields]
+    fields = {each.name: FieldRows(each.keys()[0][rows], each.loader(rows)) for each in single}
     ids, groups = manifest.ids(), manifest.groups()
     targets, labelled = _targets(manifest)[rows], manifest.labelled()[rows]
     return FitRows(
         ids=[ids[row] for row in rows.tolist()],
         groups=[groups[row] for row in rows.tolist()],
-        load=_loader(manifest, field, rows, keys[rows]),
+        load=fields[inputs.name].load if inputs.name in fields else inputs.loader(rows),
         task=manifest.info.task,
         classes=manifest.info.classes,
         targets=targets,
         labelled=labelled,
         content=hashlib.sha256(keys[rows].tobytes() + targets.tobytes() + labelled.tobytes()).hexdigest(),
+        fields=fields,
     )
 
 
@@ -97,14 +110,6 @@ def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, In
     aside = {names[position] for position in drawn}
     chosen = np.array([group in aside for group in groups], np.bool_)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
-def _loader(manifest: Manifest, field: str, rows: Index, keys: NDArray[np.uint8]) -> Callable[[int], Raw]:
-    if field != IMAGE:
-        texts = [text or "" for text in manifest.texts(field, rows)]
-        return texts.__getitem__
-    paths, root = manifest.images(rows), Path(manifest.info.root)
-    return lambda position: read_picture(root, paths[position] or "", keys[position])
 
 
 def _targets(manifest: Manifest) -> NDArray[Any]:

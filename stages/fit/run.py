@@ -14,6 +14,7 @@ from stages.checkpoints import Checkpoints
 from stages.contract import Progress
 from stages.encoders.artefact import Artefact, visible, visible_digest
 from stages.encoders.device import resolve_device
+from stages.encoders.inputs import Inputs
 from stages.epochs import finals
 from stages.errors import InputError
 from stages.fit.context import FitContext, Fitted
@@ -80,7 +81,8 @@ def run(
     manifest = Manifest.open(inputs.manifest)
     ids = manifest.ids()
     parts = read_split(inputs.split, ids)
-    rows = read_rows(manifest, params.field, visible(parts, transductive=params.transductive))
+    given = Inputs.of(manifest, params.row.kind, params.field)
+    rows = read_rows(given, visible(parts, transductive=params.transductive))
     _refuse_other_labels(params, rows)
     about = _about(params, len(rows), visible_digest(ids, parts, transductive=params.transductive))
     device = resolve_device(settings.device)

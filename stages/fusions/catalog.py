@@ -9,6 +9,10 @@ from stages.contract import Scale
 from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
 from stages.fusions.row import FusionRow, network, transformer
+from stages.fusions.rows_factors import FACTOR_ROWS
+from stages.fusions.rows_gates import GATES_ROWS
+from stages.fusions.rows_towers import TOWERS_ROWS
+from stages.fusions.rows_vse import VSE_ROWS
 from stages.heads.model import Problem
 from stages.heads.options import NetworkOptions, Options
 
@@ -37,7 +41,11 @@ FUSIONS: dict[str, FusionRow] = {
         FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
         FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
         FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
+        *FACTOR_ROWS,
         FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
+        *VSE_ROWS,
+        *TOWERS_ROWS,
+        *GATES_ROWS,
     )
 }
 

@@ -19,6 +19,7 @@ from stages.errors import InputError
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems
 from stages.fusions.layout import Layout, as_layout, layout_columns
 from stages.fusions.model import FusedModel
+from stages.fusions.option_keys import NATIVE, option_keys
 from stages.heads.catalog import HEADS
 from stages.heads.model import Array, Problem, Rows, Scores
 from stages.nearest import did_you_mean
@@ -78,7 +79,7 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         """
         _refuse_unknown("fusion", self.fusion, FUSIONS)
         row, native = FUSIONS[self.fusion], FUSIONS[self.fusion].native
-        _refuse_unknown("head", self.head, ["native"] if native else HEADS)
+        _refuse_unknown("head", self.head, [NATIVE] if native else HEADS)
         if not native and task not in HEADS[self.head].tasks:
             raise InputError(
                 f"head {self.head!r}: expected a task among {list(HEADS[self.head].tasks)}; found {task!r}."
@@ -86,10 +87,10 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         if self.layout is not None and (problems := count_problems(row, len(self.layout))):
             raise InputError(f"{problems[0]}.")
         given = dict(self.options or {})
-        types = [row.options, *([] if native else [HEADS[self.head].options])]
+        keys = option_keys(self.fusion, NATIVE if native else self.head)
         for name in given:
-            _refuse_unknown("option", name, [field for each in types for field in each.model_fields])
-        chosen = [each(**{name: given[name] for name in given if name in each.model_fields}) for each in types]
+            _refuse_unknown("option", name, [key for each in keys for key in each.names])
+        chosen = [each.options(**each.chosen(given)) for each in keys]
         return Recipe(self.fusion, self.head, self.scale, chosen[0], None if native else chosen[1])
 
     def _scores(self, x: Any) -> Scores:
@@ -184,7 +185,7 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):  # type: ignore[misc]
         """Return what heads learn: 0 and 1 [n, K], or the place of each class [n]."""
         if self._labels:
             return np.asarray(y, dtype=np.float32)
-        places = np.searchsorted(self.classes_, y).clip(max=len(self.classes_) - 1)
+        places = np.minimum(np.searchsorted(self.classes_, y), len(self.classes_) - 1)
         if (strange := self.classes_[places] != y).any():
             raise InputError(
                 f"dev: expected classes that y has; found {np.asarray(y)[strange].tolist()[0]!r}; leave it out."

@@ -34,8 +34,11 @@ class Block:
         return self.width + sum(math.prod(shape) for shape in self.arrays.values())
 
     def as_json(self) -> Any:
-        """Return what `as_layout` reads: the width, or the width and the shapes."""
-        return [self.width, {name: list(shape) for name, shape in self.arrays.items()}] if self.arrays else self.width
+        """Return what `as_layout` reads: the width, or the width and names with shapes.
+
+        These are a list, as columns follow their order and a writer of JSON may sort the keys of an object.
+        """
+        return [self.width, [[name, list(shape)] for name, shape in self.arrays.items()]] if self.arrays else self.width
 
 
 Layout = tuple[Block, ...]
@@ -69,7 +72,7 @@ def _as_block(given: Any) -> Block:
         return given
     if isinstance(given, Sequence):
         width, arrays = given
-        return Block(int(width), {name: tuple(shape) for name, shape in arrays.items()})
+        return Block(int(width), {name: tuple(shape) for name, shape in arrays})
     return Block(int(given))
 
 

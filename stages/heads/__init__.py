@@ -1,1 +1,1 @@
-"""Heads: everything that turns one feature vector into scores; `train` fits them, alone or behind a fusion."""
+"""Heads: everything that turns one feature vector into scores or ranks a gallery; `train` and `retrieve` use them."""

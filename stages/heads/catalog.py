@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.contract import Task
+from stages.errors import InputError
 from stages.heads.model import Model, Problem
 from stages.heads.options import (
+    DnnOptions,
     DummyOptions,
     ForestOptions,
+    KMeansSvmOptions,
     KnnOptions,
     LinearOptions,
+    LinregOptions,
     MlpOptions,
     Options,
     SvmOptions,
@@ -22,15 +26,30 @@ from stages.heads.single_class import SingleClassGuard
 _ALL: tuple[Task, ...] = ("multilabel", "multiclass", "regression")
 
 
+Build = Callable[[int, Any, Problem], Model]
+
+
 @dataclass(frozen=True)
 class HeadRow:
-    """One head: its tasks, its options, and how to build it for inputs of width D."""
+    """One head.
+
+    Attributes
+    ----------
+    tasks : tuple of Task
+        What `train` may ask of it; none when all it does is rank a gallery.
+    options : type of Options
+    build : callable, optional
+        How to build it for inputs of width D; None without tasks.
+    ranks : bool
+        Whether a `retrieve` entry may name it.
+    """
 
     name: str
     tasks: tuple[Task, ...]
     options: type[Options]
     source: str
-    build: Callable[[int, Any, Problem], Model]
+    build: Build | None
+    ranks: bool = False
 
 
 def _linear(width: int, options: LinearOptions, problem: Problem) -> Model:
@@ -49,7 +68,7 @@ def _mlp(width: int, options: MlpOptions, problem: Problem) -> Model:
     return NetworkModel(Mlp, arguments, options, problem)
 
 
-def _classical(name: str) -> Callable[[int, Any, Problem], Model]:
+def _classical(name: str) -> Build:
     def build(width: int, options: Options, problem: Problem) -> Model:  # noqa: ARG001 (learned from the data)
         from stages.heads import classical  # scikit-learn
 
@@ -58,9 +77,26 @@ def _classical(name: str) -> Callable[[int, Any, Problem], Model]:
     return build
 
 
+def task_refusal(name: str, task: Task | None) -> str | None:
+    """Say why this head cannot do a task, or any where the task is not known yet; None when it can."""
+    row = HEADS[name]
+    if not row.tasks:
+        return f"head {name!r} ranks a gallery and predicts no labels: name it as `head` of a `retrieve` entry"
+    return None if task is None or task in row.tasks else f"head {name!r} does {list(row.tasks)}; found task {task!r}"
+
+
 def build_head(name: str, width: int, options: Options, problem: Problem) -> Model:
-    """Return the unfitted head `name` for vectors of this width, ready for train rows of a single class."""
-    return SingleClassGuard(HEADS[name].build(width, options, problem), problem)
+    """Return the unfitted head `name` for vectors of this width, ready for train rows of a single class.
+
+    Raises
+    ------
+    InputError
+        When the head does not do the task, with the reason.
+    """
+    build, refusal = HEADS[name].build, task_refusal(name, problem.task)
+    if build is None or refusal:
+        raise InputError(f"{refusal}; choose another head.")
+    return SingleClassGuard(build(width, options, problem), problem)
 
 
 HEADS: dict[str, HeadRow] = {
@@ -68,9 +104,12 @@ HEADS: dict[str, HeadRow] = {
     for row in (
         HeadRow("linear", _ALL, LinearOptions, "systems.md 5: one linear layer", _linear),
         HeadRow("mlp", _ALL, MlpOptions, "systems.md 4.2: 512-256 by default", _mlp),
+        HeadRow("dnn", _ALL, DnnOptions, "systems.md 4.7: 256-64, dropout .4, Adam", _mlp),
         HeadRow("forest", _ALL, ForestOptions, "systems.md 5: random forest of depth 2", _classical("forest")),
+        HeadRow("linreg", ("regression",), LinregOptions, "systems.md 5: least squares", _classical("linreg")),
         HeadRow("svm", _ALL, SvmOptions, "systems.md 5: RBF, standardised features", _classical("svm")),
-        HeadRow("knn", _ALL, KnnOptions, "systems.md 5: exact Euclidean neighbours", _classical("knn")),
+        HeadRow("knn", _ALL, KnnOptions, "systems.md 5: exact Euclidean neighbours", _classical("knn"), ranks=True),
+        HeadRow("kmeans_svm", (), KMeansSvmOptions, "systems.md 5.1: SVM over 15 clusters", None, ranks=True),
         HeadRow("dummy", _ALL, DummyOptions, "systems.md 5: label prevalence or train mean", _classical("dummy")),
     )
 }

@@ -1,4 +1,4 @@
-"""scikit-learn's heads (`forest`, `svm`, `knn`, `dummy`) behind the one `Model` surface; saved with skops."""
+"""scikit-learn's heads (`forest`, `svm`, `knn`, `linreg`, `dummy`) behind the one `Model` surface; saved with skops."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -23,8 +24,9 @@ from stages.errors import InputError
 from stages.heads.machines import is_shared
 from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Problem, Rows, Scores, dense
-from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, Options, SvmOptions
+from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, Options, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
+from stages.heads.votes import class_shares, mean_targets
 
 _FILE = "head.skops"
 _LOG = logging.getLogger("diptych.heads")
@@ -50,9 +52,14 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 
 
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
-    """Return exact nearest neighbours; systems.md 5."""
+    """Return exact nearest neighbours, whose answers `votes` tells; systems.md 5."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
+
+
+def linreg(options: LinregOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
+    """Return ordinary least squares with an intercept; systems.md 5."""
+    return LinearRegression()
 
 
 def dummy(options: DummyOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
@@ -101,7 +108,9 @@ class ClassicalModel:
         if self.problem.task == "multilabel":
             y = self._keep_learnable(y)
         if self.learned_ is None or len(self.learned_):
-            self.estimator.fit(dense(train.x), y)
+            # Least squares over correlated columns lose their digits in single precision.
+            x = dense(train.x)
+            self.estimator.fit(x.astype(np.float64) if isinstance(self.options, LinregOptions) else x, y)
         if isinstance(self.options, ForestOptions):
             # Threads add up the trees' votes in the order in which they end, and sums of floats follow the order.
             self.estimator.set_params(n_jobs=1)
@@ -122,7 +131,8 @@ class ClassicalModel:
         if not len(x):  # scikit-learn refuses empty inputs
             return scores
         if self.problem.task == "regression":
-            return np.asarray(self.estimator.predict(x), dtype=np.float32).reshape(-1, 1)
+            values = mean_targets(self.estimator, x) if self._votes else self.estimator.predict(x)
+            return np.asarray(values, dtype=np.float32).reshape(-1, 1)
         if self.learned_ is None:
             scores[:, self.estimator.classes_] = self._raw(x)
             return scores
@@ -131,9 +141,15 @@ class ClassicalModel:
             scores[:, self.learned_] = self._raw(x)
         return scores
 
+    @property
+    def _votes(self) -> bool:
+        return isinstance(self.options, KnnOptions)
+
     def _raw(self, x: Array) -> NDArray[Any]:
         """Return [n, labels learned], whatever form the estimator gives it in."""
         labels = self.learned_ is not None
+        if self._votes:
+            return mean_targets(self.estimator, x) if labels else class_shares(self.estimator, x)
         if hasattr(self.estimator, "decision_function"):
             shared = is_shared(self.estimator)
             margins = shared_margins(self.estimator, x) if shared else np.asarray(self.estimator.decision_function(x))

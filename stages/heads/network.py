@@ -16,6 +16,7 @@ from stages.epochs import UNWATCHED, Epoch, Schedule, Watch, run_epochs
 from stages.heads.model import Array, Problem, Rows, Scores
 from stages.heads.network_training import NetworkTraining
 from stages.heads.options import NetworkOptions
+from stages.optimizer_state import Arrays
 
 _ROWS = 1024
 _WEIGHTS, _CONFIG = "network.safetensors", "network.json"
@@ -61,17 +62,27 @@ class NetworkModel:
         Learning rate and the rest.
     problem : Problem
         Task, outputs, seed, device.
+    start : mapping of str to array, optional
+        Weights by name that the training starts from; the others are drawn.
     """
 
     def __init__(
-        self, module: type[nn.Module], arguments: Mapping[str, Any], options: NetworkOptions, problem: Problem
+        self,
+        module: type[nn.Module],
+        arguments: Mapping[str, Any],
+        options: NetworkOptions,
+        problem: Problem,
+        start: Arrays | None = None,
     ) -> None:
         self.module, self.arguments, self.options, self.problem = module, dict(arguments), options, problem
+        self.start = start or {}
         self.history: list[Epoch] = []
 
     def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
         """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights."""
         training = NetworkTraining(self.module, self.arguments, self.options, self.problem, (train, dev))
+        if self.start:
+            training.restore_weights({**training.weights(), **self.start})
         patience = self.options.patience if len(dev) and not self.options.replica else None
         self.history = run_epochs(
             watch, training, Schedule(self.options.epochs, training.rows, patience, training.monitor)

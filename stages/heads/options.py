@@ -97,3 +97,24 @@ class KnnOptions(Options):
 
 class DummyOptions(Options):
     """Label prevalence or train mean, whatever the input."""
+
+
+class DnnOptions(MlpOptions):
+    """The network of systems.md 4.7; without weight decay the optimiser is plain Adam."""
+
+    hidden: tuple[Width, ...] = (256, 64)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
+    batch: int = Field(default=32, ge=1)
+    epochs: int = Field(default=20, ge=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class LinregOptions(Options):
+    """Ordinary least squares with an intercept: nothing to choose."""
+
+
+class KMeansSvmOptions(Options):
+    """Clusters of the train vectors, and the seed of their first centroids; 15 is the published number."""
+
+    clusters: int = Field(default=15, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)

@@ -11,14 +11,14 @@ import numpy as np
 from stages.contract import Progress, Tracker
 from stages.errors import InputError
 from stages.features import open_aligned
+from stages.fusions.pca import PcaProjection
 from stages.items import Manifest
 from stages.outputs import fresh_folder, write_json
 from stages.parts import read_split
 from stages.reduce.params import ReduceParams
-from stages.reduce.pca import Projection, fit_projection
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
 
-_ROWS = 8192
+_ROWS, _VALUES = 8192, 1 << 24  # the most that a block may hold: wide rows come a few at a time
 
 
 @dataclass(frozen=True)
@@ -53,23 +53,29 @@ def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, prog
     train = np.flatnonzero((read_split(inputs.split, ids) == "train") & source.usable)
     if not len(train):
         raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")
-    rows = np.asarray(source.rows(train), dtype=np.float32)
-    projection = fit_projection(rows, params.components, whiten=params.whiten)
+    projection = PcaProjection(params.components, params.whiten)
+    step = _step(source)
+    projection.fit_blocks(source.rows(train[start : start + step]) for start in range(0, len(train), step))
     attributes = {"features": params.features, "method": params.method, "source_digest": source.digest}
-    missing = projection(source.missing_vector[None, :])[0]
+    missing = projection.transform(source.missing_vector[None, :])[0]
     header = MatrixHeader(ids, params.components, "float32", missing, attributes)
     with fresh_folder(outputs.model) as folder, progress.track(f"reduce {params.features}", len(ids)) as bar:
         projection.save(folder)
         info = write_matrix(outputs.matrix, header, _blocks(source, projection, bar))
-    explained = [round(float(share), 6) for share in projection.explained]
+    explained = [round(float(share), 6) for share in projection.explained_variance_ratio_]
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest, "explained": explained}
     write_json(outputs.card, {**card, **attributes})
     return card
 
 
-def _blocks(source: Matrix, projection: Projection, bar: Tracker) -> Iterator[MatrixBlock]:
-    for start in range(0, len(source), _ROWS):
-        stop = min(start + _ROWS, len(source))
-        vectors = projection(np.asarray(source.block(start, stop), dtype=np.float32))
+def _step(source: Matrix) -> int:
+    return max(1, min(_ROWS, _VALUES // source.dim))
+
+
+def _blocks(source: Matrix, projection: PcaProjection, bar: Tracker) -> Iterator[MatrixBlock]:
+    step = _step(source)
+    for start in range(0, len(source), step):
+        stop = min(start + step, len(source))
+        vectors = projection.transform(source.block(start, stop))
         bar.advance(stop - start)
         yield MatrixBlock(vectors, source.present[start:stop], source.ok[start:stop])

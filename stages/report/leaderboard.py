@@ -104,18 +104,28 @@ def _kind(experiment: Experiment, lineage: Lineage) -> Kind:
 
 
 def write_leaderboard(path: Path, board: Leaderboard) -> None:
-    """Write the CSV: experiment, what it is, then each metric with its deviation; best first, blank where unknown."""
-    metrics = [name for column in board.columns for name in (column, f"{column}_std")]
+    """Write the CSV, best first, blank where unknown.
+
+    Experiment, what it is, then each metric with its deviation; beside the primary one the ends of its interval.
+    """
+    main = board.primary
+    metrics = [main, f"{main}_std", f"{main}_low", f"{main}_high"]
+    metrics += [name for column in board.columns[1:] for name in (column, f"{column}_std")]
     with write_lines(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["experiment", "features", "fusion", "head", "seeds", "rows", *metrics])
         for one in board.experiments:
             texts = [safe_cell(text) for text in (one.name, " + ".join(one.features), one.fusion, one.head)]
-            writer.writerow([*texts, one.seeds, one.rows, *_numbers(one, board.columns)])
+            ends = one.intervals.get(main, (None, None))
+            row = [*_numbers(one, board.columns[:1]), *map(_cell, ends), *_numbers(one, board.columns[1:])]
+            writer.writerow([*texts, one.seeds, one.rows, *row])
 
 
 def _numbers(experiment: Experiment, columns: Sequence[str]) -> Iterator[str]:
     for column in columns:
         for values in (experiment.means, experiment.deviations):
-            value = values.get(column)
-            yield "" if value is None or math.isnan(value) else repr(round(value, 6))
+            yield _cell(values.get(column))
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else repr(round(value, 6))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stages.encoders.inputs import JOINED
 from stages.errors import InputError
 from stages.records import IMAGE
 from stages.report.readings import read_json
@@ -18,7 +19,7 @@ class Lineage:
     Attributes
     ----------
     fields : mapping of str to str
-        For each matrix of an encoder, the field that it encodes: "image" or a text field.
+        For each matrix of an encoder, what it encodes: "image", a text field, or both, as "caption + image".
     sources : mapping of str to tuple of str
         For each reduced or fused matrix, the matrices that it is made from.
     """
@@ -38,7 +39,7 @@ class Lineage:
 
     def _of(self, name: str, above: frozenset[str]) -> frozenset[str]:
         if name in self.fields:
-            return frozenset({"image" if self.fields[name] == IMAGE else "text"})
+            return frozenset("image" if each == IMAGE else "text" for each in self.fields[name].split(JOINED))
         if name in above:
             raise InputError(f"expected matrices made from others, found {name!r} made from itself; run `dvc repro`")
         parts = [self._of(source, above | {name}) for source in self.sources.get(name, ())]

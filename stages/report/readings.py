@@ -20,6 +20,7 @@ from stages.decisions import Decision
 from stages.errors import InputError
 
 _STD = "_std"
+_ENDS = ("_low", "_high")
 _TEXTS = ("task", "features", "fusion", "head")
 _COUNTS = ("rows", "seeds")
 _SETTINGS = ("threshold",)
@@ -39,6 +40,8 @@ class Experiment:
         How many test rows and how many repetitions the means are over.
     means, deviations : mapping of str to float
         Each metric's mean and sample standard deviation over the seeds; a deviation may be missing.
+    intervals : mapping of str to (float, float)
+        The 95 % interval of the main metric over draws of the scored groups, where the file tells it.
     decision : Decision
         How scores became labels, where the file tells it.
     part : str
@@ -54,6 +57,7 @@ class Experiment:
     seeds: int
     means: Mapping[str, float]
     deviations: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     decision: Decision = field(default_factory=Decision)
     part: str = "test"
 
@@ -125,6 +129,9 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
         seeds=values["seeds"],
         means=means,
         deviations={key: float(value) for key, value in spread.items() if value is not None},
+        intervals={
+            key: (float(values[f"{key}_low"]), float(values[f"{key}_high"])) for key in means if f"{key}_low" in values
+        },
         decision=Decision(float(values.get("threshold", 0.5)), values.get("fallback", "none")),
         part=str(values.get("part", "test")),
     )
@@ -133,7 +140,12 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
 def _is_metric(key: str, values: Mapping[str, Any]) -> bool:
     """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number."""
     value = values[key]
-    if key in _SETTINGS or key.endswith(_STD) or isinstance(value, bool) or not isinstance(value, int | float):
+    if (
+        key in _SETTINGS
+        or key.endswith((_STD, *_ENDS))
+        or isinstance(value, bool)
+        or not isinstance(value, int | float)
+    ):
         return False
     return key + _STD in values or isinstance(value, float)
 

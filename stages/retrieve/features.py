@@ -1,4 +1,4 @@
-"""Lays the matrices of one retrieval system side by side, scaled one by one: between `store` and `neighbours`."""
+"""Lays the matrices of one retrieval system side by side, scaled one by one: between `store` and `ranking`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.contract import Scale
 from stages.errors import InputError
+from stages.heads.neighbours import Picks
 from store import Matrix
 
 Ints = NDArray[np.int64]
@@ -48,7 +49,7 @@ class Block:
 
 @dataclass(frozen=True)
 class FeatureRows:
-    """Chosen items as rows [n, sum of D] that `neighbours` reads in slices; nothing is read before it asks."""
+    """Chosen items as rows [n, sum of D] that `neighbours` reads in parts; nothing is read before it asks."""
 
     blocks: tuple[Block, ...]
     items: Ints
@@ -56,7 +57,7 @@ class FeatureRows:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, rows: slice) -> NDArray[Any]:
+    def __getitem__(self, rows: Picks) -> NDArray[Any]:
         wanted = self.items[rows]
         return np.concatenate([block.rows(wanted) for block in self.blocks], axis=1)
 

@@ -14,6 +14,7 @@ from stages.features import open_aligned
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_split
+from stages.retrieve.clusters import search_tiers
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import retrieval_metrics
 from stages.retrieve.params import RetrieveParams
@@ -49,13 +50,14 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     -------
     dict
         What the metrics file holds: the counts and metrics of `retrieval_metrics`, how many rows had to stay out and
-        why, ``features`` and ``ranked_digest`` (SHA-256 of the ranked file).
+        why, for `kmeans_svm` its ``cluster_accuracy``, ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the
+        ranked file).
 
     Raises
     ------
     InputError
-        When the inputs do not belong together, the task has no labels, or k is larger than the gallery. Nothing is
-        written then.
+        When the inputs do not belong together, the task has no labels, k is larger than the gallery, or there are
+        fewer distinct train vectors than clusters. Nothing is written then.
     """
     manifest = Manifest.open(inputs.manifest)
     ids, labels = manifest.ids(), _labels(manifest)
@@ -63,9 +65,10 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     usable = np.any([np.asarray(matrix.usable) for matrix in matrices], axis=0)
     roles = cast_roles(params, read_split(inputs.split, ids), usable, manifest.labelled())
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
-    ranking = rank(features, roles, Relevance(labels, params.relevance), max(params.k), progress)
-    values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts}
-    values |= {"features": " + ".join(params.features), "task": manifest.info.task}
+    tiers, measured = search_tiers(params, features, roles)
+    ranking = rank(features, roles, tiers, Relevance(labels, params.relevance), max(params.k), progress)
+    values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts, **measured}
+    values |= {"features": " + ".join(params.features), "head": params.head, "task": manifest.info.task}
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
         values["ranked_digest"] = file_digest(ranked)

@@ -8,14 +8,14 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from stages.contract import Scale, Task
-from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
+from stages.flat_params import Problem, Seed, problem, report_all
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems, dropout_problems
+from stages.fusions.option_keys import NATIVE, option_keys
 from stages.fusions.row import FusionRow
-from stages.heads.catalog import HEADS, HeadRow
-from stages.heads.options import Options
+from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.nearest import did_you_mean
 
-NATIVE = "native"
+_PREDICTING = [row.name for row in HEADS.values() if row.tasks]
 _HEADS = (*HEADS, NATIVE)
 _ROWS: tuple[HeadRow | FusionRow, ...] = (*HEADS.values(), *FUSIONS.values())
 _SEE = "see `diptych catalog"
@@ -23,6 +23,8 @@ _SEE = "see `diptych catalog"
 
 class TrainParams(BaseModel):
     """One row of a table of experiments; every further key is an option of its fusion or its head.
+
+    An option that both have is the head's; `fusion_<option>` gives it to the fusion.
 
     Attributes
     ----------
@@ -56,10 +58,9 @@ class TrainParams(BaseModel):
     @property
     def recipe(self) -> Recipe:
         """Fusion and head with their options, as the fusions build them."""
-        fusion, head = _option_types(self.fusion, self.head)
         extra = self.model_extra or {}
-        head_options = head(**chosen(extra, head)) if head else None
-        return Recipe(self.fusion, self.head, self.scale, fusion(**chosen(extra, fusion)), head_options)
+        fusion, *head = (each.options(**each.chosen(extra)) for each in option_keys(self.fusion, self.head))
+        return Recipe(self.fusion, self.head, self.scale, fusion, head[0] if head else None)
 
 
 def _problems(values: dict[str, Any]) -> Iterator[Problem]:
@@ -79,7 +80,7 @@ def _problems(values: dict[str, Any]) -> Iterator[Problem]:
 
 def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Problem]:
     if fusion.native != (head == NATIVE):
-        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {list(HEADS)} as head"
+        wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {_PREDICTING} as head"
         yield problem("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
     features, task = values.get("features"), values.get("task")
     if isinstance(features, list) and features:
@@ -88,16 +89,17 @@ def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) 
         share = values.get("modality_dropout")
         for message in dropout_problems(fusion, len(features), share if isinstance(share, float) else 0.0):
             yield problem("modality_dropout", share, message)
-    if task in get_args(Task) and head in HEADS and task not in HEADS[head].tasks:
-        yield problem("task", task, f"head {head!r} does {list(HEADS[head].tasks)}; found task {task!r}")
+    if head in HEADS and (refusal := task_refusal(head, task if task in get_args(Task) else None)):
+        key = "task" if HEADS[head].tasks else "head"
+        yield problem(key, values[key], refusal)
     if task in ("multilabel", "regression") and values.get("monitor") == "top_5":
         yield problem("monitor", "top_5", f"monitor: top_5 is for multiclass; with task {task!r} set `monitor: loss`")
 
 
 def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:
     """Check every further key against the options of this fusion and this head."""
-    types = [each for each in _option_types(fusion, head) if each]
-    known = {name for each in types for name in each.model_fields}
+    options = option_keys(fusion, head)
+    known = {key for each in options for key in each.names}
     for name, value in values.items():
         if name not in known and name not in TrainParams.model_fields:
             owners = [row.name for row in _ROWS if name in row.options.model_fields]
@@ -108,9 +110,10 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
             )
             takes = f"fusion {fusion!r} with head {head!r} takes {sorted(known)}"
             yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
-    for options in types:
-        yield from option_problems(values, options)
+    for each in options:
+        yield from each.problems(values)
 
 
-def _option_types(fusion: str, head: str) -> tuple[type[Options], type[Options] | None]:
-    return FUSIONS[fusion].options, None if head == NATIVE else HEADS[head].options
+def option_names(fusion: str, head: str) -> set[str]:
+    """Return every key that an experiment with this fusion and head may have."""
+    return {key for each in option_keys(fusion, head) for key in each.names} | set(TrainParams.model_fields)

@@ -16,6 +16,7 @@ from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
+from stages.heads.catalog import HEADS, task_refusal
 from stages.heads.model import Problem, Rows, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.train.data import Data, TrainInputs, read_data
@@ -66,6 +67,7 @@ def run(
     """
     data = read_data(inputs, params.fusion)
     _refuse_other_task(params, data)
+    _refuse_unfit_head(params, data)
     device = resolve_device(settings.device)
     train, dev = data.rows("train"), data.rows("dev")
     name = outputs.predictions.stem
@@ -131,6 +133,11 @@ def _refuse_other_task(params: TrainParams, data: Data) -> None:
             f"train: expected task {data.task!r}, which the manifest's labels give; found `task: {params.task}`; "
             "remove the key or prepare other labels."
         )
+
+
+def _refuse_unfit_head(params: TrainParams, data: Data) -> None:
+    if params.head in HEADS and (refusal := task_refusal(params.head, data.task)):
+        raise InputError(f"train: {refusal} in the manifest; choose another head or prepare other labels.")
 
 
 def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:

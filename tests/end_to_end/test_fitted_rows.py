@@ -13,16 +13,27 @@ from stages.contract import SilentProgress
 from stages.embed.audit import AuditSettings, audit
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.encoders.catalog import ENCODERS
 from stages.items import Manifest
 from store import FeatureStore, Matrix, open_matrix
 from tests.stages.fit.case import Case, make_case, png
+from tests.stages.fit.tiny import tiny_bert
 
 FLAT = png(np.full((40, 40, 3), 200, np.uint8))
 FITS: dict[str, dict[str, Any]] = {
     "w2v": {"field": "caption", "vector_size": 12},
     "bovw": {"field": "image", "k": 6, "regions": "grid", "grid": (2, 2)},
     "convae": {"field": "image", "size": 8, "hidden": 6, "latent": 4, "epochs": 1},
-}
+    "bert-pair-ft": {
+        "field": "caption", "epochs": 1, "image_encoder": "colorhist", "words_encoder": "wordvec",
+        "words_model": "random", "vse_width": 6, "vse_epochs": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _tiny_model(tmp_path_factory: pytest.TempPathFactory) -> None:
+    FITS["bert-pair-ft"]["model"] = str(tiny_bert(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture
@@ -61,11 +72,12 @@ def test_every_item_has_its_row_and_the_same_fit_finds_them_stored(case: Case, t
     rows = matrix.block(0, len(matrix))
     assert len(matrix) == len(case.records)
     assert np.isfinite(rows).all()
-    known = [(each.caption if encoder == "w2v" else each.picture) is not None for each in case.records]
+    reads = {"text": ("caption",), "image": ("picture",), "pair": ("caption", "picture")}[ENCODERS[encoder].kind]
+    known = [all(getattr(each, field) is not None for field in reads) for each in case.records]
     # A text without a known word is as good as absent; a picture without a key point has an empty histogram.
     known[-1] = encoder != "w2v"
     np.testing.assert_array_equal(matrix.present & matrix.ok, known)
-    if encoder != "convae":
+    if encoder in {"w2v", "bovw"}:
         assert not rows[-1].any()
     case.fit(encoder=encoder, **FITS[encoder])
     segments = sorted((tmp_path / "store").rglob("segments/*"))

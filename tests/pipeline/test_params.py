@@ -13,6 +13,8 @@ from stages.errors import InputError
 from tests.pipeline.project import ROOT, SMALL, write_params
 
 _WORDS = {"encoder": "w2v", "field": "caption"}
+_PAIR = {"encoder": "bert-pair-ft", "field": "caption"}
+_TEXTS = {"source": "table", "path": "x.csv", "table": {"id": "id", "text": "words", "labels": "tags"}}
 
 
 def _load(folder: Path, change: dict[str, Any] | None = None) -> Params:
@@ -88,6 +90,10 @@ def test_all_mistakes_are_reported_together_with_lines_and_remedies(tmp_path: Pa
             {"fit/seen": {"encoder": "bovw", "field": "image"}, "embed/words": {**_WORDS, "fit": "seen"}},
             "expected a fitted 'w2v'; found 'seen', which is a 'bovw'",
         ),
+        ({"fit/x": {"encoder": "bert-pair-ft", "field": "image"}}, "encoder 'bert-pair-ft' reads a text field"),
+        ({"fit/x": {**_PAIR, "image_encoder": "minilm"}}, "no frozen image encoder 'minilm'"),
+        ({"fit/x": _PAIR, "embed/x": _PAIR}, "encoder 'bert-pair-ft' must be fitted"),
+        ({"fit/x": _PAIR, "prepare": _TEXTS}, "encoder 'bert-pair-ft' reads the field 'image' too"),
         ({"evaluate": {"threshold": 2}}, "evaluate.threshold"),
         ({"store/format": "parquet"}, "store.format"),
         ({"traim": {}}, "unknown key (did you mean 'train'?)"),

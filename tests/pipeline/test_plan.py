@@ -16,12 +16,17 @@ from PIL import Image
 
 from pipeline import paths
 from pipeline.embed_plan import EmbedPlan, plan_embed
+from pipeline.explain import explain
 from pipeline.params import load_params
 from pipeline.plan import Plan, print_plan
 from pipeline.settings import load_settings
+from stages.contract import SilentProgress
+from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.encoders.catalog import ENCODERS
 from stages.items import Item, ManifestInfo, write_manifest
 from store import image_key
 from tests.pipeline.project import ROOT, SMALL, call, write_params
+from tests.stages.embed.counting import Counting
 
 EMBED: dict[str, Any] = {
     "image-colors": {"encoder": "colorhist", "field": "image", "max_failed_share": 0.5},
@@ -100,6 +105,25 @@ def test_rows_before_and_after_a_run_that_remembers_its_failures(folder: Path) -
     said = embed(folder, "image-colors")
     assert "4 cached, 0 new, 2 failed (2 known and not tried again, which --retry-failed does)" in said
     assert "4 cached, 0 new, 2 failed;" in embed(folder, "image-colors", "--retry-failed")
+
+
+def test_a_pair_is_counted_and_explained_as_one_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENCODERS, "pairing", Counting().row("pairing", "pair"))
+    write_entries(folder, pair={"encoder": "pairing", "field": "caption"})
+    before = planned("pair")
+    assert (before.cached, before.new, before.contents) == (0, 3, 3)  # six pictures, three of them with a text
+    params, settings = load_params(paths.PARAMS_FILE), load_settings(paths.LOCAL_FILE, {})
+    outputs = EmbedOutputs(Path("m.zarr.zip"), paths.card("embed", "pair"), Path("failed.csv"))
+    store = settings.feature_store(params.store.format)
+    run(params.embed["pair"], EmbedInputs(paths.MANIFEST), outputs, EmbedSettings(store), SilentProgress())
+    after = planned("pair")
+    assert (after.cached, after.new, after.matrix) == (3, 0, "ok")
+    (hit,) = (each for each in explain("i1", params, settings) if each.wanted == "pair")
+    assert hit.verdict.startswith("hit: key ")
+    key = hit.verdict.removeprefix("hit: key ")
+    assert [each.verdict for each in explain(key, params, settings)] == ["1 encoders have a vector for it"]
+    (absent,) = (each for each in explain("i4", params, settings) if each.wanted == "pair")
+    assert absent.verdict == "the item has no caption + image: nothing is looked up"
 
 
 def test_the_rate_of_another_entry_serves_when_its_encoder_is_the_same(folder: Path) -> None:

@@ -28,6 +28,16 @@ def test_the_newest_state_comes_back_as_it_was(tmp_path: Path) -> None:
     assert len(list(kept.folder.iterdir())) == 1
 
 
+def test_a_single_number_and_a_transposed_array_keep_their_shape(tmp_path: Path) -> None:
+    tensors = {"step": np.array(3.0, np.float32), "turned": np.arange(6.0).reshape(2, 3).T}
+    kept = Checkpoints(tmp_path, "it", "a" * 64)
+    kept.save(State(1, tensors, {}))
+    found = kept.latest()
+    assert found is not None
+    assert found.tensors["step"].shape == ()
+    np.testing.assert_array_equal(found.tensors["turned"], tensors["turned"])
+
+
 def test_another_cause_or_name_finds_nothing_and_clear_removes_its_own_name_only(tmp_path: Path) -> None:
     ours, theirs = Checkpoints(tmp_path, "it", "a" * 64), Checkpoints(tmp_path, "it-2", "b" * 64)
     ours.save(state(1))

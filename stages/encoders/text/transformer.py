@@ -118,9 +118,13 @@ class TransformerText:
         module = self.load_module()
         # Two texts of unlike length, so that the example holds padding.
         self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
-        self.budget = _BUDGET[placement.device.partition(":")[0]]
+        self.budget = self.budget_on(placement)
         self.concurrency = self._network.concurrency
         return self._network.runtime
+
+    def budget_on(self, placement: Placement) -> int:
+        """Return the tokens of a batch that suit a device."""
+        return _BUDGET[placement.device.partition(":")[0]]
 
     def load_module(self) -> Any:
         """Load what `prepare` needs, and return the network behind `encode` as a torch module; `fit` trains it.
@@ -215,7 +219,10 @@ def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
-    """Return a module from (ids, mask) [n, T] to (vectors [n, D],) or (vectors, states [n, T, D])."""
+    """Return a module from (ids, mask) [n, T] to (vectors [n, D],) or (vectors, states [n, T, D]).
+
+    A third input [n, D] takes the place of the first token's word embedding; position and segment stay its own.
+    """
     import torch
 
     class Pooled(torch.nn.Module):
@@ -223,14 +230,20 @@ def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
             super().__init__()
             self.backbone = backbone
 
-        def forward(self, ids: Any, mask: Any) -> tuple[Any, ...]:
-            output = self.backbone(input_ids=ids, attention_mask=mask)
+        def forward(self, ids: Any, mask: Any, first: Any = None) -> tuple[Any, ...]:
+            output = self.backbone(attention_mask=mask, **self._read(ids, first))
             # In float32 from here, whatever the layers before were computed in.
             states = output.last_hidden_state.to(torch.float32)
             vectors = self._vectors(output, states, mask)
             if pooling.normalise:
                 vectors = torch.nn.functional.normalize(vectors, dim=1)
             return (vectors, states) if pooling.tokens else (vectors,)
+
+        def _read(self, ids: Any, first: Any) -> dict[str, Any]:
+            if first is None:
+                return {"input_ids": ids}
+            words = self.backbone.get_input_embeddings()(ids)
+            return {"inputs_embeds": torch.cat([first.unsqueeze(1), words[:, 1:]], dim=1)}
 
         def _vectors(self, output: Any, states: Any, mask: Any) -> Any:
             if pooling.pool == "pooled":

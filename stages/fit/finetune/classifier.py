@@ -40,6 +40,8 @@ class Body:
         The layers in forward order, where some are frozen.
     frozen : int
         How many of them, from the first.
+    classifier : type of Classifier
+        What is put on top, and what it learns.
     """
 
     module: nn.Module
@@ -48,6 +50,7 @@ class Body:
     collate: Callable[[Sequence[Any]], tuple[NDArray[Any], ...]]
     layers: Sequence[Layer] = ()
     frozen: int = 0
+    classifier: type[Classifier] = Classifier
 
 
 def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitted]:
@@ -62,7 +65,7 @@ def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitte
     """
     options: FinetuneOptions = context.options
     rows, frozen = context.rows, body.layers[: body.frozen]
-    train, dev = _parts(rows, context.seed)
+    train, dev = labelled_parts(rows, context.seed)
     network = _classifier(body, len(rows.classes), options.dropout, context.seed).to(context.device)
     freeze(frozen)
     lesson = Lesson(rows.task, _examples(rows, train, body), _examples(rows, dev, body), body.collate)
@@ -76,7 +79,8 @@ def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitte
     return network.eval().cpu(), Fitted(history, {**facts, **_best(history)})
 
 
-def _parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
+def labelled_parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
+    """Return the positions of the labelled rows: those to train on, and the tenth of their groups set aside."""
     labelled = np.flatnonzero(rows.labelled)
     train, dev = cut_dev([rows.groups[row] for row in labelled.tolist()], seed)
     return labelled[train], labelled[dev]
@@ -85,7 +89,7 @@ def _parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
 def _classifier(body: Body, classes: int, dropout: float, seed: int) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Classifier(body.module, body.width, classes, dropout)
+        return body.classifier(body.module, body.width, classes, dropout)
 
 
 def _examples(rows: FitRows, positions: Index, body: Body) -> Examples:

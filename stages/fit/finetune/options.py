@@ -1,13 +1,14 @@
-"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3; one type for each encoder."""
+"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3 and 3.7; a type for each."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from stages.encoders.frozen_rows import FROZEN
 from stages.encoders.image.rows import ARCHITECTURES
-from stages.encoders.row import Decode, Pool, Resize, Scale
+from stages.encoders.row import UNPUBLISHED, Decode, Pool, Resize, Scale
 from stages.fit.options import Options
 from stages.nearest import did_you_mean
 
@@ -71,6 +72,62 @@ class BgeOptions(BertOptions):
 
     pool: Pool = "cls"
     max_len: int = Field(default=512, ge=3)
+
+
+class PairOptions(BertOptions):
+    """BERT behind a picture: a visual-semantic base first, then the fine-tuning; systems.md 3.7, 4.8 and 4.12.
+
+    `head_lr` is that of both classifiers and of the projection of pictures to the width of the words.
+
+    Attributes
+    ----------
+    image_encoder, image_model, image_revision
+        The frozen image encoder of the catalogue, and its weights where they are not its own.
+    words_encoder, words_model, words_revision
+        The frozen encoder of words or tokens that the base reads; only `fit` needs it.
+    vse_width : int
+        Numbers d that the base makes of a picture, of a text, and of both.
+    vse_epochs, vse_batch, vse_lr
+        Of the base's own training; it ends earlier when the loss on the rows set aside no longer falls.
+    """
+
+    batch: Count = 32
+    image_encoder: str = "efficientnet-lite0"
+    image_model: str | None = None
+    image_revision: str | None = None
+    words_encoder: str = "minilm"
+    words_model: str | None = None
+    words_revision: str | None = None
+    vse_width: Count = 512
+    vse_epochs: Count = 30
+    vse_batch: Count = 64
+    vse_lr: float = Field(default=0.01, gt=0)
+
+    @field_validator("image_encoder")
+    @classmethod
+    def _sees(cls, name: str) -> str:
+        return _frozen(name, [row.name for row in FROZEN.values() if row.kind == "image"], "image encoder")
+
+    @field_validator("words_encoder")
+    @classmethod
+    def _reads(cls, name: str) -> str:
+        return _frozen(name, [row.name for row in FROZEN.values() if "tokens" in row.options], "encoder of words")
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> Self:
+        for what in ("image", "words"):
+            row, model = FROZEN[getattr(self, f"{what}_encoder")], getattr(self, f"{what}_model")
+            if model is None and row.model == UNPUBLISHED:
+                raise ValueError(f"{what}_model: encoder {row.name!r} has no weights of its own; name a file of them")
+            if model is not None and "model" not in row.options:
+                raise ValueError(f"{what}_model: encoder {row.name!r} has no weights to choose; leave it out")
+        return self
+
+
+def _frozen(name: str, known: list[str], what: str) -> str:
+    if name not in known:
+        raise ValueError(f"no frozen {what} {name!r}{did_you_mean(name, known)}; see {known}")
+    return name
 
 
 class ImageOptions(FinetuneOptions):

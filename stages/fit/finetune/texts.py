@@ -27,7 +27,7 @@ def fit_text(base: str, context: FitContext, folder: Path) -> Fitted:
     RunError
         When the training diverged.
     """
-    encoder = _base(base, context.options, context.seed)
+    encoder = base_encoder(base, context.options, context.seed)
     module = encoder.load_module()
 
     def prepare(raw: str, rng: np.random.Generator | None) -> list[int]:  # noqa: ARG001 (texts are not augmented)
@@ -43,7 +43,8 @@ def fit_text(base: str, context: FitContext, folder: Path) -> Fitted:
     return fitted
 
 
-def _base(name: str, options: BertOptions, seed: int) -> TransformerText:
+def base_encoder(name: str, options: BertOptions, seed: int) -> TransformerText:
+    """Return the encoder of the catalogue that is fine-tuned, with the weights that the options name."""
     row = next(each for each in TEXT_ROWS if each.name == name)
     revision = options.revision if options.model else options.revision or row.revision
     pooling = Pooling(options.pool, options.max_len, normalise=False)

@@ -46,10 +46,29 @@ class Classifier(nn.Module):
         self.body, self.dropout = body, nn.Dropout(dropout)
         self.head = nn.Linear(width, classes)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return the logits [n, K]."""
-        logits: Tensor = self.head(self.dropout(self.body(*inputs)[0]))
-        return logits
+    @property
+    def fresh(self) -> list[nn.Parameter]:
+        """The weights that start from nothing, which may have a learning rate of their own."""
+        return [*self.head.parameters()]
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Return the logits [n, K]; a kind that learns more than labels returns what `loss` and `logits` take."""
+        return self.head(self.dropout(self.body(*inputs)[0]))
+
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the logits [n, K] among what `forward` returned; behind the n items there may be others."""
+        return outputs  # type: ignore[no-any-return]
+
+    def loss(self, outputs: Any, targets: Tensor, task: Task) -> Tensor:
+        """Return the mean loss of what `forward` returned for n items."""
+        return label_loss(self.logits(outputs)[: len(targets)], targets, task)
+
+
+def label_loss(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Return the mean loss of logits [n, K]: binary cross-entropy over n x K, or that of the softmax over n."""
+    if task == "multilabel":
+        return nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    return nn.functional.cross_entropy(logits, targets)
 
 
 @dataclass(frozen=True)
@@ -113,8 +132,7 @@ class ClassifierTraining:
     ) -> None:
         self.network, self.mode, self.lesson, self.how, self.bench = network, mode, lesson, how, bench
         self._train, self._dev = Reader(bench.workers), Reader(bench.workers)
-        self._optimizer = _optimizer(network, network.head, how)
-        self._loss = nn.BCEWithLogitsLoss() if lesson.task == "multilabel" else nn.CrossEntropyLoss()
+        self._optimizer = _optimizer(network, how)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -190,8 +208,8 @@ class ClassifierTraining:
         self.mode.enter(len(batch.items))
         targets = self._targets(self.lesson.train, batch)
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(self._logits(batch), targets)
-        loss.backward()
+        loss = self.network.loss(self._outputs(batch), targets, self.lesson.task)
+        loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -208,8 +226,9 @@ class ClassifierTraining:
         for batch in self._dev.batches(range(len(dev.ids)), _DEV_BATCH, lambda item: dev.prepare(item, None)):
             targets = self._targets(dev, batch)
             with torch.inference_mode():
-                logits = self._logits(batch)
-                loss += float(self._loss(logits, targets)) * len(batch.items)
+                outputs = self._outputs(batch)
+                loss += float(self.network.loss(outputs, targets, self.lesson.task)) * len(batch.items)
+                logits = self.network.logits(outputs)[: len(targets)]
                 right += int(self._right(logits, targets).sum())
             seen += len(batch.items)
             tracker.advance(len(batch.items), told)
@@ -220,10 +239,9 @@ class ClassifierTraining:
             return ((logits > 0) == (targets > 0)).all(dim=1)
         return logits.argmax(dim=1) == targets
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _outputs(self, batch: Batch) -> Any:
         inputs = self.lesson.collate(batch.prepared)
-        logits: Tensor = self.network(*(torch.from_numpy(each).to(self.bench.device) for each in inputs))
-        return logits
+        return self.network(*(torch.from_numpy(each).to(self.bench.device) for each in inputs))
 
     def _targets(self, examples: Examples, batch: Batch) -> Tensor:
         return torch.from_numpy(examples.targets[batch.items]).to(self.bench.device)
@@ -236,13 +254,13 @@ class ClassifierTraining:
         )
 
 
-def _optimizer(network: nn.Module, head: nn.Module, how: FinetuneOptions) -> torch.optim.Optimizer:
+def _optimizer(network: Classifier, how: FinetuneOptions) -> torch.optim.Optimizer:
     """Return the optimiser of all weights that are trained; each group of them knows its own full rate."""
-    own = set(head.parameters())
+    own = set(network.fresh)
     body = [parameter for parameter in network.parameters() if parameter.requires_grad and parameter not in own]
     groups = [
         {"params": weights, "lr": rate, "full_lr": rate}
-        for weights, rate in ((body, how.lr), ([*head.parameters()], how.head_lr or how.lr))
+        for weights, rate in ((body, how.lr), (network.fresh, how.head_lr or how.lr))
         if weights
     ]
     kind = torch.optim.AdamW if how.optimizer == "adamw" else torch.optim.Adam

@@ -64,6 +64,21 @@ class Album:
         """Write a manifest of pictures alone: row i shows picture `numbers[i]`, in its own file."""
         self.write_files([None if number is None else picture(number) for number in numbers])
 
+    def write_pairs(
+        self, captions: Sequence[str | None], pictures: Sequence[int | bytes | None], ids: Sequence[str] | None = None
+    ) -> None:
+        """Write a manifest of captions and pictures, these by number or as files that they are."""
+        contents = [picture(each) if isinstance(each, int) else each for each in pictures]
+        names = ids or [f"i{row}" for row in range(len(captions))]
+        self.pictures.mkdir(exist_ok=True)
+        rows: list[tuple[Item, bytes | None]] = []
+        for name, text, content in zip(names, captions, contents, strict=True):
+            path = None if content is None else f"{name}.png"
+            rows.append((Item(name, path, {"caption": text}, ("a",), None, name), content and image_key(content)))
+            if path and content:
+                (self.pictures / path).write_bytes(content)
+        self._write(rows)
+
     def write_files(self, contents: Sequence[bytes | None]) -> None:
         """Write the files 0.png, 1.png, ... and a manifest of them."""
         self.pictures.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""An album in a fresh folder, and two counting encoders in the catalogue of every test."""
+"""An album in a fresh folder, and three counting encoders in the catalogue of every test."""
 
 from __future__ import annotations
 
@@ -30,4 +30,12 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> Counting:
     """The encoder "seeing", for pictures: its vectors follow from the bytes of the file."""
     encoder = Counting()
     monkeypatch.setitem(ENCODERS, "seeing", encoder.row("seeing", "image"))
+    return encoder
+
+
+@pytest.fixture(autouse=True)
+def pairing(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """The encoder "pairing", for a text and a picture together."""
+    encoder = Counting()
+    monkeypatch.setitem(ENCODERS, "pairing", encoder.row("pairing", "pair"))
     return encoder

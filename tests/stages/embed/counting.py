@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from stages.encoders.catalog import EncoderRow, Kind
-from stages.encoders.protocol import Placement, Rows, Runtime, Simple
+from stages.encoders.protocol import Placement, Raw, Rows, Runtime, Simple
 
 DIM = 8
 
 
-def vector_of(content: str | bytes) -> np.ndarray:
+def vector_of(content: Raw) -> np.ndarray:
     """The vector of a content, which any process can work out: 8 numbers of float32 from its digest."""
+    if isinstance(content, tuple):
+        return np.asarray(np.mean([vector_of(each) for each in content], axis=0))
     digest = hashlib.sha256(content.encode() if isinstance(content, str) else content).digest()
     return np.frombuffer(digest[:DIM], np.uint8).astype(np.float32) / 16 + 1
 
@@ -31,7 +33,7 @@ class Counting(Simple):
     def __init__(self, delay: float = 0) -> None:
         self.delay = delay
         self.loads = 0
-        self.encoded: list[str | bytes] = []
+        self.encoded: list[Raw] = []
         self.spoil: Callable[[Sequence[Any], Rows], Rows] = lambda _, vectors: vectors
 
     def row(self, name: str, kind: Kind) -> EncoderRow:
@@ -58,10 +60,10 @@ class Counting(Simple):
         self.loads += 1
         return Runtime("numpy")
 
-    def prepare(self, raws: Sequence[str | bytes]) -> Sequence[str | bytes]:
+    def prepare(self, raws: Sequence[Raw]) -> Sequence[Raw]:
         return raws
 
-    def encode(self, batch: Sequence[str | bytes]) -> Rows:
+    def encode(self, batch: Sequence[Raw]) -> Rows:
         time.sleep(self.delay)
         self.encoded += batch
         return self.spoil(batch, np.stack([vector_of(each) for each in batch]))

@@ -51,14 +51,16 @@ def test_a_field_of_the_wrong_kind_is_refused():
 OPTIONS = {
     "model": "x", "revision": "x", "seed": 1, "pool": "cls", "max_len": 9, "tokens": True, "map": True,
     "regions": True, "output": "logits", "size": 96, "resize": "crop", "scale": "unit", "decode": "fast",
-    "variant": "x",
+    "variant": "x", "dim": 9,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_that_the_encoder_lacks_is_refused(option):
     made = {option: OPTIONS[option]}
-    assert f"encoder 'hash' has no option {option!r}; it has none" in refused(encoder="hash", **made)
+    assert f"encoder 'colorhist' has no option {option!r}; it has none" in refused(
+        encoder="colorhist", field="image", **made
+    )
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -101,7 +103,7 @@ def test_a_fitted_encoder_names_its_fit_and_no_other_does():
         ("unknown", 1), ("pool", "max"), ("max_len", 2), ("max_len", "many"), ("model", ""), ("dtype", "bfloat16"),
         ("missing", "mean"), ("max_failed_share", -0.1), ("max_failed_share", 1.1), ("max_failed_share", float("nan")),
         ("precision", "half"), ("output", "features"), ("size", 31), ("size", 2049), ("seed", -1), ("tokens", "many"),
-        ("device", "cpu"), ("encoder", 3), ("field", None),
+        ("dim", 1), ("dim", 65537), ("device", "cpu"), ("encoder", 3), ("field", None),
     ],
 )  # fmt: skip
 def test_wrong_keys_and_values_are_refused(key, value):

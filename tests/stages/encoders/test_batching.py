@@ -4,92 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 
 from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.decoding import UndecodableImage
-from stages.encoders.protocol import OutOfMemory, Placement, Rows, Runtime, Simple
 from stages.encoders.timing import Seconds
 from stages.errors import ItemError, RunError
 
-
-class Alive:
-    """Counts the prepared items that are in memory at once."""
-
-    def __init__(self) -> None:
-        self.now = self.most = 0
-        self._lock = threading.Lock()
-
-    def change(self, by: int) -> None:
-        with self._lock:
-            self.now += by
-            self.most = max(self.most, self.now)
-
-
-class Prepared:
-    def __init__(self, alive: Alive, number: int, length: int) -> None:
-        self.number, self.length = number, length
-        self._alive = alive
-        alive.change(1)
-
-    def __del__(self) -> None:
-        self._alive.change(-1)
-
-
-class Lengths(Simple):
-    """An encoder of "number:length" whose vector is (number, length); it remembers its batches.
-
-    On a device that holds a cost of `room` at once.
-    """
-
-    dim = 2
-
-    def __init__(self, budget: int = 10, window: int = 8, room: int = 1000, chunk: int = 1) -> None:
-        self.budget, self.window, self.room, self.chunk = budget, window, room, chunk
-        self.batches: list[list[int]] = []
-        self.alive = Alive()
-        self.calls = 0
-
-    def identity(self) -> Mapping[str, Any]:
-        return {}
-
-    def load(self, placement: Placement) -> Runtime:  # noqa: ARG002
-        return Runtime("numpy")
-
-    def prepare(self, raws: Sequence[str]) -> list[Prepared]:
-        self.calls += len(raws)
-        pairs = [map(int, raw.split(":")) for raw in raws]
-        return [Prepared(self.alive, *pair) for pair in pairs]
-
-    def cost(self, prepared: Prepared) -> int:
-        return prepared.length
-
-    def encode(self, batch: Sequence[Prepared]) -> Rows:
-        if len(batch) * max(each.length for each in batch) > self.room:
-            raise OutOfMemory("no room")
-        self.batches.append([each.length for each in batch])
-        return np.array([[each.number, each.length] for each in batch], dtype=np.float32)
-
-
-def stream(encoder: Lengths, load: Callable[[int], str], count: int, workers: int = 2) -> list[Encoded | Failed]:
-    return list(encode_stream(encoder, load, count, workers, Seconds()))
-
-
-def lengths(count: int) -> list[int]:
-    return np.random.default_rng(0).integers(0, 9, count).tolist()
-
-
-def gathered(results: list[Encoded | Failed]) -> dict[int, list[float]]:
-    found = {}
-    for each in results:
-        if isinstance(each, Encoded):
-            assert len(each.items) == len(each.vectors)
-            found |= dict(zip(each.items.tolist(), each.vectors.tolist(), strict=True))
-    return found
+from .lengths import Lengths, Prepared, gathered, lengths, stream
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 16, 17, 100])
@@ -293,53 +218,3 @@ def test_closing_early_drops_what_has_not_begun():
     results.close()
     assert begun <= 105
     assert not [each for each in threading.enumerate() if each.name.startswith(("prepare", "infer"))]
-
-
-def test_the_seconds_of_each_phase_are_added_up():
-    encoder = Lengths()
-    encode, prepare, seconds = encoder.encode, encoder.prepare, Seconds()
-
-    def slowly(seconds: float, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def act(argument: Any) -> Any:
-            time.sleep(seconds)
-            return call(argument)
-
-        return act
-
-    encoder.prepare, encoder.encode = slowly(0.02, prepare), slowly(0.01, encode)
-    load = slowly(0.01, lambda item: f"{item}:1")
-    assert len(gathered(list(encode_stream(encoder, load, 20, 4, seconds)))) == 20
-    assert seconds.read >= 0.2  # summed over the threads
-    assert seconds.decode >= 0.4
-    assert 0.02 <= seconds.infer <= seconds.wall
-    assert seconds.wall < seconds.read + seconds.decode
-    assert seconds.load == seconds.write == 0
-    assert seconds.workers == 4
-
-
-@pytest.mark.parametrize(
-    ("spent", "slowest"),
-    [
-        ({"read": 3.9, "infer": 2.0}, "infer"),
-        ({"read": 4.1, "infer": 2.0}, "read"),
-        ({"decode": 5.0, "write": 2.4}, "decode"),
-        ({"load": 99.0, "write": 0.1}, "write"),
-    ],
-)
-def test_the_bottleneck_is_the_longest_phase_where_threads_share_theirs(spent, slowest):
-    seconds = Seconds(workers=2, **spent)
-    assert seconds.bottleneck == slowest
-    assert seconds.by_phase() == {"load": 0, "read": 0, "decode": 0, "infer": 0, "write": 0, **spent}
-
-
-def test_a_phase_that_ends_in_an_error_is_counted_too():
-    seconds = Seconds()
-
-    def fail() -> None:
-        with seconds.of("write"):
-            time.sleep(0.01)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert seconds.write >= 0.01

@@ -36,6 +36,11 @@ def test_cuda_without_a_gpu_is_refused():
         resolve_device("cuda")
 
 
+def test_an_unknown_engine_is_refused():
+    with pytest.raises(InputError, match="engine: expected one of auto, torch, openvino; found 'tensorrt'"):
+        resolve_placement("cpu", "tensorrt", "exact")
+
+
 @pytest.mark.parametrize("precision", ["exact", "fast"])
 @pytest.mark.parametrize(("engine", "expected"), [("auto", "openvino"), ("openvino", "openvino"), ("torch", "torch")])
 def test_on_a_processor_openvino_computes_unless_torch_is_asked_for(engine, expected, precision):

@@ -8,6 +8,8 @@ import pytest
 from stages.encoders.catalog import EncoderChoice, build_encoder
 from stages.encoders.decoding import UndecodableImage
 from stages.encoders.protocol import Placement, Runtime
+from stages.encoders.text.normalise import TEXT_RULE
+from stages.errors import InputError
 
 # The features of "dog", written down once: other numbers are another encoder, and need another code version.
 GOLDEN_BINS, GOLDEN_SIGNS = [26, 37, 51], [-1, -1, 1]
@@ -53,6 +55,24 @@ def test_the_order_of_words_matters_and_their_case_does_not(hashed, encode):
     forth, back, loud = encode(hashed, ["dog bites man", "man bites dog", "Dog BITES man"])
     assert not np.array_equal(forth, back)
     np.testing.assert_array_equal(forth, loud)
+
+
+def test_any_number_of_bins_may_be_asked_for(encode):
+    wide = build_encoder("hash", EncoderChoice(dim=1024))
+    assert wide.dim == 1024
+    wide.load(Placement())
+    vectors = encode(wide, ["", "a dog", "nine old trains left the town"])
+    assert vectors.shape == (3, 1024)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    for dim in (0, 1, 65537):
+        with pytest.raises(InputError, match=f"dim: expected 2 to 65536 bins; found {dim}"):
+            build_encoder("hash", EncoderChoice(dim=dim))
+
+
+def test_the_record_of_64_bins_is_the_one_that_stored_vectors_carry():
+    record = {"family": "hash", "ngrams": [1, 2], "dim": 64, "text_rule": TEXT_RULE, "code_version": 2}
+    assert list(build_encoder("hash", EncoderChoice()).identity().items()) == list(record.items())
+    assert build_encoder("hash", EncoderChoice(dim=64)).identity() == record
 
 
 def test_shared_words_are_nearer(hashed, encode):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stages.contract import Progress, SilentProgress
+from stages.contract import Progress, SilentProgress, Task
 from stages.fit.params import FitParams
 from stages.fit.run import FitInputs, FitOutputs, FitSettings, run
 from stages.items import Item, ManifestInfo, write_manifest
@@ -36,7 +36,7 @@ class Record:
     id: str
     caption: str | None
     picture: bytes | None
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
     part: str
 
 
@@ -52,6 +52,7 @@ class Case:
 
     root: Path
     records: tuple[Record, ...] = field(default=())
+    task: Task = "multilabel"
 
     def written(self) -> Case:
         """Write the files that `fit` reads."""
@@ -61,9 +62,11 @@ class Case:
             name = f"{each.id}.png" if each.picture else None
             if name and each.picture:
                 (self.root / "pictures" / name).write_bytes(each.picture)
-            item = Item(each.id, name, {"caption": each.caption}, each.labels, None, each.id)
+            labels, value = (None, 1.0) if self.task == "regression" else (each.labels, None)
+            item = Item(each.id, name, {"caption": each.caption}, labels, value, each.id)
             rows.append((item, each.picture and image_key(each.picture)))
-        info = ManifestInfo("table", str(self.root / "pictures"), "multilabel", LABELS, {}, ("caption",))
+        classes = () if self.task == "regression" else LABELS
+        info = ManifestInfo("table", str(self.root / "pictures"), self.task, classes, {}, ("caption",))
         write_manifest(self.root / "manifest.parquet", info, rows)
         write_split(self.root / "split.parquet", [r.id for r in self.records], [r.part for r in self.records], {})
         return self

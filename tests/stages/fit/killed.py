@@ -13,15 +13,15 @@ class Killed(BaseException):
 
 
 class Counting:
-    """Counts the rows of the training itself that were told; raises when told to."""
+    """Counts the rows that one bar was told of, that of the training itself by default; raises when told to."""
 
-    def __init__(self, kill_at: int | None = None) -> None:
+    def __init__(self, kill_at: int | None = None, of: str = "fit it") -> None:
         self.rows, self.total = 0, 0
-        self._kill_at = kill_at
+        self._kill_at, self._of = kill_at, of
 
     @contextmanager
     def track(self, description: str, total: int | None) -> Iterator[Counting]:
-        if description == "fit it":
+        if description == self._of:
             self.total += total or 0
             yield self
         else:

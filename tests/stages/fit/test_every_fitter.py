@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,13 @@ SMALL: dict[str, dict[str, Any]] = {
     "inceptionv3-ft50": {"encoder": "inceptionv3-ft50", "field": "image", "epochs": 4, "patience": 4},
     "resnet50v2-ft50": {"encoder": "resnet50v2-ft50", "field": "image", "epochs": 4, "patience": 4},
     "mobilenetv2-ft50": {"encoder": "mobilenetv2-ft50", "field": "image", "epochs": 4, "patience": 4},
+    "bert-pair-ft": {
+        "encoder": "bert-pair-ft", "field": "caption", "epochs": 4, "image_encoder": "colorhist",
+        "words_encoder": "wordvec", "words_model": "random", "vse_width": 6, "vse_epochs": 3, "vse_batch": 8,
+    },
     "bovw": {"encoder": "bovw", "field": "image", "k": 6, "sample": 200},
     "convae": {"encoder": "convae", "field": "image", "size": 8, "hidden": 6, "latent": 4, "batch": 5, "epochs": 4},
-}
+}  # fmt: skip
 FINETUNED = [row.name for row in FINETUNED_ROWS]
 # The ones left out differ from mobilenetv2-ft50 in the name of their base alone, which is a tiny network here anyhow.
 COVERED = [name for name in SMALL if name not in {"inceptionv3-ft50", "resnet50v2-ft50"}]
@@ -75,7 +80,8 @@ def test_transductive_sees_all_rows_and_says_so(case: Case, tmp_path: Path, name
     inductive = case.fit(**SMALL[name])
     card = case.fit(**SMALL[name], transductive=True)
     assert (inductive["transductive"], card["transductive"]) == (False, True)
-    held = [each for each in case.records if (each.caption if SMALL[name]["field"] == "caption" else each.picture)]
+    reads = {"text": ("caption",), "image": ("picture",), "pair": ("caption", "picture")}[FITTERS[name].kind]
+    held = [each for each in case.records if all(getattr(each, field) for field in reads)]
     assert inductive["rows"] == sum(each.part == "train" for each in held) < card["rows"] == len(held)
     assert json.loads((case.outputs.model / "artefact.json").read_text())["transductive"] is True
     noisy = spoilt(case, tmp_path / "spoilt")
@@ -130,8 +136,10 @@ def test_a_damaged_state_is_told_and_not_used(
     whole.fit(**SMALL[name])
     with pytest.raises(Killed):
         case.fit(progress=Counting(kill_at=25), **SMALL[name])
-    (state,) = case.states.rglob("state.safetensors")
-    state.write_bytes(state.read_bytes()[:-1] + b"\1")
+    states = list(case.states.rglob("state.safetensors"))  # one of each phase
+    assert states
+    for state in states:
+        state.write_bytes(state.read_bytes()[:-1] + b"\1")
     case.fit(**SMALL[name])
     assert "is damaged" in caplog.text
     assert case.written_bytes() == whole.written_bytes()
@@ -148,6 +156,17 @@ def test_the_card_and_the_curve(case: Case, name: str) -> None:
     assert header == "epoch,train_loss,valid_loss,valid_accuracy"
     assert len(lines) == card.get("epochs", 0)
     assert "seconds" not in card
+
+
+@pytest.mark.parametrize("name", [name for name in COVERED if FITTERS[name].tasks])
+def test_labels_that_cannot_be_learnt_from_are_refused(case: Case, name: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"expected a task among \['multilabel', 'multiclass'\] .*{name}.*'regression'"
+    ):
+        replace(case, task="regression").written().fit(**SMALL[name])
+    unlabelled = tuple(replace(each, labels=None) if each.part == "train" else each for each in case.records)
+    with pytest.raises(InputError, match=f"expected labelled train rows for encoder '{name}'; found none"):
+        replace(case, records=unlabelled).written().fit(**SMALL[name])
 
 
 @every

@@ -22,9 +22,7 @@ from stages.encoders.row import EncoderChoice
 from stages.encoders.text.transformer import TransformerText
 from stages.errors import InputError, RunError
 from stages.fit.finetune.training import Classifier
-from stages.items import ManifestInfo
 
-from . import case as writing
 from .case import LABELS, Case, Record, make_case, noise_picture, png
 from .tiny import tiny_bert, tiny_network
 
@@ -226,12 +224,9 @@ def test_training_stops_when_the_loss_on_dev_rows_stays(case: Case, network: str
     assert card["epochs"] == card["best_epoch"] + 1 < 30
 
 
-def test_one_class_per_item(case: Case, bert: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def multiclass(source: str, root: str, _task: str, *rest: Any) -> ManifestInfo:
-        return ManifestInfo(source, root, "multiclass", *rest)
-
-    monkeypatch.setattr(writing, "ManifestInfo", multiclass)
-    card = Case(case.root, case.records).written().fit(encoder="bert-ft", field="caption", model=bert, epochs=1)
+def test_one_class_per_item(case: Case, bert: str) -> None:
+    classes = replace(case, task="multiclass").written()
+    card = classes.fit(encoder="bert-ft", field="caption", model=bert, epochs=1)
     assert np.log(3) * 0.7 < card["loss"] < np.log(3) * 1.4  # softmax over three classes, hardly trained
 
 

@@ -40,6 +40,39 @@ def test_one_mistake(change: dict[str, Any], said: str) -> None:
     assert said in str(caught.value)
 
 
+PAIR: dict[str, Any] = {"encoder": "bert-pair-ft", "field": "caption"}
+
+
+def test_options_of_a_pair_have_the_defaults_of_the_specification() -> None:
+    options = FitParams(**PAIR).options.model_dump()
+    fine = {"lr": 5e-5, "batch": 32, "epochs": 3, "optimizer": "adamw", "pool": "pooled", "max_len": 64}
+    base = {"vse_width": 512, "vse_epochs": 30, "vse_batch": 64, "vse_lr": 0.01}
+    frozen = {"image_encoder": "efficientnet-lite0", "words_encoder": "minilm"}
+    assert options.items() >= (fine | base | frozen).items()
+    assert FitParams(**PAIR, words_encoder="wordvec", words_model="glove.txt", image_encoder="resnet50").options
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"field": "image"}, "'bert-pair-ft' reads a text field"),
+        ({"image_encoder": "resnet51"}, "no frozen image encoder 'resnet51' (did you mean 'resnet"),
+        ({"image_encoder": "minilm"}, "no frozen image encoder 'minilm'"),
+        ({"image_encoder": "resnet152-ft"}, "no frozen image encoder"),
+        ({"words_encoder": "use"}, "no frozen encoder of words 'use'"),
+        ({"words_encoder": "wordvec"}, "words_model: encoder 'wordvec' has no weights of its own"),
+        ({"image_encoder": "googlenet"}, "image_model: encoder 'googlenet' has no weights of its own"),
+        ({"image_encoder": "colorhist", "image_model": "x"}, "image_model: encoder 'colorhist' has no weights"),
+        ({"vse_widht": 3}, "did you mean 'vse_width'"),
+        ({"vse_epochs": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_one_mistake_of_a_pair(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FitParams(**{**PAIR, **change})
+    assert said in str(caught.value)
+
+
 def test_mistakes_in_fields_and_options_are_told_together() -> None:
     with pytest.raises(ValidationError) as caught:
         FitParams(encoder="w2v", seed=-1, epochs=0, windows=2)

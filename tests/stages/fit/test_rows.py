@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stages.encoders.inputs import Inputs
 from stages.errors import InputError, ItemError
 from stages.fit.rows import cut_dev, read_rows
 from stages.items import Manifest
@@ -15,14 +16,14 @@ from .case import LABELS, Case
 def test_rows_bear_inputs_groups_and_labels_of_train_alone(case: Case) -> None:
     manifest = Manifest.open(case.root / "manifest.parquet")
     train = np.array([row for row, each in enumerate(case.records) if each.part == "train"])
-    rows = read_rows(manifest, "image", train)
+    rows = read_rows(Inputs.of(manifest, "image", "image"), train)
     expected = [case.records[row] for row in train]
     assert rows.ids == rows.groups == [each.id for each in expected]
     assert [rows.load(position) for position in range(len(rows))] == [each.picture for each in expected]
     assert (rows.task, rows.classes, rows.targets.shape) == ("multilabel", tuple(LABELS), (24, 3))
     assert [LABELS[row.argmax()] for row in rows.targets] == [each.labels[0] for each in expected]
     assert rows.labelled.all()
-    texts = read_rows(manifest, "caption", train)
+    texts = read_rows(Inputs.of(manifest, "text", "caption"), train)
     assert [texts.load(position) for position in range(len(texts))] == [
         each.caption for each in expected if each.caption
     ]
@@ -32,8 +33,8 @@ def test_rows_bear_inputs_groups_and_labels_of_train_alone(case: Case) -> None:
 def test_an_unknown_field_and_a_changed_picture_are_told(case: Case) -> None:
     manifest = Manifest.open(case.root / "manifest.parquet")
     with pytest.raises(InputError, match="found 'captoin'"):
-        read_rows(manifest, "captoin", np.arange(3))
-    rows = read_rows(manifest, "image", np.arange(3))
+        read_rows(Inputs.of(manifest, "text", "captoin"), np.arange(3))
+    rows = read_rows(Inputs.of(manifest, "image", "image"), np.arange(3))
     (case.root / "pictures" / f"{case.records[1].id}.png").write_bytes(b"other")
     with pytest.raises(ItemError, match="changed since"):
         rows.load(1)

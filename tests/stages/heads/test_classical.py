@@ -51,6 +51,20 @@ def test_on_unit_vectors_the_nearest_is_the_one_of_largest_cosine() -> None:
     np.testing.assert_array_equal(model.scores(x[20:].astype(np.float32)).argmax(1), (x[20:] @ x[:20].T).argmax(1))
 
 
+def test_least_squares_find_the_plane_also_among_columns_that_are_almost_the_same() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(300, 3))
+    x[:, 1] = x[:, 0] + 3e-4 * x[:, 1]
+    x = x.astype(np.float32)
+    y = (x.astype(np.float64) @ [2.0, -1.0, 0.5]).astype(np.float32)[:, None]
+    model = head("linreg", "regression", 1).fit(rows(x, y), NOBODY)
+    estimator = model.model.estimator  # type: ignore[attr-defined]
+    np.testing.assert_allclose(estimator.coef_, [2.0, -1.0, 0.5], atol=5e-5)
+    np.testing.assert_allclose(model.scores(x), y, atol=1e-5)
+    moved = head("linreg", "regression", 1).fit(rows(x, y + 7), NOBODY)
+    np.testing.assert_allclose(moved.scores(x), y + 7, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["forest", "svm", "knn", "dummy"])
 def test_labels_that_are_all_constant_are_answered_with_a_warning(
     name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from stages.heads.catalog import HEADS, build_head
 from stages.heads.model import Problem, Rows
 from stages.heads.network import Mlp, NetworkModel
 from stages.heads.options import LinearOptions, MlpOptions, SvmOptions
@@ -28,6 +29,18 @@ def parameters(module: torch.nn.Module) -> int:
 )
 def test_parameter_counts_of_the_specification(inputs: int, outputs: int, hidden: list[int], expected: int) -> None:
     assert parameters(Mlp(inputs, outputs, hidden, 0.1)) == expected
+
+
+def test_the_dnn_of_the_specification() -> None:
+    options = HEADS["dnn"].options()
+    wanted = {"hidden": (256, 64), "dropout": 0.4, "batch": 32, "epochs": 20, "lr": 1e-3, "weight_decay": 0.0}
+    assert options.model_dump().items() >= wanted.items()
+    model = build_head("dnn", 1024, options, Problem("multiclass", 3, 0)).model  # type: ignore[attr-defined]
+    module = model.module(**model.arguments)
+    assert parameters(module) == 279_043
+    kinds = ["Linear", "ReLU", "Dropout"]
+    assert [type(layer).__name__ for layer in module.layers] == [*kinds, *kinds, "Linear"]
+    assert [layer.p for layer in module.layers if isinstance(layer, torch.nn.Dropout)] == [0.4, 0.4]
 
 
 def test_without_hidden_layers_it_is_a_linear_map() -> None:

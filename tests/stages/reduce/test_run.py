@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
+from stages.fusions.pca import PcaProjection
 from stages.reduce.params import ReduceParams
-from stages.reduce.pca import Projection
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
 from store import open_matrix
 
@@ -51,7 +51,9 @@ def test_every_row_is_projected_by_what_train_says(dataset: Any, vectors: np.nda
     assert found.ids == dataset.ids(40)
     assert (card["rows"], card["dim"], card["digest"]) == (40, 2, found.digest)
     assert json.loads(made.card.read_text())["source_digest"] == open_matrix(dataset.root / "m.zarr.zip").digest
-    np.testing.assert_allclose(Projection.load(made.model)(vectors), found.rows(np.arange(40)), atol=1e-6)
+    np.testing.assert_allclose(
+        PcaProjection().restore(made.model).transform(vectors), found.rows(np.arange(40)), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
@@ -83,9 +85,9 @@ def test_rows_without_a_vector_are_not_learnt_from_and_carry_the_projected_place
     usable = np.arange(40) % 4 != 0
     reduce(dataset, dataset.matrix("m", vectors, usable=usable, missing=0.5))
     made = outputs(dataset.root)
-    found, projection = open_matrix(made.matrix), Projection.load(made.model)
-    np.testing.assert_allclose(projection.mean, vectors[(PARTS == "train") & usable].mean(axis=0), atol=1e-6)
-    placeholder = projection(np.full((1, 6), 0.5, np.float32))[0]
+    found, projection = open_matrix(made.matrix), PcaProjection().restore(made.model)
+    np.testing.assert_allclose(projection.mean_, vectors[(PARTS == "train") & usable].mean(axis=0), atol=1e-6)
+    placeholder = projection.transform(np.full((1, 6), 0.5, np.float32))[0]
     np.testing.assert_allclose(found.missing_vector, placeholder, atol=1e-6)
     np.testing.assert_array_equal(found.rows(np.flatnonzero(~usable)), np.tile(found.missing_vector, (10, 1)))
     np.testing.assert_array_equal(found.usable, usable)
@@ -99,6 +101,19 @@ def test_the_same_inputs_give_the_same_bytes(dataset: Any, vectors: np.ndarray) 
         made = outputs(dataset.root)
         found.append([each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")])
     assert found[0] == found[1]
+
+
+def test_wide_rows_come_a_few_at_a_time_and_give_the_same(
+    dataset: Any, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dataset.matrix("m", vectors)
+    reduce(dataset, path)
+    made = outputs(dataset.root)
+    expected, axes = open_matrix(made.matrix)[:], PcaProjection().restore(made.model).components_
+    monkeypatch.setattr("stages.reduce.run._VALUES", 6 * 7)  # seven rows of six numbers
+    reduce(dataset, path)
+    np.testing.assert_allclose(PcaProjection().restore(made.model).components_, axes, atol=1e-6)
+    np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
 
 
 def test_a_failure_leaves_model_matrix_and_card_of_before(dataset: Any, vectors: np.ndarray) -> None:

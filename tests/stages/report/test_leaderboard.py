@@ -15,7 +15,7 @@ from stages.report.readings import Experiment
 from stages.report.verdict import number, score, verdict
 
 LINEAGE = Lineage(
-    {"caption-use": "caption", "image-lite0": "image", "title-use": "title"},
+    {"caption-use": "caption", "image-lite0": "image", "title-use": "title", "pair": "caption + image"},
     {"image-pca": ("image-lite0",), "both": ("image-pca", "caption-use"), "odd": ("both", "lost")},
 )
 
@@ -52,6 +52,7 @@ def test_best_first_equal_ones_by_name_and_nan_last() -> None:
         ("image-pca", "image"),
         ("caption-use + image-pca", "both"),
         ("both", "both"),
+        ("pair", "both"),
         ("odd", "other"),
         ("mystery", "other"),
         ("caption-use + mystery", "other"),

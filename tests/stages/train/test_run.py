@@ -120,6 +120,20 @@ def test_another_task_than_the_labels_give_is_refused(make_case: Callable[..., C
     case.train(**SYSTEMS["dummy"], task="multilabel")
 
 
+def test_least_squares_of_a_regression_and_of_nothing_else(make_case: Callable[..., Case]) -> None:
+    case = make_case("regression")
+    case.train(head="linreg", task="regression")
+    test = np.flatnonzero(case.parts == "test")
+    found = np.array([case.scores()[case.dataset.ids(160)[row]][0] for row in test])
+    np.testing.assert_allclose(found, case.targets[test], atol=1e-4)  # the toy's target is a sum of two features
+    other = make_case("multilabel")
+    with pytest.raises(
+        InputError,
+        match=r"head 'linreg' does \['regression'\]; found task .multilabel. in the manifest; choose",
+    ):
+        other.train(head="linreg")
+
+
 def test_no_labelled_train_rows_is_an_error_with_the_remedy(make_case: Callable[..., Case]) -> None:
     case = make_case()
     case.classes = ("c0", "c1", "c2")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from stages.retrieve.neighbours import Chunks, Neighbours, nearest, ranks_of
+from stages.heads.neighbours import Chunks, Neighbours, nearest, ranks_of
 
 SMALL = settings(max_examples=60, deadline=None, derandomize=True)
 

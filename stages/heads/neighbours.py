@@ -1,4 +1,4 @@
-"""Exact Euclidean neighbours by chunked brute force: pure numpy, called by `ranking` with the rows of `features`.
+"""Exact Euclidean neighbours by chunked brute force: pure numpy; `tiers` calls it for `retrieve`.
 
 How exactness is kept. ``|q|^2 - 2 q.g + |g|^2`` needs one matrix product, but it cancels: two equal vectors may come
 out a little apart, and a tie then falls to chance. So the product only shortlists. Its rounding error is bounded (see
@@ -17,19 +17,20 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Allowed = Callable[[slice, slice], NDArray[np.bool_]]
-"""Says which (query rows, gallery rows) pairs count: a bool array [queries, gallery rows] for two slices."""
+Picks = slice | NDArray[np.int64]
+Allowed = Callable[[Picks, Picks], NDArray[np.bool_]]
+"""Says which (query rows, gallery rows) pairs count: a bool array [queries, gallery rows] for two choices of rows."""
 
 _PAIR_FLOATS = 1 << 22  # how many float64 one piece of re-measured pairs may hold (32 MB)
 
 
 class Rows(Protocol):
-    """Vectors that can be read in slices: a numpy array [N, D], or matrices on disk."""
+    """Vectors that can be read in parts: a numpy array [N, D], or matrices on disk."""
 
     def __len__(self) -> int:
         """Tell the number of rows."""
 
-    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+    def __getitem__(self, rows: Picks, /) -> NDArray[Any]:
         """Read some rows, [n, D]."""
 
 

@@ -1,0 +1,174 @@
+"""A transformer that reads a text behind a picture, from what `fit` wrote: its vectors, or the scores of the classes.
+
+The picture takes the place of the first token: what a frozen image encoder sees of it is projected twice, to the width
+of the visual-semantic base and from there to that of the transformer's words; systems.md 3.7 and 4.12.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from stages.encoders.artefact import Artefact
+from stages.encoders.engines import compile_network
+from stages.encoders.finetuned_text import BASE, HEAD, class_count, scoring_module
+from stages.encoders.frozen_rows import FROZEN
+from stages.encoders.protocol import Encoder, Part, Placement, Rows, Runtime, ZeroRows
+from stages.encoders.row import EncoderChoice, Output
+from stages.encoders.text.transformer import Pooling, TransformerText, padded
+from stages.errors import InputError
+from store import Fingerprint
+
+VISUAL = "visual.safetensors"
+"""What a picture goes through: `base.weight` [d, D_v], `base.bias` [d], `visual.weight` [H, d], all float32."""
+
+Prepared = tuple[list[int], Any]
+
+
+class Projection(NamedTuple):
+    """The visual half of a visual-semantic base: from what an image encoder sees to d numbers."""
+
+    weight: Rows
+    bias: Rows
+
+    def __call__(self, seen: Rows) -> Rows:
+        """Return e_v = W_v v + b_v, float32 [n, d], of image vectors v [n, D_v]."""
+        return np.asarray(seen @ self.weight.T + self.bias, dtype=np.float32)
+
+
+def frozen_image(options: Mapping[str, Any], seed: int) -> Encoder:
+    """Build the frozen image encoder that the options of `bert-pair-ft` name; `seed` draws the weights of `random`."""
+    choice = EncoderChoice(options["image_model"], options["image_revision"], seed=seed)
+    return FROZEN[options["image_encoder"]].build(choice)
+
+
+class FinetunedPair:
+    """A transformer with the weights of an artefact, and the frozen image encoder that it was fitted behind.
+
+    Parameters
+    ----------
+    artefact : Artefact
+        A folder in the Hugging Face layout, the projections `visual.safetensors` and the classifier beside it.
+    choice : EncoderChoice
+        `output`: the pooled vector, never normalised, or the logits [K].
+
+    Raises
+    ------
+    InputError
+        When the image encoder is no longer the one that it was fitted behind.
+    """
+
+    zero_rows: ZeroRows = "refused"
+    runs_network = True
+    bytewise = False
+    concurrency = 1
+    window = 128
+    chunk = 1
+
+    def __init__(self, artefact: Artefact, choice: EncoderChoice) -> None:
+        options = artefact.options
+        self.artefact = artefact
+        self.output: Output = choice.output or "pooled"
+        pooling = Pooling(options["pool"], options["max_len"], normalise=False)
+        self.text = TransformerText(str(artefact.folder), pooling)
+        self.image = frozen_image(options, artefact.seed)
+        _refuse_another_image(artefact, self.image)
+        self.budget = self.text.budget
+        self.dim = self.text.dim if self.output == "pooled" else class_count(artefact.folder / HEAD)
+        self.parts = (Part("vectors", (self.dim,)),)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return the fingerprint's record: the transformer's, the image encoder's, and what was fitted."""
+        return {
+            **self.text.identity(),
+            "family": "fine-tuned pair",
+            "output": self.output,
+            "image": dict(self.image.identity()),
+            "fitted": dict(self.artefact.identity()),
+        }
+
+    def load(self, placement: Placement) -> Runtime:
+        """Load both networks; the image encoder always keeps the exact contract, as it did while this was fitted."""
+        held = load_file(self.artefact.folder / VISUAL)
+        self._project = Projection(held["base.weight"], held["base.bias"])
+        self.image.load(replace(placement, precision="exact"))
+        module = pair_module(self.text.load_module(), held["visual.weight"])
+        if self.output == "logits":
+            module = scoring_module(module, self.artefact.folder / HEAD)
+        seen = np.zeros((2, len(self._project.bias)), np.float32)
+        self._network = compile_network(module, [*padded([[101, 102, 103, 102], [101, 102]]), seen], placement)
+        self.budget = self.text.budget_on(placement)
+        self.concurrency = min(self._network.concurrency, self.image.concurrency)
+        return self._network.runtime
+
+    def prepare(self, raws: Sequence[tuple[str, bytes]]) -> list[Prepared]:
+        """Return token ids and the image encoder's own input of each text and encoded picture."""
+        pictures = self.image.prepare([picture for _, picture in raws])
+        return list(zip(self.text.prepare([text for text, _ in raws]), pictures, strict=True))
+
+    def notes(self) -> Mapping[str, int]:
+        """Return how many of the texts so far were cut to `max_len`."""
+        return self.text.notes()
+
+    def cost(self, prepared: Prepared) -> int:
+        """Return the number of tokens."""
+        return self.text.cost(prepared[0])
+
+    def encode(self, batch: Sequence[Prepared]) -> Rows:
+        """Return the rows [n, dim]; neither padding nor company changes them beyond rounding."""
+        visual = self._project(self._seen([picture for _, picture in batch]))
+        return self._network(*padded([ids for ids, _ in batch]), visual)[0]
+
+    def _seen(self, pictures: Sequence[Any]) -> Rows:
+        """Return the image vectors [n, D_v], in batches of the image encoder's own size."""
+        size = max(1, self.image.budget)
+        starts = range(0, len(pictures), size)
+        return np.concatenate([self.image.encode(pictures[start : start + size]) for start in starts])
+
+
+def pair_module(body: Any, visual: Rows | Any) -> Any:
+    """Return a module from (ids, mask) [n, T] and e_v [n, d] to (vectors [n, H],); `visual`, W_b, is its own layer.
+
+    Parameters
+    ----------
+    body : torch module
+        What `TransformerText.load_module` gives.
+    visual : ndarray of float32, [H, d]
+    """
+    import torch
+
+    class Pair(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+            self.visual = torch.nn.Linear(visual.shape[1], visual.shape[0], bias=False)
+            with torch.no_grad():
+                self.visual.weight.copy_(torch.from_numpy(visual))
+
+        def forward(self, ids: Any, mask: Any, seen: Any) -> tuple[Any, ...]:
+            return self.body(ids, mask, self.visual(seen.to(self.visual.weight.dtype)))  # type: ignore[no-any-return]
+
+    return Pair()
+
+
+def _refuse_another_image(artefact: Artefact, image: Encoder) -> None:
+    name = artefact.options["image_encoder"]
+    was = json.loads((artefact.folder / BASE).read_text("utf-8"))["image"]["identity"]
+    found = Fingerprint.of(name, image.identity()).differences(Fingerprint.of(name, was))
+    if found:
+        raise InputError(
+            f"{artefact.folder}: expected the image encoder {name!r} that it was fitted behind; found another one "
+            f"({'; '.join(found[:3])}); bring it back, or run `dvc repro --force fit@{artefact.folder.name}`."
+        )
+
+
+def write_visual(folder: Path, base: Projection, visual: Rows) -> None:
+    """Write what `FinetunedPair` projects pictures with."""
+    tensors = {"base.weight": base.weight, "base.bias": base.bias, "visual.weight": visual}
+    save_file({name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}, folder / VISUAL)

@@ -1,0 +1,53 @@
+"""Which keys of an experiment are options of its fusion, and which of its head.
+
+Both may have one of the same name, such as `lr`: the plain key is then the head's, and `fusion_lr` the fusion's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stages.flat_params import Problem, option_problems, problem
+from stages.fusions.catalog import FUSIONS
+from stages.heads.catalog import HEADS
+from stages.heads.options import Options
+
+NATIVE = "native"
+_FUSION = "fusion_"
+
+
+@dataclass(frozen=True)
+class OptionKeys:
+    """The options of one fusion or head, and the keys by which an experiment gives them."""
+
+    options: type[Options]
+    names: Mapping[str, str]
+
+    def chosen(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that the values give, by the options' own names."""
+        return {name: values[key] for key, name in self.names.items() if key in values}
+
+    def problems(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield the mistakes in them, each at the key that was written."""
+        written: dict[str, str] = {}
+        for key, name in self.names.items():
+            if key in values and name in written:
+                yield problem(key, values[key], f"{key}: the same as {written[name]!r}, which is given too; keep one")
+            elif key in values:
+                written[name] = key
+        for each in option_problems(self.chosen(values), self.options):
+            first, *rest = each["loc"] or ("",)
+            yield {**each, "loc": (written.get(first, first), *rest)}
+
+
+def option_keys(fusion: str, head: str) -> list[OptionKeys]:
+    """Return the options of a fusion and, unless it is the fusion's own, of a head."""
+    own = FUSIONS[fusion].options
+    if head == NATIVE:
+        return [OptionKeys(own, {name: name for name in own.model_fields})]
+    options = HEADS[head].options
+    plain = {name: name for name in own.model_fields if name not in options.model_fields}
+    prefixed = {f"{_FUSION}{name}": name for name in own.model_fields}
+    return [OptionKeys(own, {**plain, **prefixed}), OptionKeys(options, {name: name for name in options.model_fields})]

@@ -1,0 +1,135 @@
+"""The options of the visual-semantic fusions of systems.md 4.8 to 4.13, with the defaults named there."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, model_validator
+
+from stages.heads.options import NetworkOptions, Width
+
+Chosen = TypeVar("Chosen")
+
+
+def _shared(options: Chosen, width: int, heads: int) -> Chosen:
+    if width % heads:
+        raise ValueError(f"expected `width` to be a multiple of `heads`; found {width} and {heads}")
+    return options
+
+
+class VseOptions(NetworkOptions):
+    """Sizes and losses of systems.md 4.8, trained by SGD with momentum.
+
+    Attributes
+    ----------
+    width : int
+        d of the common space of pictures and texts.
+    words_width : int
+        Hidden width of the LSTM over the words.
+    joint_width : int
+        Width of the joint vector m; `hidden` layers stand between it and the outputs.
+    loss : {"cosine", "vsepp"}
+        All pairs by their labels, or every pair against the others of its row and column.
+    hardest : bool
+        Of `vsepp`: whether only the hardest other counts.
+    margin, weight : float
+        Of that loss, and its weight in the sum.
+    aux : bool
+        Whether the labels are also learned from the text alone, with `aux_weight`.
+    """
+
+    optimizer: Literal["adamw", "adam", "sgd"] = "sgd"
+    lr: float = Field(default=0.01, gt=0)
+    batch: int = Field(default=64, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    clip: float = Field(default=2.0, gt=0)
+    width: Width = 512
+    words_width: Width = 512
+    joint_width: Width = 512
+    hidden: tuple[Width, ...] = (256,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    loss: Literal["cosine", "vsepp"] = "cosine"
+    hardest: bool = False
+    margin: float = Field(default=0.2, ge=0)
+    weight: float = Field(default=1.0, ge=0)
+    aux: bool = True
+    aux_weight: float = Field(default=0.5, ge=0)
+
+
+class CimOptions(VseOptions):
+    """As `vse`, with the `heads` of the self-attention over regions and words, systems.md 4.9; they share `width`."""
+
+    heads: int = Field(default=8, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        return _shared(self, self.width, self.heads)
+
+
+class CootOptions(CimOptions):
+    """As `cim`, repeated; sizes of systems.md 4.10.
+
+    Attributes
+    ----------
+    iterations : int
+        P; without any it is `vse`.
+    score_width : int
+        d_a, in which iterations are compared.
+    """
+
+    iterations: int = Field(default=3, ge=0)
+    score_width: Width = 128
+
+
+class PooledOptions(NetworkOptions):
+    """Of `sapool` and `dense`: `width` d of picture and pooled words, `hidden` layers behind both."""
+
+    width: Width = 512
+    hidden: tuple[Width, ...] = (512,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class SapoolOptions(PooledOptions):
+    """The cross-attention of systems.md 4.11; `feed_forward` is a multiple of `width`, 0 leaves it out."""
+
+    heads: int = Field(default=8, ge=1)
+    feed_forward: int = Field(default=4, ge=0)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        return _shared(self, self.width, self.heads)
+
+
+class DenseOptions(PooledOptions):
+    """Sizes of systems.md 4.13; `words_width` is the hidden layer of the projection of each word."""
+
+    words_width: Width = 512
+
+
+class DpmOptions(NetworkOptions):
+    """Of systems.md 4.12: first the `vse_` options train a `vse` as 4.8 has it, then `hidden` layers learn with it.
+
+    `lr` is that of the new layers; those of the `vse` learn at a tenth of it.
+    """
+
+    hidden: tuple[Width, ...] = (512,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    vse_lr: float = Field(default=0.01, gt=0)
+    vse_epochs: int = Field(default=30, ge=1)
+    vse_batch: int = Field(default=64, ge=1)
+    vse_width: Width = 512
+    vse_words_width: Width = 512
+    vse_joint_width: Width = 512
+    vse_hidden: tuple[Width, ...] = (256,)
+    vse_loss: Literal["cosine", "vsepp"] = "cosine"
+    vse_hardest: bool = False
+    vse_margin: float = Field(default=0.2, ge=0)
+    vse_weight: float = Field(default=1.0, ge=0)
+    vse_aux: bool = True
+
+    @property
+    def vse(self) -> VseOptions:
+        """The options of the first training: its own, and those that both trainings share."""
+        own = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
+        shared = {name: getattr(self, name) for name in ("weight_decay", "patience", "monitor")}
+        return VseOptions(**shared, **own)

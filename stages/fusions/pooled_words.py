@@ -1,0 +1,46 @@
+"""What `sapool` and `dense` share: a vector made of the words beside the projected picture, and a classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from stages.fusions.layout import Layout, split_parts
+from stages.fusions.options_vse import PooledOptions
+from stages.fusions.states import words_of
+from stages.heads.network import Mlp
+
+
+class PooledFusion(nn.Module):
+    """Joined features [n, columns] -> logits [n, K] of `z = [s; e_v]`.
+
+    Parameters
+    ----------
+    layout : Layout
+        Two inputs: the text, read by its tokens, and the picture, by its vector.
+    outputs : int
+        K.
+    pool : torch module
+        Words [n, T, D] and e_v [n, d] -> s [n, d]; zeros without words.
+    options : PooledOptions
+        Sizes.
+    """
+
+    def __init__(self, layout: Layout, outputs: int, pool: nn.Module, options: PooledOptions) -> None:
+        super().__init__()
+        self.layout = layout
+        self.visual = nn.Linear(layout[1].width, options.width)
+        self.pool = pool
+        self.head = Mlp(2 * options.width, outputs, options.hidden, options.dropout)
+
+    def fuse(self, x: Tensor) -> Tensor:
+        """Return the fused vectors z [n, 2 d]."""
+        text, image = split_parts(x, self.layout)
+        words = words_of(text)
+        visual = self.visual(image.vector)
+        return torch.cat([self.pool(words, visual), visual], dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits [n, K]."""
+        logits: Tensor = self.head(self.fuse(x))
+        return logits

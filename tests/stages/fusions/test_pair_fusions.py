@@ -1,0 +1,187 @@
+"""Every fusion of systems.md 4.8 to 4.13 as `train` uses it: it learns, repeats, comes back, and reads no padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stages.fusions.catalog import Recipe, count_problems
+from stages.fusions.model import FusedModel
+from stages.heads.model import Rows
+from tests.stages.fusions.pair_toy import FUSIONS, LONGEST, PLACES, SEEN, TASKS, WORDS, Toy, module, rows_of, tensor
+
+NETWORK = {"width": 8, "hidden": (16,), "lr": 0.02, "batch": 32, "epochs": 12}
+LSTM = {**NETWORK, "words_width": 16, "joint_width": 16, "optimizer": "adam"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "vse": LSTM,
+    "cim": {**LSTM, "width": 16, "heads": 2, "epochs": 20},
+    "coot": {**LSTM, "heads": 2, "score_width": 4, "iterations": 2},
+    "sapool": {**NETWORK, "heads": 2},
+    "dense": {**NETWORK, "words_width": 8},
+    "dpm": {
+        "hidden": (16,), "lr": 0.02, "batch": 32, "epochs": 12, "vse_width": 8, "vse_words_width": 8,
+        "vse_joint_width": 8, "vse_hidden": (8,), "vse_lr": 0.05, "vse_epochs": 6, "vse_batch": 32,
+    },
+}  # fmt: skip
+CASES = [
+    (name, image) for name in OPTIONS for image in (("map", "regions") if name in ("cim", "coot") else ("vector",))
+]
+EVERY = pytest.mark.parametrize(("name", "image"), CASES)
+NAMES = pytest.mark.parametrize(("name", "image"), [case for case in CASES if case[1] != "regions"])
+
+
+def build(name: str, image: str, toy: Toy, **options: Any) -> FusedModel:
+    chosen = FUSIONS[name].options(**{**OPTIONS[name], **options})
+    return FusedModel(toy.layout(image, pair=name == "dpm"), Recipe(name, "native", "none", chosen, None), toy.problem)
+
+
+def fitted(name: str, image: str, toy: Toy, x: np.ndarray | None = None, **options: Any) -> FusedModel:
+    x = toy.joined(image, pair=name == "dpm") if x is None else x
+    model = build(name, image, toy, **options)
+    return model.fit(rows_of(x, toy, 0, 100), rows_of(x, toy, 100, 120))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def saved(model: FusedModel, folder: Path) -> dict[str, bytes]:
+    folder.mkdir()
+    model.save(folder)
+    return files(folder)
+
+
+def wrong(scores: np.ndarray, y: Any, task: str) -> float:
+    if task == "regression":
+        return float(((scores - y) ** 2).mean())
+    return float((scores.argmax(1) != y).mean() if task == "multiclass" else ((scores >= 0.5) != y).mean())
+
+
+@EVERY
+@pytest.mark.parametrize("task", TASKS)
+def test_it_beats_a_constant_and_comes_back_from_disk(name: str, image: str, task: Any, tmp_path: Path) -> None:
+    toy = Toy(task, 360)
+    x = toy.joined(image, pair=name == "dpm")
+    model = build(name, image, toy).fit(rows_of(x, toy, 0, 240), rows_of(x, toy, 240, 280))
+    scores, y = model.scores(x[280:]), toy.y[280:]
+    if task == "multiclass":
+        best = 1 - np.bincount(y).max() / len(y)
+    else:
+        best = wrong(np.broadcast_to(toy.y[:240].mean(axis=0), scores.shape), y, task)
+    assert wrong(scores, y, task) < 0.7 * best
+    assert {Path(each).suffix for each in saved(model, tmp_path / "saved")} <= {".safetensors", ".json"}
+    np.testing.assert_array_equal(build(name, image, toy).restore(tmp_path / "saved").scores(x[280:]), scores)
+
+
+@NAMES
+def test_equal_seeds_give_equal_files_and_no_other_row_has_a_say(name: str, image: str, tmp_path: Path) -> None:
+    toy = Toy("multilabel")
+    first, noisy = toy.joined(image, pair=name == "dpm"), toy.joined(image, pair=name == "dpm")
+    noisy[100:] += np.random.default_rng(1).normal(size=noisy[100:].shape)
+    once = {"epochs": 1, **({"vse_epochs": 1} if name == "dpm" else {})}  # of one epoch dev cannot choose the best
+    kept = [
+        saved(fitted(name, image, toy, x, **once), tmp_path / at)
+        for at, x in (("a", first), ("b", first), ("c", noisy))
+    ]
+    assert kept[0] == kept[1] == kept[2]
+
+
+@NAMES
+@pytest.mark.parametrize("task", TASKS)
+def test_every_parameter_learns(name: str, image: str, task: Any) -> None:
+    toy = Toy(task, 16)
+    net = module(name, toy, image, **OPTIONS[name]).train()
+    out = net(tensor(toy.joined(image, pair=name == "dpm")))
+    logits, *parts = out if isinstance(out, tuple) else (out,)
+    loss = logits.square().sum() + (net.auxiliary(parts, torch.from_numpy(toy.y)) if parts else 0)
+    loss.backward()
+    assert not [at for at, weight in net.named_parameters() if weight.grad is None or not weight.grad.any()]
+
+
+@EVERY
+def test_padded_words_change_nothing_by_value_nor_by_number(name: str, image: str) -> None:
+    toy, longer = Toy("multiclass"), Toy("multiclass")
+    model = fitted(name, image, toy, epochs=2)
+    x = toy.joined(image, pair=name == "dpm")
+    toy.tokens[~toy.mask] = 1e6
+    wild = toy.joined(image, pair=name == "dpm")
+    assert (wild != x).any()
+    np.testing.assert_array_equal(model.scores(wild), model.scores(x))
+    longer.tokens, longer.longest = np.pad(longer.tokens, ((0, 0), (0, 3), (0, 0)), constant_values=5), LONGEST + 3
+    short, long = (module(name, each, image, **OPTIONS[name]).eval() for each in (toy, longer))
+    found = [net(tensor(each.joined(image, pair=name == "dpm"))) for net, each in ((short, toy), (long, longer))]
+    torch.testing.assert_close(found[0], found[1], atol=0, rtol=0)
+
+
+@EVERY
+def test_rows_do_not_influence_each_other(name: str, image: str) -> None:
+    toy = Toy("multiclass", 24)
+    toy.lengths[:8] = 1
+    toy.present[3:5, 2] = 0
+    toy.present[10:12, 0] = 0
+    net, x = module(name, toy, image, **OPTIONS[name]).eval(), tensor(toy.joined(image, pair=name == "dpm"))
+    alone = torch.cat([net(x[row : row + 1]) for row in range(24)])
+    torch.testing.assert_close(net(x), alone, atol=1e-5, rtol=1e-4)
+
+
+@EVERY
+@pytest.mark.parametrize("absent", [[0], [1], [2], [0, 1, 2]])
+def test_rows_without_an_input_are_learned_from_and_scored(name: str, image: str, absent: list[int]) -> None:
+    toy = Toy("multiclass")
+    toy.present[::3, absent] = 0
+    x = toy.joined(image, pair=name == "dpm")
+    scores = fitted(name, image, toy, x, epochs=2).scores(x[120:])
+    assert np.isfinite(scores).all()
+    assert scores.shape == (40, 3)
+
+
+@EVERY
+def test_words_of_an_absent_text_are_not_read(name: str, image: str) -> None:
+    toy = Toy("multiclass", 20)
+    net = module(name, toy, image, **OPTIONS[name]).eval()
+    x = tensor(toy.joined(image, pair=name == "dpm"))
+    here = net(x)
+    x[:, -3 if name == "dpm" else -2] = 0
+    gone = net(x)
+    assert not torch.allclose(gone, here)
+    x[:, 2 : 2 + LONGEST * WORDS] = 9
+    torch.testing.assert_close(net(x), gone, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["cim", "coot"])
+def test_a_padded_region_is_not_read(name: str) -> None:
+    toy = Toy("multiclass", 20)
+    net = module(name, toy, "regions", **OPTIONS[name]).eval()
+    x = tensor(toy.joined("regions"))
+    mask, last = slice(-2 - PLACES, -2), slice(-2 - PLACES - SEEN, -2 - PLACES)
+    x[:, mask] = torch.tensor([1.0] * (PLACES - 1) + [0])
+    found = net(x)
+    x[:, last] = 9
+    torch.testing.assert_close(net(x), found, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_the_number_of_inputs_is_exact(name: str) -> None:
+    exact = 3 if name == "dpm" else 2
+    assert not count_problems(FUSIONS[name], exact)
+    assert count_problems(FUSIONS[name], exact - 1)
+    assert count_problems(FUSIONS[name], exact + 1)
+
+
+def test_a_single_class_needs_no_training() -> None:
+    toy = Toy("multiclass")
+    toy.y[:] = 2
+    assert fitted("vse", "vector", toy).scores(toy.joined("vector")).argmax(axis=1).tolist() == [2] * 160
+
+
+def test_a_training_without_dev_rows_runs_to_its_end() -> None:
+    toy = Toy("multiclass")
+    x = toy.joined("vector")
+    model = build("vse", "vector", toy, epochs=2).fit(
+        rows_of(x, toy, 0, 65), Rows(x[:0], toy.y[:0])
+    )  # a last batch of 1
+    assert len(model.history) == 2
