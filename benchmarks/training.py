@@ -16,13 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmarks.matrix import Row
+from benchmarks.timing import Row, against
 from stages.epochs import UNWATCHED, Watch
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
@@ -47,7 +45,7 @@ class Case:
     rows: int
 
     def path(self, name: str) -> Path:
-        """The file of one matrix."""
+        """Return the file of one matrix."""
         return self.folder / f"{name}.zarr.zip"
 
     def written(self) -> Case:
@@ -90,7 +88,7 @@ def _plain(x: torch.Tensor, y: torch.Tensor, options: MlpOptions) -> None:
     """Train as every tutorial does."""
     torch.manual_seed(0)
     network = Mlp(x.shape[1], y.shape[1], options.hidden, options.dropout)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True)
     for _ in range(options.epochs):
         for batch in torch.randperm(len(x)).split(options.batch):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(network(x[batch]), y[batch])
@@ -100,7 +98,7 @@ def _plain(x: torch.Tensor, y: torch.Tensor, options: MlpOptions) -> None:
             optimizer.step()
 
 
-def epochs(case: Case, repeats: int) -> Row:
+def epochs(case: Case, repeats: int) -> list[Row]:
     """Time one epoch of the trainer and of the plain loop in turns."""
     options, rows = MlpOptions(epochs=1), case.train_rows(case.rows)
     x = torch.from_numpy(np.ascontiguousarray(rows.x[:][:, : -len(_WIDTHS)]))
@@ -115,20 +113,8 @@ def epochs(case: Case, repeats: int) -> Row:
     ours, plain = (float(np.median(each)) for each in seconds.values())
     size = " + ".join(map(str, _WIDTHS.values()))
     note = f"{case.rows} rows of {size} float16, mlp 512-256, batch {options.batch}, {torch.get_num_threads()} threads"
-    return _row("train.epoch", "torch, float32 in memory", (ours, plain), "s", note)
-
-
-def _row(name: str, peer: str, values: tuple[float, float], unit: str, note: str) -> Row:
-    return {
-        "name": name,
-        "subject": name,
-        "peer": peer,
-        "ratio": values[0] / values[1],
-        "subject_value": values[0],
-        "peer_value": values[1],
-        "unit": unit,
-        "note": note,
-    }
+    peer = "torch, float32 in memory"
+    return against(peer, {"train.epoch": ours, peer: plain}, "s", note)
 
 
 class _Weighing:
@@ -160,12 +146,13 @@ def weigh(folder: Path, rows: int, count: int) -> int:
     return weighing.most - before
 
 
-def memory(case: Case, fewer: int) -> Row:
+def memory(case: Case, fewer: int) -> list[Row]:
     """Weigh an epoch on all rows and on fewer, each in a process of its own: nothing may grow with the rows."""
     most, least = (_weighed(case, count) / 1e9 for count in (case.rows, fewer))
     size = " + ".join(map(str, _WIDTHS.values()))
     note = f"what one epoch adds at its peak: {case.rows} and {fewer} rows of {size} float16, linear, batch 1024"
-    return _row("train.memory", f"the same, {fewer} rows", (most, least), "GB", note)
+    peer = f"the same, {fewer} rows"
+    return against(peer, {"train.memory": most, peer: least}, "GB", note)
 
 
 def _weighed(case: Case, count: int) -> int:
@@ -185,9 +172,9 @@ def measure(rows: int = 100_000, repeats: int = 5, weighed: int = 400_000) -> li
     """
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        found.append(epochs(Case(Path(folder), rows).written(), repeats))
+        found += epochs(Case(Path(folder), rows).written(), repeats)
     with tempfile.TemporaryDirectory() as folder:
-        found.append(memory(Case(Path(folder), weighed).written(), weighed // 4))
+        found += memory(Case(Path(folder), weighed).written(), weighed // 4)
     return found
 
 
@@ -199,8 +186,8 @@ def main() -> None:
     parser.add_argument("--weighed", type=int, default=400_000)
     options = parser.parse_args()
     for row in measure(options.rows, options.repeats, options.weighed):
-        line = f"{row['name']:<16}{row['subject_value']:>10.4g} {row['unit']:<4}{row['peer_value']:>10.4g} {row['peer']:<26}"
-        sys.stdout.write(f"{line}{row['ratio']:>8.3f}  {row['note']}\n")
+        values = f"{row['subject_value']:>10.4g} {row['unit']:<4}{row['peer_value']:>10.4g} {row['peer']:<26}"
+        sys.stdout.write(f"{row['name']:<16}{values}{row['ratio']:>8.3f}  {row['note']}\n")
 
 
 if __name__ == "__main__":

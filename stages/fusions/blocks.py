@@ -93,14 +93,20 @@ class BlockScaler(FusionTransformer):
 
     def transform(self, x: Array) -> Array:
         """Return `x` [n, columns] with its vectors scaled."""
-        scaled = np.array(self._transformable(x))
-        start = 0
+        return np.array(self.scaled(self._transformable(x)))
+
+    def scaled(self, x: Array) -> Array:
+        """Do as `transform` with rows of a table, which need no checks; `x` itself where nothing is scaled."""
+        if self.scale == "none":
+            return x
+        scaled, start = np.array(x), 0
         for part in split_parts(scaled, self.inputs):
             vector, stop = part.vector, start + part.vector.shape[1]
             if self.scale == "l2":
                 vector /= np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-12)
-            vector -= self.mean_[start:stop]
-            vector /= self.deviation_[start:stop]
+            else:
+                vector -= self.mean_[start:stop]
+                vector /= self.deviation_[start:stop]
             start = stop
         return scaled
 
@@ -131,10 +137,17 @@ class ConcatFusion(FusionTransformer):
 
     def transform(self, x: Array) -> Array:
         """Return the vectors of `x` [n, columns] without the presence columns."""
-        x = self._transformable(x)
-        if self.layout is None:
+        return self.joined(self._transformable(x))
+
+    def joined(self, x: Array) -> Array:
+        """Do as `transform` with rows of a table, which need no checks; a view where the vectors stand side by side."""
+        layout = self.inputs
+        if layout is None:
             return x
-        return np.concatenate(split_blocks(x, self.layout)[0], axis=1)
+        parts = split_parts(x, layout)
+        if not any(block.arrays for block in layout):
+            return x[:, : -len(parts)]
+        return np.concatenate([part.vector for part in parts], axis=1)
 
     def save(self, folder: Path) -> None:
         """Write nothing: nothing was learned."""

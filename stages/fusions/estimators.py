@@ -206,9 +206,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):  # type: ignore[misc]
         """Return the class with the highest score [n], or every label that scores 0.5 or more [n, K]."""
         scores = self._scores(X)
         if self._labels:
-            return (scores >= 0.5).astype(np.int64)
-        chosen: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
-        return chosen
+            return np.asarray(scores >= 0.5, dtype=np.int64)
+        return np.asarray(self.classes_[scores.argmax(axis=1)])
 
     def _facts(self) -> dict[str, Any]:
         kind = "str" if self.classes_.dtype.kind in "OU" else self.classes_.dtype.str

@@ -10,7 +10,7 @@ import numpy as np
 
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError, RunError
-from stages.fusions.blocks import BlockScaler
+from stages.fusions.blocks import BlockScaler, ConcatFusion
 from stages.fusions.catalog import FUSIONS, Recipe, dropout_problems
 from stages.fusions.dropping import DroppingTable
 from stages.fusions.layout import Layout, as_layout, layout_columns
@@ -77,7 +77,7 @@ class FusedModel:
         if self.target is not None:
             self.target.fit(train)
             train, dev = self.target.scaled(train), self.target.scaled(dev)
-        scaled = [MappedTable(rows.x, self.scaler.transform, rows.x.shape[1]) for rows in (train, dev)]
+        scaled = [MappedTable(rows.x, self.scaler.scaled, rows.x.shape[1]) for rows in (train, dev)]
         inputs: list[Features] = [self._dropping(scaled[0], train.x), scaled[1]]
         if self.join is not None:
             self.join.fit(scaled[0], watch=watch.part("fusion") if self._learns else watch)
@@ -102,7 +102,7 @@ class FusedModel:
             raise RunError(f"fusion {self.recipe.fusion!r}: expected one that gives vectors; found another.")
         width = join.transform(np.zeros((1, layout_columns(self.layout)), dtype=np.float32)).shape[1]
         if not self._learns or isinstance(table, DroppingTable):
-            return MappedTable(table, join.transform, width)
+            return MappedTable(table, join.joined if isinstance(join, ConcatFusion) else join.transform, width)
         parts = [join.transform(block) for block in blocks_of(table)]
         return np.concatenate(parts) if parts else np.zeros((0, width), dtype=np.float32)
 

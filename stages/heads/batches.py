@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ class RowDataset(Dataset[Any]):
 
     def __getitem__(self, index: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         given = self.rows.x[index] if self.rng is None else training_batch(self.rows.x, index, self.rng)
-        x = np.ascontiguousarray(given, dtype=np.float32)
-        return torch.from_numpy(x), torch.from_numpy(np.ascontiguousarray(self.rows.y[index]))
+        return torch.from_numpy(np.asarray(given, dtype=np.float32)), torch.from_numpy(
+            np.ascontiguousarray(self.rows.y[index])
+        )
 
 
 class Batches:
@@ -63,10 +65,26 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = self._order()[: self._stop]
-        for start in range(0, self._stop, self.batch_size):
-            yield self.dataset[order[start : start + self.batch_size]]
+        starts = range(0, self._stop, self.batch_size)
+        wanted = (order[start : start + self.batch_size] for start in starts)
+        if isinstance(self.dataset.rows.x, np.ndarray):
+            yield from map(self.dataset.__getitem__, wanted)
+        else:
+            yield from _one_ahead(self.dataset, wanted)
 
     def _order(self) -> NDArray[np.int64]:
         if self.draws is not None:
             return torch.randint(len(self.dataset), (self.draws,)).numpy()
         return torch.randperm(len(self.dataset)).numpy() if self.shuffle else np.arange(len(self.dataset))
+
+
+def _one_ahead(dataset: RowDataset, wanted: Iterator[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Read each batch from its files while the one before is computed on; in one thread, so draws keep their order."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = None
+        for rows in wanted:
+            ready, ahead = ahead, reader.submit(dataset.__getitem__, rows)
+            if ready is not None:
+                yield ready.result()
+        if ahead is not None:
+            yield ahead.result()

@@ -129,6 +129,7 @@ class NetworkTraining:
             criterion=_CRITERIA[problem.task],
             optimizer=_OPTIMIZERS[options.optimizer],
             optimizer__weight_decay=options.weight_decay,
+            optimizer__fused=True,  # one pass over the weights instead of ten; the moments are the same
             optimizer__param_groups=[(each, {"lr": options.lr * factor}) for each, factor in factors.items()],
             **momentum,
             lr=options.lr,
