@@ -92,7 +92,7 @@ def run(
         "fusion": params.fusion,
         "features": params.features,
         "sources": [each.digest for each in matrices],
-        **({"transductive": params.transductive} if params.row.learns else {}),
+        **({"transductive": params.transductive, "fitted_rows": len(visible)} if params.row.learns else {}),
     }
     header = MatrixHeader(ids, len(missing), "float32", missing, attributes)
     every = FeatureTable(matrices, np.arange(len(ids)), layout)

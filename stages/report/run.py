@@ -14,7 +14,7 @@ from stages.outputs import write_lines
 from stages.parts import read_split
 from stages.report.comparison import draw_plots
 from stages.report.examples import Cards, choose_examples
-from stages.report.fitted import read_fitted
+from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import rank_experiments, write_leaderboard
 from stages.report.lineage import read_lineage
 from stages.report.page import MAX_BYTES, Page, render
@@ -129,6 +129,6 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
         encoders=encoders,
-        fitted=read_fitted(inputs.cards("fit")),
+        fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],
         unreadable=len(cards.thumbnails.unreadable),
     )

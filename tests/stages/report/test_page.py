@@ -83,6 +83,20 @@ def test_fitted_encoders_are_listed_and_a_transductive_one_is_called_so(tmp_path
     assert "saw the inputs of the test rows" in text
 
 
+def test_a_fusion_that_learned_from_all_rows_is_called_transductive(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    for name, learned in (("plain", {}), ("factors", {"fitted_rows": 2000, "transductive": True})):
+        card = {"fusion": "cmf", "features": ["t", "v"], "rows": 2000, "dim": 50, **learned}
+        path = folder.root / "metrics" / "fuse" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(card))
+    shown = replace(folder.inputs, entries={**folder.inputs.entries, "fuse": ("plain", "factors")})
+    run(ReportParams(), shown, folder.outputs, SilentProgress())
+    text = Page(folder.outputs.page.read_text(encoding="utf-8")).text
+    assert "factors cmf t + v all rows: transductive 2,000 – –" in text
+    assert "plain cmf" not in text
+
+
 def table(folder: RunFolder) -> list[dict[str, str]]:
     with folder.outputs.leaderboard.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
