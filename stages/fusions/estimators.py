@@ -46,17 +46,19 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
 
     def _fit(self, x: Array, y: NDArray[Any], dev: Rows, about: tuple[Task, int]) -> Self:
         """Fit on checked arrays; `about` is the task and the number of outputs."""
-        self.model_ = self._build(about).fit(Rows(self._joined(x), y), dev)
+        model = self._build(about)  # refuses what does not go together, before anything is joined
+        self.model_ = model.fit(Rows(self._joined(x), y), Rows(self._joined(np.asarray(dev.x)), dev.y))
         self.history_ = self.model_.history
         return self
 
     def _build(self, about: tuple[Task, int]) -> FusedModel:
         self._about = about
-        return FusedModel(self._inputs(), self._recipe(about[0]), Problem(*about, self.seed, self.device))
+        recipe = self._recipe(about[0])
+        return FusedModel(self._inputs(), recipe, Problem(*about, self.seed, self.device))
 
     def _inputs(self) -> Layout:
-        """Return the inputs; one that takes all columns where no layout was given."""
-        layout = as_layout([self.n_features_in_] if self.layout is None else self.layout)
+        """Return the inputs; where no layout was given, as few as the fusion takes, each of which is all columns."""
+        layout = as_layout([self.n_features_in_] * self._copies if self.layout is None else self.layout)
         expected = layout_columns(layout)
         if self.layout is not None and self.n_features_in_ != expected:
             raise InputError(
@@ -66,8 +68,14 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return layout
 
     def _joined(self, x: Array) -> Array:
-        """Return joined features; where no layout was given, a column says that every row has its one input."""
-        return x if self.layout is not None else np.concatenate([x, np.ones((len(x), 1), dtype=np.float32)], axis=1)
+        """Return joined features; where no layout was given, X stands for each input and every row has them all."""
+        if self.layout is not None:
+            return x
+        return np.concatenate([x] * self._copies + [np.ones((len(x), self._copies), dtype=np.float32)], axis=1)
+
+    @property
+    def _copies(self) -> int:
+        return FUSIONS[self.fusion].inputs[0]
 
     def _recipe(self, task: Task) -> Recipe:
         """Return fusion and head with their options.
@@ -133,7 +141,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):  # type: ignore[misc]
         Names of the catalogues; a fusion with its own classifier takes `head="native"`.
     layout : sequence of int or Block, optional
         The inputs that stand side by side in X, each with its vector and what is beside it, and after all of them one
-        presence column each (1.0 where the row has the input). None: X is one input that every row has.
+        presence column each (1.0 where the row has the input). None: X is a plain array that stands for every input of
+        which the fusion takes at least so many, such as for the text and the picture alike.
     scale : {"none", "standard", "l2"}
         Scaling of each input before the fusion.
     options : mapping, optional
@@ -195,8 +204,8 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):  # type: ignore[misc]
     def _dev(self, dev: Given | None, x: Array) -> Rows:
         if dev is None:
             empty = np.zeros(0, dtype=np.int64)
-            return Rows(self._joined(x[:0]), np.zeros((0, len(self.classes_)), np.float32) if self._labels else empty)
-        return Rows(self._joined(self._checked(dev[0])), self._targets(np.asarray(dev[1])))
+            return Rows(x[:0], np.zeros((0, len(self.classes_)), np.float32) if self._labels else empty)
+        return Rows(self._checked(dev[0]), self._targets(np.asarray(dev[1])))
 
     def predict_proba(self, X: Any) -> Scores:  # noqa: N803
         """Return scores float32 [n, K]: of classes they sum to 1 in each row, labels are scored by themselves."""
@@ -236,9 +245,9 @@ class FusionRegressor(RegressorMixin, _FusionEstimator):  # type: ignore[misc]  
             When the arguments do not go together; it is a ValueError.
         """
         x, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
-        rows = Rows(self._joined(x[:0]), np.zeros((0, 1), np.float32))
+        rows = Rows(x[:0], np.zeros((0, 1), np.float32))
         if dev is not None:
-            rows = Rows(self._joined(self._checked(dev[0])), _column(dev[1]))
+            rows = Rows(self._checked(dev[0]), _column(dev[1]))
         return self._fit(x, _column(y), rows, ("regression", 1))
 
     def predict(self, X: Any) -> NDArray[np.float32]:  # noqa: N803
