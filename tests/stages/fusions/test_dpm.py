@@ -52,7 +52,7 @@ def test_the_first_training_is_that_of_a_vse_on_texts_and_pictures_alone() -> No
     alone.fit(rows_of(without, toy, 0, 100), rows_of(without, toy, 100, 120))
     learned = found.base.fitted_.state_dict()
     for name, value in alone.fitted_.state_dict().items():
-        torch.testing.assert_close(learned[name], value, atol=0, rtol=0)
+        torch.testing.assert_close(learned[name], value, atol=1e-5, rtol=1e-5)  # columns lie elsewhere in memory
 
 
 def test_the_second_starts_from_the_first_and_its_old_layers_learn_at_a_tenth() -> None:

@@ -19,7 +19,7 @@ PARTS = np.array((["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16)
 MLP = {"head": "mlp", "hidden": [8], "epochs": 3, "batch": 32}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "mlp": {"fusion": "concat", **MLP},
-    "dnn": {"fusion": "concat", "head": "dnn", "epochs": 2},
+    "dnn": {"fusion": "concat", "head": "dnn", "epochs": 3},
     "linear": {"fusion": "concat", "head": "linear", "epochs": 3},
     "forest": {"fusion": "concat", "head": "forest", "trees": 5},
     "svm": {"fusion": "concat", "head": "svm"},
