@@ -1,4 +1,4 @@
-"""What holds for all tests: threads sleep while they wait, so that tests in several processes do not starve."""
+"""What holds for all tests: several processes share the cores, so each takes one thread, and none spins while it waits."""
 
 from __future__ import annotations
 
@@ -6,3 +6,5 @@ import os
 
 # Read when OpenMP is loaded, and so before torch is imported; the command line sets the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

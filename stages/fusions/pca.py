@@ -31,47 +31,47 @@ Array = NDArray[Any]
 class Scatter:
     """Mean and scatter matrix of rows that come in blocks, in double precision and D x D memory.
 
-    Blocks are joined by the update of Chan, Golub and LeVeque (1983), which never subtracts two large sums. All is
-    measured from the first row, so that equal rows have a scatter of exactly zero.
+    All is measured from a point among the first rows, so that the sums that are subtracted at the end are small against
+    the scatter; equal rows have a scatter of exactly zero. One product per block gives the scatter and, by a column
+    of ones, the sums.
 
     Parameters
     ----------
-    first : ndarray, [D]
-        The first row.
-
-    Attributes
-    ----------
-    count : int
-    mean : ndarray of float64, [D]
-        Measured from the first row.
-    matrix : ndarray of float64, [D, D]
-        Sum of (x - mean)(x - mean)^T; only its upper triangle counts.
+    sample : ndarray, [n, D]
+        Some of the first rows.
     """
 
-    def __init__(self, first: Array) -> None:
-        self.first = first.astype(np.float64)
-        self.count = 0
-        self.mean = np.zeros_like(self.first)
-        self.matrix = np.zeros((len(first), len(first)), order="F")
-        self._buffer = np.empty((_ROWS + 1, len(first)))
+    def __init__(self, sample: Array) -> None:
+        rows = sample[:_ROWS].astype(np.float64)
+        # A column that does not vary is measured from its value, not from a mean that may be a rounding away from it.
+        self._origin = np.where(rows.min(axis=0) == rows.max(axis=0), rows[0], rows.mean(axis=0))
+        self.count, self._width = 0, rows.shape[1]
+        self._products = np.zeros((self._width + 1, self._width + 1), order="F")
+        self._buffer = np.ones((_ROWS, self._width + 1))
 
     def update(self, block: Array) -> None:
         """Take in rows [n, D]."""
         for start in range(0, len(block), _ROWS):
-            self._update(block[start : start + _ROWS])
+            part = block[start : start + _ROWS]
+            np.subtract(part, self._origin, out=self._buffer[: len(part), :-1])
+            rows = self._buffer[: len(part)].T
+            self._products = dsyrk(1.0, rows, beta=1.0, c=self._products, overwrite_c=True)
+            self.count += len(part)
 
-    def _update(self, block: Array) -> None:
-        own, total = len(block), self.count + len(block)
-        centred = np.subtract(block, self.first, out=self._buffer[:own])
-        mean = centred.mean(axis=0)
-        centred -= mean
-        shift = mean - self.mean
-        # The distance between the two means enters as one more row, so that a single product does all.
-        self._buffer[own] = shift * np.sqrt(self.count * own / total)
-        rows = self._buffer[: own + 1].T
-        self.matrix = dsyrk(1.0, rows, beta=1.0, c=self.matrix, overwrite_c=True)
-        self.mean += shift * (own / total)
-        self.count = total
+    @property
+    def _shift(self) -> NDArray[np.float64]:
+        return np.asarray(self._products[:-1, -1] / self.count)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean [D] of the rows."""
+        return self._origin + self._shift
+
+    def matrix(self) -> NDArray[np.float64]:
+        """Return the sum of (x - mean)(x - mean)^T [D, D], in Fortran's order; only its upper triangle counts."""
+        shift = self._shift
+        matrix = np.asfortranarray(self._products[:-1, :-1])
+        return np.asarray(dsyrk(-float(self.count), shift[:, None], beta=1.0, c=matrix))
 
 
 class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped
@@ -125,24 +125,22 @@ class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         every = chain([block], filled)
         if block.shape[1] > _WIDEST:
             return self._fit_in_memory(np.concatenate([each.astype(np.float64) for each in every]))
-        scatter = Scatter(block[0])
+        scatter = Scatter(block)
         for each in every:
             scatter.update(each)
         return self._fit_scatter(scatter)
 
     def _fit_scatter(self, scatter: Scatter) -> Self:
-        count, width = scatter.count, len(scatter.first)
+        matrix, mean = scatter.matrix(), scatter.mean
+        count, width = scatter.count, len(mean)
         self._check(count, width)
-        total = float(np.trace(scatter.matrix))
+        total = float(np.trace(matrix))
         if not np.isfinite(total):
             raise InputError("pca: expected finite train rows; found NaN or infinity; embed the items again.")
-        mean = scatter.first + scatter.mean
-        if total == 0:
+        if total <= 0:
             return self._fit_equal(mean, count)
         wanted = (width - self.n_components, width - 1)
-        values, vectors = eigh(
-            scatter.matrix, lower=False, subset_by_index=wanted, overwrite_a=True, check_finite=False
-        )
+        values, vectors = eigh(matrix, lower=False, subset_by_index=wanted, overwrite_a=True, check_finite=False)
         variances = np.maximum(values[::-1], 0.0) / (count - 1)
         return self._keep(mean, _turned(vectors[:, ::-1].T), variances, variances * (count - 1) / total)
 
