@@ -1,4 +1,4 @@
-"""What holds for all tests: several processes share the cores, so each takes one thread, and none spins while it waits."""
+"""What holds for all tests: several processes share the cores, so each takes one thread, and none spins in waiting."""
 
 from __future__ import annotations
 

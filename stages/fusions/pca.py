@@ -65,7 +65,7 @@ class Scatter:
     @property
     def mean(self) -> NDArray[np.float64]:
         """The mean [D] of the rows."""
-        return self._origin + self._shift
+        return np.asarray(self._origin + self._shift)
 
     def matrix(self) -> NDArray[np.float64]:
         """Return the sum of (x - mean)(x - mean)^T [D, D], in Fortran's order; only its upper triangle counts."""
