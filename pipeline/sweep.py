@@ -62,7 +62,7 @@ def sweep(grid: Path, session: Session) -> list[Outcome]:
     if not any(each.metrics for each in outcomes):
         raise InputError(
             f"{grid}: expected at least one possible experiment; found {len(outcomes)} that were refused, the first "
-            f"because {outcomes[0].refused}."
+            f"because: {outcomes[0].refused.rstrip('.')}."
         )
     ranked = _ranked(outcomes)
     _write_table(grid.with_suffix(".csv"), ranked)

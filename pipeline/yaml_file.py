@@ -34,7 +34,9 @@ def read_text(path: Path) -> str:
             raise InputError(f"{path}: expected at most {_MAX_BYTES} bytes; found {len(encoded)}; shorten the file.")
         return encoded.decode("utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: expected a YAML file; found no file; restore it with `git checkout`.") from None
+        raise InputError(
+            f"{path}: expected a YAML file; found no file; correct the path, or restore it with `git checkout`."
+        ) from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected UTF-8; found other bytes ({error.reason}); save it as UTF-8.") from None
 
