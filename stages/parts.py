@@ -17,8 +17,14 @@ from stages.errors import InputError
 _METADATA = b"diptych"
 
 
-def write_split(path: Path, ids: Sequence[str], parts: Sequence[str], summary: Mapping[str, Any]) -> None:
-    """Write one row (id, part) per item, under a temporary name until it is whole.
+def write_split(
+    path: Path,
+    ids: Sequence[str],
+    parts: Sequence[str],
+    summary: Mapping[str, Any],
+    roles: Sequence[str | None] | None = None,
+) -> None:
+    """Write one row (id, part, role) per item, under a temporary name until it is whole.
 
     Parameters
     ----------
@@ -28,12 +34,15 @@ def write_split(path: Path, ids: Sequence[str], parts: Sequence[str], summary: M
         The items in the order of the manifest, and train, dev or test for each.
     summary : mapping
         Counts to keep in the metadata of the file, as JSON.
+    roles : sequence of (str or None), length N, optional
+        query, gallery or None for each, where the protocol is one of retrieval.
     """
     metadata = {_METADATA: json.dumps(summary, ensure_ascii=False, sort_keys=True).encode()}
-    schema = pa.schema([("id", pa.string()), ("part", pa.string())], metadata=metadata)
+    columns = {"id": ids, "part": parts, "role": [None] * len(ids) if roles is None else roles}
+    schema = pa.schema([(name, pa.string()) for name in columns], metadata=metadata)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        pq.write_table(pa.table([pa.array(ids, pa.string()), pa.array(parts, pa.string())], schema=schema), unfinished)
+        pq.write_table(pa.table([pa.array(each, pa.string()) for each in columns.values()], schema=schema), unfinished)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -59,18 +68,51 @@ def read_split(path: Path, ids: Sequence[str]) -> np.ndarray:
     InputError
         When the file is missing or no split, or lacks one of the items.
     """
+    return np.array(_column(path, "part", ids), dtype=np.str_)
+
+
+def read_roles(path: Path, ids: Sequence[str]) -> np.ndarray:
+    """Read the role of each of the given items in a retrieval.
+
+    Parameters
+    ----------
+    path : Path
+        The file that `split` wrote.
+    ids : sequence of str, length N
+        The items, in any order.
+
+    Returns
+    -------
+    ndarray of str, [N]
+        query, gallery, or "" for an item that stays out.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or no split, lacks one of the items, or its protocol gives no roles.
+    """
+    roles = [role or "" for role in _column(path, "role", ids)]
+    if not any(roles):
+        raise InputError(
+            f"expected a split that says who asks and who may be found in {path}, found none; set split.protocol to "
+            "P-image or P-group, or choose another gallery"
+        )
+    return np.array(roles, dtype=np.str_)
+
+
+def _column(path: Path, name: str, ids: Sequence[str]) -> list[Any]:
     try:
         with pq.ParquetFile(path) as file:
-            table = file.read(columns=["id", "part"])
-        parts = dict(zip(table.column("id").to_pylist(), table.column("part").to_pylist(), strict=True))
+            table = file.read(columns=["id", name])
+        values = dict(zip(table.column("id").to_pylist(), table.column(name).to_pylist(), strict=True))
     except FileNotFoundError:
         raise InputError(f"expected a split at {path}, found no file; run `diptych split`") from None
     except (pa.ArrowInvalid, KeyError, OSError) as error:
         raise InputError(f"expected a split at {path}, found another file ({error}); run `diptych split`") from error
-    lost = [identity for identity in ids if identity not in parts]
+    lost = [identity for identity in ids if identity not in values]
     if lost:
         raise InputError(
             f"expected a part for each of {len(ids)} items in {path}, found none for {len(lost)} of them, "
             f"such as {lost[0]!r}; run `diptych split` again"
         )
-    return np.array([parts[identity] for identity in ids], dtype=np.str_)
+    return [values[identity] for identity in ids]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from stages.encoders.decoding import UndecodableImage, decode
 from stages.errors import InputError
 from stages.items import Item, read_regular_file, resolve_below
-from stages.prepare.sources.protocol import Reason, Reject
+from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
 
@@ -21,11 +21,11 @@ class Checked(NamedTuple):
     animated: bool
 
 
-def checker(images: Path) -> Callable[[Item | Reject], Checked | Reject]:
-    """Make the check of one row, for pictures below `images`; a row that the source rejected passes through."""
+def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject | Skip]:
+    """Make the check of one row, for pictures below `images`; what the source left out passes through."""
 
-    def check(row: Item | Reject) -> Checked | Reject:
-        if isinstance(row, Reject):
+    def check(row: Item | Reject | Skip) -> Checked | Reject | Skip:
+        if isinstance(row, Reject | Skip):
             return row
         if row.image is None:
             return _check_words(row)

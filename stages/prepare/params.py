@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from stages.prepare.frozen import Frozen
+from stages.prepare.set_params import (
+    CocoParams,
+    GoodreadsParams,
+    MmfrbParams,
+    NlvrParams,
+    VisualGenomeParams,
+    WebvisionParams,
+)
 
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SHARED_COLUMNS = ("image", "id", "labels", "target", "group", "part")
@@ -20,11 +31,7 @@ def _codec(name: str) -> str:
     return name
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ScenesParams(_Frozen):
+class ScenesParams(Frozen):
     """The embedded data set: pictures composed of emoji, with captions.
 
     Attributes
@@ -64,7 +71,7 @@ class ScenesParams(_Frozen):
         return self
 
 
-class TableParams(_Frozen):
+class TableParams(Frozen):
     """Which columns of a CSV, JSONL or Parquet table mean what; exactly one of label, labels and target is named.
 
     Attributes
@@ -155,37 +162,55 @@ class TableParams(_Frozen):
         return dict(self.texts) if self.text is None else {"caption": self.text}
 
 
-class PrepareParams(_Frozen):
+class PrepareParams(Frozen):
     """The section `prepare`.
 
     Attributes
     ----------
-    source : {"scenes", "table"}
-        Where the items come from.
+    source : str
+        Where the items come from: scenes, table, or the name of a published data set.
     path : str
-        What the source reads: the vocabulary of the scenes, or the table (or the folder that holds it).
+        What the source reads: the vocabulary of the scenes, the table (or the folder that holds it), or the folder of
+        the data set. DVC watches it.
+    root : str or None
+        The folder of a published data set, where `path` names only the part of it that DVC should watch: a set of a
+        million files takes hours to hash.
     seed : int
         Of all that is drawn at random.
     limit : int or None
-        Stop after so many rows.
+        Stop after so many rows, those that the source skips by its rules not counted.
     max_reject_share : float
         More rejected rows than this share stop the run.
-    scenes : ScenesParams
-        Read where the source is scenes.
+    scenes, coco, webvision, goodreads, nlvr, visual_genome, mmfrb
+        Each is read where the source has its name.
     table : TableParams or None
         Required where the source is table.
     """
 
-    source: Literal["scenes", "table"]
+    source: Literal["scenes", "table", "coco", "webvision", "goodreads", "nlvr", "visual_genome", "mmfrb"]
     path: str = Field(min_length=1)
+    root: str | None = Field(default=None, min_length=1)
     seed: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=1)
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
     scenes: ScenesParams = ScenesParams()
     table: TableParams | None = None
+    coco: CocoParams = CocoParams()
+    webvision: WebvisionParams = WebvisionParams()
+    goodreads: GoodreadsParams = GoodreadsParams()
+    nlvr: NlvrParams = NlvrParams()
+    visual_genome: VisualGenomeParams = VisualGenomeParams()
+    mmfrb: MmfrbParams = MmfrbParams()
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a published data set."""
+        return Path(self.root or self.path)
 
     @model_validator(mode="after")
     def _has_its_section(self) -> Self:
         if self.source == "table" and self.table is None:
             raise ValueError("expected the section table beside source: table, found none; say which columns mean what")
+        if self.root is not None and self.source in ("scenes", "table"):
+            raise ValueError(f"expected no root beside source: {self.source}, found {self.root!r}; path says it all")
         return self

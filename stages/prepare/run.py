@@ -13,7 +13,7 @@ from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
 from stages.prepare.rejects import RejectsFile
 from stages.prepare.sources.catalog import open_source
-from stages.prepare.sources.protocol import Folders, Reject, Source
+from stages.prepare.sources.protocol import Folders, Reject, Skip, Source
 from stages.prepare.summary import PrepareSummary, Tally
 from stages.prepare.workspace import replacing
 
@@ -72,6 +72,8 @@ def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) 
         if isinstance(result, Reject):
             tally.reject(result)
             rejects.add(result)
+        elif isinstance(result, Skip):
+            tally.skip(result)
         else:
             tally.keep(result)
             yield result.item, result.image_key

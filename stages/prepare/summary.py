@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from stages.errors import InputError
 from stages.items import ManifestInfo
 from stages.prepare.checks import Checked
-from stages.prepare.sources.protocol import Reject
+from stages.prepare.sources.protocol import Reject, Skip
 from stages.records import IMAGE
 from store.key import text_key
 
@@ -28,6 +28,8 @@ class PrepareSummary:
         Rows of the source, and those that became items.
     rejected : dict of str to int
         Rows that did not, by reason.
+    skipped : dict of str to int
+        Rows that the rules of the data set leave out, by reason; they count neither as read nor as rejected.
     missing : dict of str to int
         Kept items without a picture ("image") or without a text field.
     duplicated : dict of str to int
@@ -49,6 +51,7 @@ class PrepareSummary:
     read: int
     kept: int
     rejected: dict[str, int]
+    skipped: dict[str, int]
     missing: dict[str, int]
     duplicated: dict[str, int]
     labelled: int
@@ -78,6 +81,7 @@ class Tally:
     _labelled: int = 0
     _animated: int = 0
     _rejected: Counter[str] = field(default_factory=Counter)
+    _skipped: Counter[str] = field(default_factory=Counter)
     _missing: Counter[str] = field(default_factory=Counter)
     _duplicated: Counter[str] = field(default_factory=Counter)
     _labels: Counter[str] = field(default_factory=Counter)
@@ -104,6 +108,10 @@ class Tally:
         if len(self._first) < _EXAMPLES:
             self._first.append(reject)
 
+    def skip(self, skip: Skip) -> None:
+        """Count a row that the data set's rules leave out."""
+        self._skipped[skip.reason] += 1
+
     def summary(self, notes: tuple[str, ...]) -> PrepareSummary:
         """Return the counts."""
         fields = (IMAGE, *self.info.fields)
@@ -113,6 +121,7 @@ class Tally:
             read=self._read,
             kept=self._kept,
             rejected=dict(sorted(self._rejected.items())),
+            skipped=dict(sorted(self._skipped.items())),
             missing={name: self._missing[name] for name in fields},
             duplicated={name: self._duplicated[name] for name in fields},
             labelled=self._labelled,

@@ -10,7 +10,9 @@ from typing import Literal, NamedTuple, Protocol
 from stages.items import Item, ManifestInfo
 from stages.prepare.params import PrepareParams
 
-Reason = Literal["missing-image", "unreadable-image", "unsafe-path", "no-content", "bad-target", "bad-text"]
+Reason = Literal[
+    "missing-image", "unreadable-image", "unsafe-path", "no-content", "bad-record", "bad-target", "bad-text"
+]
 
 
 class Reject(NamedTuple):
@@ -20,6 +22,12 @@ class Reject(NamedTuple):
     where: str
     reason: Reason
     detail: str
+
+
+class Skip(NamedTuple):
+    """A row that the data set's own rules leave out, such as a book in another language; counted by reason."""
+
+    reason: str
 
 
 class Source(Protocol):
@@ -34,14 +42,14 @@ class Source(Protocol):
         """The folder below which the pictures lie while `prepare` runs."""
 
     @property
-    def expected(self) -> int:
-        """How many rows `items` will yield."""
+    def expected(self) -> int | None:
+        """How many rows `items` will yield, None where only reading them all could tell."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about choices made without being asked."""
 
-    def items(self) -> Iterator[Item | Reject]:
+    def items(self) -> Iterator[Item | Reject | Skip]:
         """Yield the rows in order, as a stream."""
 
 

@@ -1,0 +1,110 @@
+"""What is asked of each published data set: the sections `coco` to `mmfrb` of `prepare`, validated and frozen."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from stages.prepare.frozen import Frozen
+
+
+class CocoParams(Frozen):
+    """A folder in the COCO layout; systems.md 7.1.
+
+    Attributes
+    ----------
+    subsets : tuple of str or None
+        Which of `annotations/{captions,instances}_<subset>.json` are read, in this order; None takes all that are
+        there, in the order of their names.
+    caption_policy : {"first", "all", "join"}
+        The caption of the lowest annotation id, a row for each caption, or all captions in one text.
+    keep_unlabelled : bool
+        Keep pictures without any instance, unlabelled; otherwise they are skipped and counted.
+    """
+
+    subsets: tuple[str, ...] | None = None
+    caption_policy: Literal["first", "all", "join"] = "first"
+    keep_unlabelled: bool = False
+
+
+class WebvisionParams(Frozen):
+    """WebVision 1.0 or 2.0 in one of its three layouts; systems.md 7.2.
+
+    Attributes
+    ----------
+    layout : {"auto", "original", "reorganised", "per_image"}
+        How the folder is laid out; auto looks.
+    origins : tuple of {"google", "flickr"}
+        Which of the two are read.
+    official_val : bool
+        Read the official validation list as well, its rows declared test and all others train.
+    class_limit, per_class_limit : int or None
+        Only the first classes in the order of the synsets; at most so many rows of each.
+    """
+
+    layout: Literal["auto", "original", "reorganised", "per_image"] = "auto"
+    origins: tuple[Literal["google", "flickr"], ...] = ("google", "flickr")
+    official_val: bool = False
+    class_limit: int | None = Field(default=None, ge=1)
+    per_class_limit: int | None = Field(default=None, ge=1)
+
+
+class GoodreadsParams(Frozen):
+    """The Goodreads dumps, or the prepared table of the authors; systems.md 7.3.
+
+    Attributes
+    ----------
+    answer : {"fiction", "genre", "rating"}
+        What is to be predicted: fiction or not, one of ten genres, or the average rating.
+    languages : tuple of str
+        Language codes that are kept.
+    covers : str
+        The folder of the covers, below the root; `<book_id>`, without an ending or with .jpg.
+    """
+
+    answer: Literal["fiction", "genre", "rating"] = "fiction"
+    languages: tuple[str, ...] = ("en", "eng", "en-US", "en-CA", "eng-GB")
+    covers: str = "images"
+
+
+class NlvrParams(Frozen):
+    """NLVR version 1; systems.md 7.4.
+
+    Attributes
+    ----------
+    subset : str
+        Which folder is read: dev, test, hidden or train.
+    """
+
+    subset: str = "dev"
+
+
+class VisualGenomeParams(Frozen):
+    """Visual Genome; systems.md 7.5.
+
+    Attributes
+    ----------
+    phrases : int
+        How many region phrases, those of the largest regions, make the caption.
+    classes : int
+        How many of the most frequent objects are classes.
+    subset : int or None
+        So many pictures, drawn by `prepare.seed`; None takes all.
+    """
+
+    phrases: int = Field(default=5, ge=1)
+    classes: int = Field(default=100, ge=1)
+    subset: int | None = Field(default=None, ge=1)
+
+
+class MmfrbParams(Frozen):
+    """Products with categories as JSON lines; systems.md 7.5.
+
+    Attributes
+    ----------
+    file : str or None
+        The JSONL file below the root, where there is more than one.
+    """
+
+    file: str | None = None
