@@ -122,6 +122,7 @@ def _code_digest() -> str:
 
 
 def _run(trial: Trial, folder: Path, session: Session) -> None:
+    from stages.checkpoints import TrainingSettings
     from stages.evaluate import run as evaluate
     from stages.train import run as train
     from stages.train.data import TrainInputs
@@ -134,7 +135,7 @@ def _run(trial: Trial, folder: Path, session: Session) -> None:
     inputs = TrainInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features), digests)
     predictions = folder / "predictions.parquet"
     outputs = train.TrainOutputs(folder / "model", predictions, folder / "history.csv")
-    train.run(params, inputs, outputs, train.TrainSettings(session.settings.device), session.progress)
+    train.run(params, inputs, outputs, TrainingSettings(session.settings.device), session.progress)
     read = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions)
     evaluate.run(session.params.evaluate, read, evaluate.EvaluateOutputs(folder / "metrics.json", folder / "tables"))
     shutil.rmtree(folder / "model")  # a table needs none; the experiment goes to params.yaml to be kept

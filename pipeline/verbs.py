@@ -208,6 +208,7 @@ def _reduce(session: Session, name: str) -> str:
 
 
 def _fuse(session: Session, name: str) -> str:
+    from stages.checkpoints import TrainingSettings
     from stages.fuse import run as fuse
 
     params, matrices = session.params.fuse[name], session.params.matrices
@@ -215,12 +216,13 @@ def _fuse(session: Session, name: str) -> str:
     inputs = fuse.FuseInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
     machine = session.settings
-    settings = fuse.FuseSettings(machine.device, paths.FUSE_STATES, machine.commit_seconds)
+    settings = TrainingSettings(machine.device, paths.FUSE_STATES, machine.commit_seconds)
     card = fuse.run(params, inputs, outputs, settings, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
 
 
 def _train(session: Session, name: str) -> str:
+    from stages.checkpoints import TrainingSettings
     from stages.train import run as train
     from stages.train.data import TrainInputs
 
@@ -231,7 +233,7 @@ def _train(session: Session, name: str) -> str:
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)
     machine = session.settings
-    settings = train.TrainSettings(machine.device, paths.TRAIN_STATES, machine.commit_seconds)
+    settings = TrainingSettings(machine.device, paths.TRAIN_STATES, machine.commit_seconds)
     counts = train.run(params, inputs, outputs, settings, session.progress)
     return f"{counts['seeds']} seeds on {counts['train']} train rows, {counts['dev']} dev rows"
 

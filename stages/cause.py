@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from store import canonical_json
 
 _LIBRARIES = ("numpy", "scikit-learn", "skorch", "torch")
-_CODE = ("fusions", "heads", "epochs.py", "optimizer_state.py")
+_CODE = ("fusions", "heads", "epochs.py", "training_state.py")
 
 
 def training_cause(facts: Mapping[str, Any], arrays: Sequence[NDArray[Any]], device: str) -> str:

@@ -30,6 +30,25 @@ _RESULT, _DONE = "result", "done.json"
 
 
 @dataclass(frozen=True)
+class TrainingSettings:
+    """What a machine decides about a training, and what changes no result beyond rounding.
+
+    Attributes
+    ----------
+    device : str
+        auto, cpu, cuda or cuda:<n>.
+    states : Path, optional
+        Folder for what a killed run goes on from; without one nothing is kept.
+    state_seconds : float
+        See `Checkpoints`; with 0 the state is saved after every epoch.
+    """
+
+    device: str = "auto"
+    states: Path | None = None
+    state_seconds: float = 5.0
+
+
+@dataclass(frozen=True)
 class State:
     """What a training is made of after an epoch: arrays by name, and plain JSON values."""
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +19,7 @@ from stages.epochs import Schedule, run_epochs
 from stages.fit.ahead import prepared_rows
 from stages.fit.context import FitContext, Fitted
 from stages.fit.options import ConvaeOptions
-
-_NETWORK, _MOMENTS = "network/", "optimizer/"
+from stages.training_state import restore_training, training_arrays
 
 
 def fit_convae(context: FitContext, folder: Path) -> Fitted:
@@ -93,26 +90,11 @@ class _Training:
 
     def state(self) -> Tensors:
         """Return the weights and the moments of Adam."""
-        moments = {
-            f"{_MOMENTS}{at}/{name}": value
-            for at, values in self._optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-        return {name: value.detach().cpu().numpy() for name, value in {**self._named_weights(), **moments}.items()}
-
-    def _named_weights(self) -> Mapping[str, Tensor]:
-        return {f"{_NETWORK}{name}": value for name, value in self.network.state_dict().items()}
+        return training_arrays(self.network, self._optimizer)
 
     def restore(self, tensors: Tensors) -> None:
         """Take up what `state` returned."""
-        found = {name: torch.from_numpy(value) for name, value in tensors.items()}
-        self.network.load_state_dict({name: found[f"{_NETWORK}{name}"] for name in self.network.state_dict()})
-        moments: dict[int, dict[str, Any]] = {}
-        for name, value in found.items():
-            if name.startswith(_MOMENTS):
-                at, _, kind = name.removeprefix(_MOMENTS).partition("/")
-                moments.setdefault(int(at), {})[kind] = value
-        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
+        restore_training(self.network, self._optimizer, tensors)
 
     def weights(self) -> Tensors:
         """Return nothing: the last epoch counts."""

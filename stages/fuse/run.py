@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.cause import training_cause
-from stages.checkpoints import Checkpoints
+from stages.checkpoints import Checkpoints, TrainingSettings
 from stages.contract import Progress, Tracker
 from stages.encoders.device import resolve_device
 from stages.epochs import Watch
@@ -47,27 +47,8 @@ class FuseOutputs:
     model: Path
 
 
-@dataclass(frozen=True)
-class FuseSettings:
-    """What does not change results beyond rounding.
-
-    Attributes
-    ----------
-    device : str
-        auto, cpu, cuda or cuda:<n>.
-    states : Path, optional
-        Folder for what a killed run of a fusion that learns goes on from; without one nothing is kept.
-    state_seconds : float
-        See `Checkpoints`; with 0 the state is saved after every epoch.
-    """
-
-    device: str = "auto"
-    states: Path | None = None
-    state_seconds: float = 5.0
-
-
 def run(
-    params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, settings: FuseSettings, progress: Progress
+    params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, settings: TrainingSettings, progress: Progress
 ) -> dict[str, object]:
     """Fuse the matrices; a row is present when any of its inputs is, the others carry their missing vectors.
 
@@ -109,7 +90,7 @@ def run(
 
 
 def _states(
-    params: FuseParams, table: FeatureTable, device: str, settings: FuseSettings, outputs: FuseOutputs
+    params: FuseParams, table: FeatureTable, device: str, settings: TrainingSettings, outputs: FuseOutputs
 ) -> Checkpoints | None:
     """Open the states of a fusion that learns; the others have none."""
     if settings.states is None or not params.row.learns:

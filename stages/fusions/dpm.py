@@ -19,7 +19,7 @@ from stages.fusions.table import MappedTable
 from stages.fusions.vse import VisualSemantic
 from stages.heads.model import Array, Problem, Rows, Scores
 from stages.heads.network import Mlp, NetworkModel
-from stages.optimizer_state import Arrays
+from stages.training_state import Arrays
 
 _PAIR = 1  # the position of the pair's vector among words, pair, picture
 

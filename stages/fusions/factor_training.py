@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
 from stages.checkpoints import Tensors
-from stages.optimizer_state import optimizer_arrays, restore_optimizer
-
-_NETWORK, _MOMENTS = "network/", "optimizer/"
+from stages.training_state import restore_training, training_arrays
 
 
 class FactorTraining:
@@ -27,17 +24,11 @@ class FactorTraining:
 
     def state(self) -> Tensors:
         """Return the weights and the moments of the optimiser."""
-        weights = {
-            f"{_NETWORK}{name}": np.array(value.detach().cpu().numpy())
-            for name, value in self._network.state_dict().items()
-        }
-        return {**weights, **optimizer_arrays(self.optimizer, _MOMENTS)}
+        return training_arrays(self._network, self.optimizer)
 
     def restore(self, tensors: Tensors) -> None:
         """Take up what `state` returned."""
-        found = {k.removeprefix(_NETWORK): torch.tensor(v) for k, v in tensors.items() if k.startswith(_NETWORK)}
-        self._network.load_state_dict(found)
-        restore_optimizer(self.optimizer, tensors, _MOMENTS)
+        restore_training(self._network, self.optimizer, tensors)
 
     def weights(self) -> Tensors:
         """Return nothing: the last epoch counts."""

@@ -20,11 +20,10 @@ from stages.fusions.retrieval_training import (
     Pairs,
     Rates,
     RetrievalTraining,
-    module_arrays,
-    restore_module,
     text_numbers,
 )
 from stages.heads.model import Array, Features, dense
+from stages.training_state import module_arrays, restore_module
 
 _FILE = "fusion.safetensors"
 _ROWS = 256

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +18,9 @@ from torch import Tensor, nn
 from stages.contract import Tracker
 from stages.fusions.layout import Layout, split_parts
 from stages.heads.model import Features, blocks_of
-from stages.optimizer_state import Arrays, optimizer_arrays, restore_optimizer
+from stages.training_state import Arrays, restore_training, training_arrays
 
-_NETWORK, _MOMENTS, _SCALE = "network/", "optimizer/", "log_scale"
+_SCALE = "log_scale"
 _FIRST_SCALE, _LARGEST_SCALE = 10.0, 100.0
 _LEAST_NORM = 1e-6
 Numbers = NDArray[np.int64]
@@ -177,17 +175,14 @@ class RetrievalTraining:
 
     def state(self) -> Arrays:
         """Return the weights, the scale and the moments of AdamW."""
-        weights = {f"{_NETWORK}{name}": value for name, value in module_arrays(self.module).items()}
         scale = np.array(self._log_scale.detach().cpu().numpy())
-        return {**weights, _SCALE: scale, **optimizer_arrays(self._optimizer, _MOMENTS)}
+        return {_SCALE: scale, **training_arrays(self.module, self._optimizer)}
 
     def restore(self, tensors: Arrays) -> None:
         """Take up what `state` returned."""
-        weights = {name: value for name, value in tensors.items() if name.startswith(_NETWORK)}
-        restore_module(self.module, {name.removeprefix(_NETWORK): value for name, value in weights.items()})
+        restore_training(self.module, self._optimizer, tensors)
         with torch.no_grad():
             self._log_scale.copy_(torch.tensor(tensors[_SCALE]))
-        restore_optimizer(self._optimizer, tensors, _MOMENTS)
 
     def weights(self) -> Arrays:
         """Return nothing: the last epoch counts."""
@@ -195,14 +190,3 @@ class RetrievalTraining:
 
     def restore_weights(self, tensors: Arrays) -> None:
         """Do nothing."""
-
-
-def module_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Return copies of a module's weights and statistics by name."""
-    return {name: np.array(value.detach().cpu().numpy()) for name, value in module.state_dict().items()}
-
-
-def restore_module(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Take up what `module_arrays` returned; a number by itself may have come back from a file as a row of one."""
-    shapes = {name: value.shape for name, value in module.state_dict().items()}
-    module.load_state_dict({name: torch.tensor(value).reshape(shapes[name]) for name, value in arrays.items()})

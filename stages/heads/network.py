@@ -16,7 +16,7 @@ from stages.epochs import UNWATCHED, Epoch, Schedule, Watch, run_epochs
 from stages.heads.model import Array, Problem, Rows, Scores
 from stages.heads.network_training import NetworkTraining
 from stages.heads.options import NetworkOptions
-from stages.optimizer_state import Arrays
+from stages.training_state import Arrays
 
 _ROWS = 1024
 _WEIGHTS, _CONFIG = "network.safetensors", "network.json"

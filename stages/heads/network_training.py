@@ -23,9 +23,8 @@ from stages.errors import InputError, RunError
 from stages.heads.batches import Batches, RowDataset
 from stages.heads.model import Problem, Rows
 from stages.heads.options import NetworkOptions
-from stages.optimizer_state import Arrays, optimizer_arrays, restore_optimizer
+from stages.training_state import Arrays, module_arrays, restore_module, restore_training, training_arrays
 
-_NETWORK, _MOMENTS = "network/", "optimizer/"
 _TOP = 5
 _REPLICA_CLASSES, _REPLICA_VALUES = 499, 999  # draws of an epoch, systems.md 5
 _LOG = logging.getLogger("diptych.heads")
@@ -175,21 +174,19 @@ class NetworkTraining:
 
     def state(self) -> Arrays:
         """Return the weights and the moments of the optimiser."""
-        weights = {f"{_NETWORK}{name}": value for name, value in self.weights().items()}
-        return {**weights, **optimizer_arrays(self._net.optimizer_, _MOMENTS)}
+        return training_arrays(self.module, self._net.optimizer_)
 
     def restore(self, tensors: Arrays) -> None:
         """Take up what `state` returned."""
-        self.restore_weights({k.removeprefix(_NETWORK): v for k, v in tensors.items() if k.startswith(_NETWORK)})
-        restore_optimizer(self._net.optimizer_, tensors, _MOMENTS)
+        restore_training(self.module, self._net.optimizer_, tensors)
 
     def weights(self) -> Arrays:
         """Return copies of all weights of the module."""
-        return {name: np.array(value.detach().cpu().numpy()) for name, value in self.module.state_dict().items()}
+        return module_arrays(self.module)
 
     def restore_weights(self, tensors: Arrays) -> None:
         """Take up what `weights` returned."""
-        self.module.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
+        restore_module(self.module, tensors)
 
 
 def _monitor(options: NetworkOptions, problem: Problem) -> Literal["loss", "accuracy"]:

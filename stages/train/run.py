@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.cause import training_cause
-from stages.checkpoints import Checkpoints
+from stages.checkpoints import Checkpoints, TrainingSettings
 from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
 from stages.epochs import Epoch, Watch
@@ -35,27 +35,8 @@ class TrainOutputs:
     history: Path
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """What does not change results beyond rounding.
-
-    Attributes
-    ----------
-    device : str
-        auto, cpu, cuda or cuda:<n>.
-    states : Path, optional
-        Folder for what a killed run goes on from; without one nothing is kept.
-    state_seconds : float
-        See `Checkpoints`; with 0 the state is saved after every epoch.
-    """
-
-    device: str = "auto"
-    states: Path | None = None
-    state_seconds: float = 5.0
-
-
 def run(
-    params: TrainParams, inputs: TrainInputs, outputs: TrainOutputs, settings: TrainSettings, progress: Progress
+    params: TrainParams, inputs: TrainInputs, outputs: TrainOutputs, settings: TrainingSettings, progress: Progress
 ) -> dict[str, int]:
     """Train one experiment; a run that was killed goes on behind its last finished seed and last saved epoch.
 
@@ -92,7 +73,7 @@ def run(
     return {"train": len(train), "dev": len(dev), "seeds": len(params.seeds)}
 
 
-def _states(params: TrainParams, data: Data, device: str, settings: TrainSettings, name: str) -> Checkpoints | None:
+def _states(params: TrainParams, data: Data, device: str, settings: TrainingSettings, name: str) -> Checkpoints | None:
     """Open the states of this experiment; more seeds, or fewer, do not change those of each."""
     if settings.states is None:
         return None

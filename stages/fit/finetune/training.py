@@ -6,7 +6,7 @@ dropout and its augmentation from a seed of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,9 @@ from stages.errors import InputError, RunError
 from stages.fit.finetune.freezing import TrainingMode
 from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.reading import Batch, Reader
-from stages.optimizer_state import optimizer_arrays, restore_optimizer
+from stages.training_state import Arrays, module_arrays, restore_module, restore_training, training_arrays
 
 _DEV_BATCH = 32
-_NETWORK, _MOMENTS = "network/", "optimizer/"
-Arrays = Mapping[str, NDArray[Any]]
 
 
 class Classifier(nn.Module):
@@ -164,21 +162,19 @@ class ClassifierTraining:
 
     def state(self) -> Arrays:
         """Return the weights and the moments of the optimiser; chance needs no state."""
-        weights = {f"{_NETWORK}{name}": value for name, value in self.weights().items()}
-        return {**weights, **optimizer_arrays(self._optimizer, _MOMENTS)}
+        return training_arrays(self.network, self._optimizer)
 
     def restore(self, arrays: Arrays) -> None:
         """Take up what `state` returned."""
-        self.restore_weights({k.removeprefix(_NETWORK): v for k, v in arrays.items() if k.startswith(_NETWORK)})
-        restore_optimizer(self._optimizer, arrays, _MOMENTS)
+        restore_training(self.network, self._optimizer, arrays)
 
     def weights(self) -> Arrays:
         """Return copies of all weights and statistics of the network."""
-        return {name: np.array(value.detach().cpu().numpy()) for name, value in self.network.state_dict().items()}
+        return module_arrays(self.network)
 
     def restore_weights(self, arrays: Arrays) -> None:
         """Take up what `weights` returned."""
-        self.network.load_state_dict({name: torch.tensor(value) for name, value in arrays.items()})
+        restore_module(self.network, arrays)
 
     def _train_epoch(self, number: int, tracker: Tracker, told: str) -> float:
         train, seed, size = self.lesson.train, self.bench.seed, self.how.batch

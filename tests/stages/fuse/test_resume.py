@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.fuse.params import FuseParams
-from stages.fuse.run import FuseInputs, FuseOutputs, FuseSettings, run
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from stages.fusions.catalog import FUSIONS
 
 from .learning import EPOCHS, WALK
@@ -54,7 +55,7 @@ def outputs(root: Path) -> FuseOutputs:
 def fuse(dataset: Any, progress: Any = None, *, shift: float = 0.0, **params: Any) -> dict[str, bytes]:
     rng = np.random.default_rng(0)
     paths = tuple(dataset.matrix(name, rng.normal(shift, 1, (40, dim))) for name, dim in (("t", 4), ("v", 3)))
-    made, settings = outputs(dataset.root), FuseSettings("cpu", dataset.root / "states", 0)
+    made, settings = outputs(dataset.root), TrainingSettings("cpu", dataset.root / "states", 0)
     inputs = FuseInputs(dataset.manifest, dataset.split, paths)
     run(FuseParams(**{"features": ["t", "v"], **params}), inputs, made, settings, progress or SilentProgress())
     files = [path for path in made.model.rglob("*") if path.is_file()]

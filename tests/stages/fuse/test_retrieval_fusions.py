@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.fuse.params import FuseParams
-from stages.fuse.run import FuseInputs, FuseOutputs, FuseSettings, run
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from store import MatrixArray, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 
 COUNT = 40
@@ -70,7 +71,7 @@ class Case:
         paths = (self.write("caption", self.text), self.write("image", self.image))
         settings = FuseParams(**{"features": ["caption", "image"], **params})
         inputs = FuseInputs(self.dataset.manifest, self.dataset.split, paths)
-        run(settings, inputs, self.outputs, FuseSettings("cpu"), SilentProgress())
+        run(settings, inputs, self.outputs, TrainingSettings("cpu"), SilentProgress())
         return open_matrix(self.outputs.matrix)
 
     @property

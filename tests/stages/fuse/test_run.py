@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.fuse.params import FuseParams
-from stages.fuse.run import FuseInputs, FuseOutputs, FuseSettings, run
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from store import open_matrix
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
@@ -31,7 +32,7 @@ def written(dataset: Any) -> None:
     dataset.write("multiclass", np.arange(40) % 3, list(PARTS))
 
 
-CPU = FuseSettings("cpu")
+CPU = TrainingSettings("cpu")
 
 
 def outputs(root: Path) -> FuseOutputs:
@@ -47,7 +48,7 @@ def fuse(dataset: Any, vectors: dict[str, np.ndarray], *, usable: Any = None, **
         settings,
         FuseInputs(dataset.manifest, dataset.split, paths),
         outputs(dataset.root),
-        FuseSettings("cpu"),
+        TrainingSettings("cpu"),
         SilentProgress(),
     )
     return open_matrix(outputs(dataset.root).matrix)
@@ -139,7 +140,7 @@ def test_a_matrix_of_other_items_is_refused_and_nothing_is_written(
             settings,
             FuseInputs(dataset.manifest, dataset.split, paths),
             outputs(dataset.root),
-            FuseSettings("cpu"),
+            TrainingSettings("cpu"),
             SilentProgress(),
         )
     assert not any((dataset.root / name).exists() for name in ("out", "metrics", "models"))

@@ -11,10 +11,11 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.fuse.params import FuseParams
-from stages.fuse.run import FuseInputs, FuseOutputs, FuseSettings, run
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from store import open_matrix
 
 from .factors import TINY, build, inputs, joined, widths
@@ -34,7 +35,7 @@ def fuse(dataset: Any, name: str, blocks: dict[str, np.ndarray], *, usable: Any 
     outputs = FuseOutputs(dataset.root / "f.zarr.zip", dataset.root / "f.json", dataset.root / "models" / "f")
     given = {"fusion": name.partition("-")[0], "features": list(blocks), **TINY[name][1], **more}
     sources = FuseInputs(dataset.manifest, dataset.split, tuple(paths))
-    run(FuseParams(**given), sources, outputs, FuseSettings("cpu"), SilentProgress())
+    run(FuseParams(**given), sources, outputs, TrainingSettings("cpu"), SilentProgress())
     return outputs
 
 
@@ -112,7 +113,13 @@ def test_pixels_of_other_items_are_refused(dataset: Any, tmp_path: Path) -> None
     outputs = FuseOutputs(tmp_path / "f.zarr.zip", tmp_path / "f.json", tmp_path / "models")
     params = FuseParams(fusion="mmeda1", features=["t", "v"])
     with pytest.raises(InputError, match="expected the 30 items of the manifest in its order"):
-        run(params, FuseInputs(dataset.manifest, dataset.split, paths), outputs, FuseSettings("cpu"), SilentProgress())
+        run(
+            params,
+            FuseInputs(dataset.manifest, dataset.split, paths),
+            outputs,
+            TrainingSettings("cpu"),
+            SilentProgress(),
+        )
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from scipy.spatial.distance import pdist
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.fuse.params import FuseParams
-from stages.fuse.run import FuseInputs, FuseOutputs, FuseSettings, run
+from stages.fuse.run import FuseInputs, FuseOutputs, run
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
 from stages.fusions.options_towers import PcaOptions
@@ -153,7 +154,9 @@ def fuse(dataset: Any, vectors: dict[str, np.ndarray], **params: Any) -> FuseOut
     outputs = FuseOutputs(root / "out" / "f.zarr.zip", root / "metrics" / "f.json", root / "models" / "f")
     paths = tuple(dataset.matrix(name, each) for name, each in vectors.items())
     settings = FuseParams(**{"fusion": "pca", "features": list(vectors), **params})
-    run(settings, FuseInputs(dataset.manifest, dataset.split, paths), outputs, FuseSettings("cpu"), SilentProgress())
+    run(
+        settings, FuseInputs(dataset.manifest, dataset.split, paths), outputs, TrainingSettings("cpu"), SilentProgress()
+    )
     return outputs
 
 

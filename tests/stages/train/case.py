@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import Progress, SilentProgress, Task
 from stages.train.data import TrainInputs
 from stages.train.params import TrainParams
-from stages.train.run import TrainOutputs, TrainSettings, run
+from stages.train.run import TrainOutputs, run
 
 PARTS = np.array((["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16)
 MLP = {"head": "mlp", "hidden": [8], "epochs": 3, "batch": 32}
@@ -68,7 +69,9 @@ class Case:
         settings = TrainParams(**{"features": ["t", "v"], "fusion": "concat", **params})
         if settings.fusion == "none":
             inputs = replace(inputs, matrices=inputs.matrices[:1])
-        return run(settings, inputs, self.outputs, TrainSettings("cpu", self.states, 0), progress or SilentProgress())
+        return run(
+            settings, inputs, self.outputs, TrainingSettings("cpu", self.states, 0), progress or SilentProgress()
+        )
 
     def written(self) -> dict[str, bytes]:
         """Read all that a run wrote, by name."""

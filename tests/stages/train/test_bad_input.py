@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.errors import DiptychError, InputError
 from stages.fusions.attention import AttentionFusion
@@ -17,7 +18,7 @@ from stages.fusions.options import AttentionOptions
 from stages.fusions.row import IMAGE, TEXT, FusionRow, network
 from stages.parts import write_split
 from stages.train.params import TrainParams
-from stages.train.run import TrainSettings, run
+from stages.train.run import run
 from store import CorruptMatrix, StoreError
 
 from .case import SYSTEMS, Case
@@ -47,7 +48,7 @@ def test_a_matrix_spoilt_on_disk_is_refused(make_case: Callable[..., Case]) -> N
     content[at : at + 4] = np.float32(np.nan).tobytes()
     inputs.matrices[0].write_bytes(content)
     with pytest.raises(CorruptMatrix):
-        run(params, inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+        run(params, inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
     assert not case.outputs.model.exists()
 
 
@@ -63,7 +64,7 @@ def test_a_split_of_other_items(make_case: Callable[..., Case]) -> None:
     write_split(case.dataset.split, [f"j{row}" for row in range(160)], list(case.parts), {})
     params = TrainParams(**{"features": ["t", "v"], **SYSTEMS["mlp"]})
     with pytest.raises(InputError, match="found none for 160 of them, such as 'i000'; run `diptych split` again"):
-        run(params, inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+        run(params, inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
 
 
 def test_a_matrix_of_fewer_items(make_case: Callable[..., Case]) -> None:
@@ -72,7 +73,7 @@ def test_a_matrix_of_fewer_items(make_case: Callable[..., Case]) -> None:
     case.dataset.matrix("v", case.blocks[1][:150])
     params = TrainParams(**{"features": ["t", "v"], **SYSTEMS["mlp"]})
     with pytest.raises(InputError, match="expected the 160 items of the manifest in its order; found 150 items"):
-        run(params, inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+        run(params, inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
 
 
 def test_a_missing_matrix(make_case: Callable[..., Case]) -> None:
@@ -81,7 +82,7 @@ def test_a_missing_matrix(make_case: Callable[..., Case]) -> None:
     inputs.matrices[1].unlink()
     params = TrainParams(**{"features": ["t", "v"], **SYSTEMS["mlp"]})
     with pytest.raises(InputError, match=r"expected the matrix .*; found no file; run `dvc repro`"):
-        run(params, inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+        run(params, inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
 
 
 @pytest.mark.parametrize(

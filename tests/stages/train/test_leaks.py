@@ -9,9 +9,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress, Task
 from stages.train.params import TrainParams
-from stages.train.run import TrainSettings, run
+from stages.train.run import run
 
 from .case import EVERY, PARTS, SYSTEMS, Case
 
@@ -103,7 +104,7 @@ def test_what_stands_in_for_a_missing_input_leaks_nowhere(system: str, make_case
         TrainParams(**{"features": ["t", "v"], **SYSTEMS[system]}),
         inputs,
         case.outputs,
-        TrainSettings("cpu"),
+        TrainingSettings("cpu"),
         SilentProgress(),
     )
     assert case.models() == before

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.train.params import TrainParams
-from stages.train.run import TrainSettings, run
+from stages.train.run import run
 
 from .case import PARTS, SYSTEMS, Case
 from .killed import Counting, Killed
@@ -141,7 +142,7 @@ def test_without_a_folder_for_states_nothing_is_kept(make_case: Callable[..., Ca
     case = make_case()
     params = TrainParams(**{"features": ["t", "v"], **SYSTEMS["mlp"]})
     before = {path.name for path in case.dataset.root.iterdir()}
-    run(params, case.inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+    run(params, case.inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
     assert {path.name for path in case.dataset.root.iterdir()} - before <= {
         "models", "data", "manifest.parquet", "split.parquet", "t.zarr.zip", "v.zarr.zip"
     }  # fmt: skip

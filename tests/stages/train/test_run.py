@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress, Task
 from stages.errors import InputError, RunError
 from stages.heads.model import dense
 from stages.train.data import read_data
 from stages.train.params import TrainParams
-from stages.train.run import TrainSettings, restore, run
+from stages.train.run import restore, run
 
 from .case import EVERY, PARTS, SYSTEMS, Case
 
@@ -148,7 +149,7 @@ def test_a_matrix_of_other_items_is_refused(make_case: Callable[..., Case]) -> N
     case.dataset.matrix("v", case.blocks[1], ids=case.dataset.ids(160)[::-1])
     params = TrainParams(features=["t", "v"], fusion="concat", head="dummy")
     with pytest.raises(InputError, match="expected the 160 items of the manifest in its order"):
-        run(params, inputs, case.outputs, TrainSettings("cpu"), SilentProgress())
+        run(params, inputs, case.outputs, TrainingSettings("cpu"), SilentProgress())
     assert not case.outputs.model.exists()
 
 
@@ -165,4 +166,4 @@ def test_an_unknown_device_is_refused(make_case: Callable[..., Case]) -> None:
     case = make_case()
     params = TrainParams(features=["t", "v"], fusion="concat", head="dummy")
     with pytest.raises(InputError, match="device"):
-        run(params, case.inputs, case.outputs, TrainSettings("gpu"), SilentProgress())
+        run(params, case.inputs, case.outputs, TrainingSettings("gpu"), SilentProgress())
