@@ -16,6 +16,7 @@ from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
+from pipeline.yaml_file import read_yaml
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
@@ -120,8 +121,12 @@ def _report(session: Session) -> None:
         "retrieve": params.retrieve,
     }
     names = {verb: tuple(section) for verb, section in entries.items()}
-    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names)
-    outputs = report.ReportOutputs(paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv")
+    published = params.report.published
+    figures = None if published is None else read_yaml(Path(published))
+    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names, figures)
+    outputs = report.ReportOutputs(
+        paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv", paths.REPORT / "compare.md"
+    )
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
 

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.records import ManifestInfo
+from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
@@ -37,6 +38,8 @@ class Page:
         Of the data set.
     board : Leaderboard
         The experiments.
+    comparison : Comparison or None
+        Published figures beside measured ones; None where the run names none.
     plots : list of Plot
         In the order of the page.
     gallery : Gallery or None
@@ -57,6 +60,7 @@ class Page:
     verdict: str
     info: ManifestInfo
     board: Leaderboard
+    comparison: Comparison | None
     plots: list[Plot]
     gallery: Gallery | None
     systems: list[System]
