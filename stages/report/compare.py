@@ -73,10 +73,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published table, and its lines beside what was measured: those of the table, then other systems of the run."""
+    """A published table beside what was measured.
+
+    Attributes
+    ----------
+    published : Published
+    lines : tuple of Line
+        Those of the table, then other systems of the run.
+    scored : str
+        What the measured figures were taken on: it may be far from what the paper had.
+    """
 
     published: Published
     lines: tuple[Line, ...]
+    scored: str
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -95,7 +105,9 @@ class Comparison:
         return [*(f"{name}: {text}" for name, text in self.published.remarks.items()), *self.published.notes]
 
 
-def compare(published: Published, experiments: Sequence[Experiment], systems: Mapping[str, Any]) -> Comparison:
+def compare(
+    published: Published, experiments: Sequence[Experiment], systems: Mapping[str, Any], scored: str
+) -> Comparison:
     """Lay the published figures beside those of this run.
 
     Parameters
@@ -105,6 +117,8 @@ def compare(published: Published, experiments: Sequence[Experiment], systems: Ma
         In the order in which those that the paper does not have are to be listed.
     systems : mapping of str to mapping
         The metrics of each retrieval system.
+    scored : str
+        What the experiments were scored on.
     """
     measured = _measured(experiments, systems)
     others = [name for name in measured if name not in published.systems]
@@ -113,7 +127,7 @@ def compare(published: Published, experiments: Sequence[Experiment], systems: Ma
         for name in (*published.systems, *others)
         for line in _lines(published, name, measured.get(name, Measured({})))
     ]
-    return Comparison(published, tuple(lines))
+    return Comparison(published, tuple(lines), scored)
 
 
 def _measured(experiments: Sequence[Experiment], systems: Mapping[str, Any]) -> dict[str, Measured]:
@@ -147,7 +161,8 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     """Write the comparison as Markdown: the table, what each metric is, and the notes."""
     published = comparison.published
     with write_lines(path) as stream:
-        stream.write(f"# Published and measured\n\n{published.paper}\n\n{published.table}\n\n")
+        stream.write(f"# Published and measured\n\nPublished: {published.paper} {published.table}\n\n")
+        stream.write(f"Measured: {comparison.scored}.\n\n")
         stream.write(_row(_HEADER) + _row(["---"] * 3 + ["---:"] * 3))
         stream.writelines(_row(line.cells) for line in comparison.lines)
         stream.write("\nA blank cell: not run, or nothing to compare. ± is the sample deviation over the seeds; in\n")

@@ -132,7 +132,7 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         verdict=verdict(board),
         info=info,
         board=board,
-        comparison=_compare(params, inputs, board, systems),
+        comparison=_compare(params, inputs, manifest, board, systems),
         plots=draw_plots(board, cards, predictions, inputs.data),
         gallery=gallery,
         systems=systems,
@@ -144,9 +144,11 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
 
 
 def _compare(
-    params: ReportParams, inputs: ReportInputs, board: Leaderboard, systems: Sequence[System]
+    params: ReportParams, inputs: ReportInputs, manifest: Manifest, board: Leaderboard, systems: Sequence[System]
 ) -> Comparison | None:
     if inputs.published is None:
         return None
     published = read_published(inputs.published, params.published or "published figures")
-    return compare(published, board.experiments, {system.name: system.metrics for system in systems})
+    one = board.experiments[0]
+    scored = f"{one.rows:,} rows of the {one.part} part of {manifest.info.source}, {len(manifest):,} items"
+    return compare(published, board.experiments, {system.name: system.metrics for system in systems}, scored)

@@ -44,7 +44,7 @@ def experiment(name: str, **means: float) -> Experiment:
 
 
 def lines(*experiments: Experiment, systems: dict[str, Any] | None = None) -> dict[tuple[str, str], tuple[str, ...]]:
-    found = compare(read_published(TABLE, "t.yaml"), experiments, systems or {}).lines
+    found = compare(read_published(TABLE, "t.yaml"), experiments, systems or {}, "").lines
     return {(line.system, line.measured_as): line.cells for line in found}
 
 
@@ -109,6 +109,7 @@ def test_the_report_writes_the_comparison_and_shows_it(tmp_path: Path) -> None:
     assert {f"| {system.name}" for system in SYSTEMS} <= {row[0] for row in rows}
     assert "- accuracy, measured as subset_accuracy: All labels right." in text
     assert "- never-run: Takes a year." in text
+    assert "\nMeasured: 12 rows of the test part of scenes, 24 items.\n" in text
     page = folder.outputs.page.read_text("utf-8")
     assert 'id="published"' in page
     assert "birds&lt;/b&gt;" in page
