@@ -73,5 +73,5 @@ def test_another_seed_is_another_cut() -> None:
 
 @pytest.mark.parametrize("labels", [[0] * 49, [-1] * 60, []])
 def test_without_a_class_that_is_large_enough_nothing_is_cut(labels: list[int]) -> None:
-    with pytest.raises(InputError, match="raise split.share"):
+    with pytest.raises(InputError, match=r"raise split\.share"):
         by_class([str(row) for row in range(len(labels))], labels, ("a",), 0.04, 0)

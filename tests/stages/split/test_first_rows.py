@@ -42,5 +42,5 @@ def test_the_seed_moves_only_the_dev_rows() -> None:
 
 @pytest.mark.parametrize(("groups", "first"), [(["a", "b", "c"], 3), (["a", "b", "a"], 2), ([], 4000)])
 def test_some_rows_must_be_left_for_test(groups: list[str], first: int) -> None:
-    with pytest.raises(InputError, match="lower split.first"):
+    with pytest.raises(InputError, match=r"lower split\.first"):
         by_order(groups, first, 0.5, 0)
