@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.contract import Progress, Tracker
-from stages.items import Item, write_manifest
+from stages.items import ManifestRow, write_manifest
 from stages.prepare.checks import checker
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
@@ -65,7 +65,7 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
     return summary
 
 
-def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[tuple[Item, bytes | None]]:
+def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[ManifestRow]:
     """Check the rows of a source in order, and yield those that the manifest gets."""
     for result in map_in_order(checker(source.images), source.items()):
         bar.advance()
@@ -76,4 +76,4 @@ def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) 
             tally.skip(result)
         else:
             tally.keep(result)
-            yield result.item, result.image_key
+            yield ManifestRow(result.item, result.image_key, result.dhash)
