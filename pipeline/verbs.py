@@ -89,8 +89,7 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
-    outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
-    summary = prepare.run(session.params.prepare, outputs, session.progress)
+    summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
     rejected = sum(summary.rejected.values())
     out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
     if rejected:

@@ -8,10 +8,9 @@ from pathlib import Path
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.goodreads_books import BOOKS, GENRE_VOTES, TABLE, Book, read_dump, read_table
+from stages.prepare.sources.goodreads_books import BOOKS, GENRE_VOTES, TABLE, Book, filled, read_dump, read_table
 from stages.prepare.sources.goodreads_genres import FICTION, GENRES, GenreTable
 from stages.prepare.sources.protocol import Folders, Reject, Skip
-from stages.prepare.sources.table_check import plain
 
 FICTION_CLASSES = ("non-fiction", "fiction")
 """Fiction is class 1: the positive one of precision, recall and F1."""
@@ -83,15 +82,15 @@ class GoodreadsSource:
         if int(book.id) in seen:
             return Reject(book.id, book.where, "bad-record", "this book stands on an earlier line")
         seen.add(int(book.id))
-        work = plain(book.fields["work_id"])
+        work = filled(book.fields["work_id"])
         return Item(
             id=book.id,
             image=self._cover(book.id),
-            texts={name: plain(book.fields[name]) for name in self.info.fields},
+            texts={name: filled(book.fields[name]) for name in self.info.fields},
             labels=self._labels(book),
             target=book.rating if self._params.answer == "rating" else None,
             group=f"book {book.id}" if work is None else work,  # a book and a work may bear the same number
-            meta={**{name: plain(book.fields.get(name)) for name in _META}, "genre": book.genre},
+            meta={**{name: filled(book.fields.get(name)) for name in _META}, "genre": book.genre},
             where=book.where,
         )
 

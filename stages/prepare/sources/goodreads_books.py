@@ -13,7 +13,6 @@ from stages.prepare.sources.formats import CsvFile
 from stages.prepare.sources.goodreads_genres import FICTION, GENRES, GenreTable, number_of
 from stages.prepare.sources.problems import did_you_mean
 from stages.prepare.sources.protocol import Reject, Skip
-from stages.prepare.sources.table_check import plain
 from stages.prepare.sources.text_lines import text_lines
 
 BOOKS, GENRE_VOTES, TABLE = "goodreads_books.json.gz", "goodreads_book_genres_initial.json.gz", "books_with_genres.csv"
@@ -69,7 +68,9 @@ def _object(line: str, where: str) -> dict[str, Any]:
 def _fields(row: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the fields that are used as texts: the dump writes all values as strings, other writers numbers."""
     values = {name: row.get(name) for name in _USED}
-    return {name: plain(str(value)) if isinstance(value, (str, int, float)) else None for name, value in values.items()}
+    return {
+        name: filled(str(value)) if isinstance(value, (str, int, float)) else None for name, value in values.items()
+    }
 
 
 def _filtered(
@@ -92,9 +93,14 @@ def _filtered(
     return _sound(Book(identity, fields, rating, genre, where))
 
 
+def filled(text: str | None) -> str | None:
+    """Return a text, None where it is blank."""
+    return text if text is not None and text.strip() else None
+
+
 def _rating(text: str | None) -> float:
     try:
-        value = float(plain(text) or 0)
+        value = float(filled(text) or 0)
     except ValueError:
         raise ValueError(f"expected an average rating, found {text!r}") from None
     if not math.isfinite(value) or not 0 <= value <= _HIGHEST:
