@@ -68,9 +68,7 @@ def _object(line: str, where: str) -> dict[str, Any]:
 def _fields(row: Mapping[str, Any]) -> dict[str, str | None]:
     """Return the fields that are used as texts: the dump writes all values as strings, other writers numbers."""
     values = {name: row.get(name) for name in _USED}
-    return {
-        name: filled(str(value)) if isinstance(value, (str, int, float)) else None for name, value in values.items()
-    }
+    return {name: str(value) if isinstance(value, (str, int, float)) else None for name, value in values.items()}
 
 
 def _filtered(

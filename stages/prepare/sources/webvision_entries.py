@@ -14,8 +14,7 @@ from stages.errors import InputError
 from stages.items import read_regular_file, resolve_below
 from stages.prepare.sources.webvision_layout import MetadataFile
 
-_LARGEST_ENTRY = 16 * 1024 * 1024
-_LARGEST_FILE = 16 * 1024 * 1024
+_LARGEST_ENTRY = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
@@ -69,7 +68,7 @@ def read_entry_beside(root: Path, image: str) -> Entry | None:
     """
     path = resolve_below(root, image.rpartition(".")[0] or image)
     try:
-        fields = json.loads(read_regular_file(path, _LARGEST_FILE))
+        fields = json.loads(read_regular_file(path, _LARGEST_ENTRY))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError, OSError) as error:
@@ -85,7 +84,7 @@ def stream_entries(file: MetadataFile) -> Iterator[dict[str, Any]]:
     Raises
     ------
     InputError
-        When it is no array of objects, is damaged, or has an entry larger than 16 MiB; naming the entry, from 1.
+        When it is no array of objects, is damaged, or has an entry larger than 4 MiB; naming the entry, from 1.
     """
     position = 0
     with _Metered(file.path) as source:
