@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from stages.prepare.params import PrepareParams
+from stages.prepare.sources.goodreads import GoodreadsSource
 from stages.prepare.sources.nlvr import NlvrSource
 from stages.prepare.sources.protocol import Folders, Source, SourceRow
 from stages.prepare.sources.scenes import SceneSource
 from stages.prepare.sources.table import TableSource
+from stages.prepare.sources.webvision import WebvisionSource
 
 SOURCES: tuple[SourceRow, ...] = (
     SourceRow(
@@ -26,6 +28,18 @@ SOURCES: tuple[SourceRow, ...] = (
         "NLVR version 1: sentences about synthetic pictures, a row for each picture; the class is the sentence.",
         "the folder that holds nlvr/<subset>/ or <subset>/",
         NlvrSource,
+    ),
+    SourceRow(
+        "webvision",
+        "WebVision 1.0 or 2.0: pictures of a search engine with title and description; one class of 5000.",
+        "the folder of the lists",
+        WebvisionSource,
+    ),
+    SourceRow(
+        "goodreads",
+        "Goodreads: covers, titles and descriptions; fiction or not, genre, or rating.",
+        "the folder of the dumps, or of books_with_genres.csv",
+        GoodreadsSource,
     ),
 )
 
