@@ -89,7 +89,8 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
-    summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
+    outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
+    summary = prepare.run(session.params.prepare, outputs, session.progress)
     rejected = sum(summary.rejected.values())
     out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
     if rejected:

@@ -26,9 +26,12 @@ class PrepareOutputs:
     ----------
     folder : Path
         Gets `manifest.parquet`, `rejects.csv`, `summary.json` and, for scenes, `images/`.
+    cache : Path or None
+        Keeps what a source can make again at any time; see `Folders`.
     """
 
     folder: Path
+    cache: Path | None = None
 
 
 def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> PrepareSummary:
@@ -54,7 +57,7 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
         When the source is wrong, or too many of its rows are.
     """
     with replacing(outputs.folder) as workspace:
-        source = open_source(params, Folders(workspace, outputs.folder))
+        source = open_source(params, Folders(workspace, outputs.folder, outputs.cache))
         tally = Tally(source.info)
         with RejectsFile(workspace / "rejects.csv") as rejects, progress.track("prepare", source.expected) as bar:
             rows = _accepted(source, tally, rejects, bar)

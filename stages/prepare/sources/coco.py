@@ -79,7 +79,9 @@ class CocoSource:
 
     def _rows(self, reader: SubsetReader, spelled: str, picture: Picture) -> Iterator[Item | Reject | Skip]:
         if not picture.file_name or not is_writable(picture.file_name):
-            yield Reject(spelled, picture.where, "bad-record", f"expected text in file_name, found {picture.file_name!r}")
+            yield Reject(
+                spelled, picture.where, "bad-record", f"expected text in file_name, found {picture.file_name!r}"
+            )
             return
         if not picture.categories and not self._keeps_unlabelled:
             yield Skip("no instance")

@@ -154,7 +154,9 @@ def _find_file(params: PrepareParams) -> Path:
     if params.mmfrb.file is not None and folder.is_dir():
         file = resolve_below(folder, params.mmfrb.file)
         if not file.is_file():
-            raise InputError(f"expected the file {params.mmfrb.file!r} in {folder}, found none; mend prepare.mmfrb.file")
+            raise InputError(
+                f"expected the file {params.mmfrb.file!r} in {folder}, found none; mend prepare.mmfrb.file"
+            )
         return file
     if path.is_file():
         return path
