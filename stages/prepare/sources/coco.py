@@ -1,4 +1,4 @@
-"""The source `coco`: captions and instances in the layout of COCO, which `coco_layout` finds and `coco_reading` reads."""
+"""The source `coco`: captions and instances as COCO lays them out; `coco_layout` finds, `coco_reading` reads them."""
 
 from __future__ import annotations
 
@@ -78,10 +78,9 @@ class CocoSource:
             yield from reader.unlisted()
 
     def _rows(self, reader: SubsetReader, spelled: str, picture: Picture) -> Iterator[Item | Reject | Skip]:
-        if not picture.file_name or not is_writable(picture.file_name):
-            yield Reject(
-                spelled, picture.where, "bad-record", f"expected text in file_name, found {picture.file_name!r}"
-            )
+        name = picture.file_name
+        if not name or not is_writable(name):
+            yield Reject(spelled, picture.where, "bad-record", f"expected text in file_name, found {name!r}")
             return
         if not picture.categories and not self._keeps_unlabelled:
             yield Skip("no instance")

@@ -151,12 +151,11 @@ def _item(product: _Product) -> Item:
 
 def _find_file(params: PrepareParams) -> Path:
     folder, path = params.folder, Path(params.path)
-    if params.mmfrb.file is not None and folder.is_dir():
-        file = resolve_below(folder, params.mmfrb.file)
+    name = params.mmfrb.file
+    if name is not None and folder.is_dir():
+        file = resolve_below(folder, name)
         if not file.is_file():
-            raise InputError(
-                f"expected the file {params.mmfrb.file!r} in {folder}, found none; mend prepare.mmfrb.file"
-            )
+            raise InputError(f"expected the file {name!r} in {folder}, found none; mend prepare.mmfrb.file")
         return file
     if path.is_file():
         return path

@@ -1,4 +1,4 @@
-"""The source `visual_genome`: phrases of regions make the caption, the most frequent object the class; systems.md 7.5."""
+"""The source `visual_genome`: region phrases make the caption, the most frequent object the class; systems.md 7.5."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class VisualGenomeSource:
         pictures = len(self._archive.pictures)
         self.expected = None if params.limit else pictures + len(self._archive.strays)
         self.notes = (
-            f"classes: the {len(names)} most frequent objects ({objects.name}) of all {pictures} chosen pictures, those "
-            "of a later test part included",
+            f"classes: the {len(names)} most frequent objects ({objects.name}) of all {pictures} chosen pictures, "
+            "those of a later test part included",
             *drawn,
         )
         self.info = ManifestInfo(
@@ -104,9 +104,10 @@ def _picture_files(root: Path) -> dict[str, str]:
     """Return where the pictures lie, relative to the root, by id; the first folder that has one wins."""
     places = [place for place in _FOLDERS if (root / place).is_dir()]
     if not places:
+        tried = ", ".join(f"{place}/" for place in _FOLDERS)
         raise InputError(
-            f"expected the pictures in {', '.join(f'{place}/' for place in _FOLDERS)} below {root}, found no such folder; "
-            "put them there, or mend prepare.path or prepare.root"
+            f"expected the pictures in {tried} below {root}, found no such folder; put them there, or mend prepare.path "
+            "or prepare.root"
         )
     found: dict[str, str] = {}
     for place in places:
