@@ -106,7 +106,7 @@ class CocoSource:
     def _item(self, subset: Subset, spelled: str, picture: Picture, identity: str, caption: str | None) -> Item:
         ids = sorted(picture.categories, key=self._position.__getitem__)
         labels = tuple(self._classes[category] for category in ids)
-        kinds = dict.fromkeys(self._super_classes.get(label, "") for label in labels)
+        kinds = dict.fromkeys(self._super_classes[label] for label in labels if label in self._super_classes)
         name = picture.file_name or ""
         return Item(
             id=identity,

@@ -63,7 +63,7 @@ def find_pictures(root: Path, subset: Subset, file_names: Sequence[str]) -> str:
     """Choose the folder, relative to the root and "" for the root itself, that holds most of the named files.
 
     A hundred names, evenly spread, are looked for: below the folder named as the subset, `images/<subset>`, `images`,
-    the folder of the annotations, and the root. A name that leaves the root counts as absent.
+    `data`, the folder of the annotations, and the root. A name that leaves the root counts as absent.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def find_pictures(root: Path, subset: Subset, file_names: Sequence[str]) -> str:
     """
     names = file_names[:: max(1, len(file_names) // _LOOKED_AT)]
     beside = "/".join(subset.files[0].parent.relative_to(root).parts)
-    places = tuple(dict.fromkeys((subset.name, f"images/{subset.name}", "images", beside, "")))
+    places = tuple(dict.fromkeys((subset.name, f"images/{subset.name}", "images", "data", beside, "")))
     hits = {place: sum(_is_there(root, picture_path(place, name)) for name in names) for place in places}
     best = max(places, key=hits.__getitem__)
     if names and not hits[best]:
@@ -85,8 +85,8 @@ def find_pictures(root: Path, subset: Subset, file_names: Sequence[str]) -> str:
 
 
 def picture_path(folder: str, file_name: str) -> str:
-    """Join what `find_pictures` chose and the name that the data gives."""
-    return f"{folder}/{file_name}" if folder else file_name
+    """Join what `find_pictures` chose and the name that the data gives; an absolute name stays one, to be refused."""
+    return f"{folder}/{file_name}" if folder and not file_name.startswith("/") else file_name
 
 
 def _is_there(root: Path, path: str) -> bool:

@@ -106,8 +106,8 @@ def _picture_files(root: Path) -> dict[str, str]:
     if not places:
         tried = ", ".join(f"{place}/" for place in _FOLDERS)
         raise InputError(
-            f"expected the pictures in {tried} below {root}, found no such folder; put them there, or mend prepare.path "
-            "or prepare.root"
+            f"expected the pictures in {tried} below {root}, found no such folder; put them there, or mend "
+            "prepare.path or prepare.root"
         )
     found: dict[str, str] = {}
     for place in places:
