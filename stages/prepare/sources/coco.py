@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from stages.errors import InputError
@@ -165,7 +165,7 @@ def _refuse_shared_ids(readers: list[SubsetReader]) -> None:
             owners[spelled] = picture
 
 
-def _refuse_unknown_parts(subsets: list[Subset], parts: dict[str, str]) -> None:
+def _refuse_unknown_parts(subsets: list[Subset], parts: Mapping[str, str]) -> None:
     names = [subset.name for subset in subsets]
     if parts and sorted(parts) != sorted(names):
         raise InputError(
