@@ -123,15 +123,15 @@ def _code_digest() -> str:
 
 def _run(trial: Trial, folder: Path, session: Session) -> None:
     from stages.evaluate import run as evaluate
+    from stages.experiment import ExperimentInputs
     from stages.train import run as train
-    from stages.train.data import TrainInputs
 
     params, matrices = trial.params, session.params.matrices
     if params is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     digests = stated_digests(matrices, params.features)
-    inputs = TrainInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features), digests)
+    inputs = ExperimentInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features), digests)
     predictions = folder / "predictions.parquet"
     outputs = train.TrainOutputs(folder / "model", predictions, folder / "history.csv")
     train.run(params, inputs, outputs, train.TrainSettings(session.settings.device), session.progress)

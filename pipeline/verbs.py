@@ -221,12 +221,12 @@ def _fuse(session: Session, name: str) -> str:
 
 
 def _train(session: Session, name: str) -> str:
+    from stages.experiment import ExperimentInputs
     from stages.train import run as train
-    from stages.train.data import TrainInputs
 
     params, matrices = session.params.train[name], session.params.matrices
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
-    inputs = TrainInputs(paths.MANIFEST, paths.PARTS, sources, digests)
+    inputs = ExperimentInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     folder = paths.DATA / "train"
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)
