@@ -239,10 +239,22 @@ def _train(session: Session, name: str) -> str:
 def _evaluate(session: Session, name: str) -> str:
     from stages.evaluate import run as evaluate
 
-    inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, paths.DATA / "train" / f"{name}.parquet")
+    params, predictions, trained = session.params, paths.DATA / "train" / f"{name}.parquet", None
+    if params.evaluate.missing is not None:
+        from pipeline.trained import trained_inputs
+
+        trained = trained_inputs(params, name)
+    inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions, trained)
     outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
-    content = evaluate.run(session.params.evaluate, inputs, outputs)
-    return ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+    settings = evaluate.EvaluateSettings(session.settings.device)
+    content = evaluate.run(params.evaluate, inputs, outputs, settings, session.progress)
+    said = ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+    refused = trained is not None and trained.fused
+    return (
+        f"{said}; how it does without an input cannot be told, {outputs.tables}/missing.csv says why"
+        if refused
+        else said
+    )
 
 
 def _retrieve(session: Session, name: str) -> str:
