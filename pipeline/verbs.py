@@ -87,14 +87,10 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 
 
 def _prepare(session: Session) -> None:
+    from pipeline.prepared import print_summary
     from stages.prepare import run as prepare
 
-    summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
-    rejected = sum(summary.rejected.values())
-    out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
-    if rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
-        out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
+    print_summary(prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress))
 
 
 def _split(session: Session) -> None:
