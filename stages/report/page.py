@@ -15,6 +15,7 @@ from stages.records import ManifestInfo
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.missing import MissingData
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
 from stages.report.svg import Plot
@@ -39,6 +40,8 @@ class Page:
         The experiments.
     plots : list of Plot
         In the order of the page.
+    missing : MissingData or None
+        What is lost without an input; None where nobody asked.
     gallery : Gallery or None
         Examples of the best experiment; None without its predictions.
     systems : list of System
@@ -58,6 +61,7 @@ class Page:
     info: ManifestInfo
     board: Leaderboard
     plots: list[Plot]
+    missing: MissingData | None
     gallery: Gallery | None
     systems: list[System]
     data: DataSummary
