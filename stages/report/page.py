@@ -16,6 +16,7 @@ from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.missing import MissingData
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
 from stages.report.svg import Plot
@@ -42,6 +43,8 @@ class Page:
         Published figures beside measured ones; None where the run names none.
     plots : list of Plot
         In the order of the page.
+    missing : MissingData or None
+        What is lost without an input; None where nobody asked.
     gallery : Gallery or None
         Examples of the best experiment; None without its predictions.
     systems : list of System
@@ -62,6 +65,7 @@ class Page:
     board: Leaderboard
     comparison: Comparison | None
     plots: list[Plot]
+    missing: MissingData | None
     gallery: Gallery | None
     systems: list[System]
     data: DataSummary

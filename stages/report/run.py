@@ -18,6 +18,7 @@ from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.lineage import read_lineage
+from stages.report.missing import read_missing
 from stages.report.page import MAX_BYTES, Page, render
 from stages.report.params import ReportParams
 from stages.report.published import read_published
@@ -134,6 +135,7 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         board=board,
         comparison=_compare(params, inputs, manifest, board, systems),
         plots=draw_plots(board, cards, predictions, inputs.data),
+        missing=read_missing(board, inputs.metrics, inputs.data),
         gallery=gallery,
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
