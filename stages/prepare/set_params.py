@@ -77,7 +77,7 @@ class NlvrParams(Frozen):
         Which folder is read: dev, test, hidden or train.
     """
 
-    subset: str = "dev"
+    subset: str = Field(default="dev", pattern=r"^[A-Za-z0-9_-]+$")
 
 
 class VisualGenomeParams(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stages.prepare.params import PrepareParams
+from stages.prepare.sources.nlvr import NlvrSource
 from stages.prepare.sources.protocol import Folders, Source, SourceRow
 from stages.prepare.sources.scenes import SceneSource
 from stages.prepare.sources.table import TableSource
@@ -19,6 +20,12 @@ SOURCES: tuple[SourceRow, ...] = (
         "Your own data: a CSV, JSONL or Parquet table whose columns the section `table` names.",
         "the table, or the folder that holds it and its pictures",
         TableSource,
+    ),
+    SourceRow(
+        "nlvr",
+        "NLVR version 1: sentences about synthetic pictures, a row for each picture; the class is the sentence.",
+        "the folder that holds nlvr/<subset>/ or <subset>/",
+        NlvrSource,
     ),
 )
 
