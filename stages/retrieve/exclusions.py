@@ -77,7 +77,7 @@ def exclusions_of(params: RetrieveParams, manifest: Manifest, *, identical: bool
 
 
 def meta_codes(manifest: Manifest, name: str) -> Ints:
-    """Number the values of a column of meta, int64 [N]; -1 where there is none."""
+    """Return numbers for the values of a column of meta, int64 [N]; -1 where there is none."""
     known: dict[str, int] = {}
     values = manifest.meta(name)
     return np.array([-1 if value is None else known.setdefault(value, len(known)) for value in values], np.int64)
