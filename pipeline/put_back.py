@@ -26,11 +26,12 @@ def borrowed_project() -> Iterator[None]:
     What the lock names is checked out again from DVC's cache; no stage runs. Without a lock the outputs of the block
     stay where they are: the next `dvc repro` takes them for what they are not, sees that, and replaces them.
     """
-    _keep()
+    root = Path.cwd()
+    _keep(root)
     try:
         yield
     finally:
-        _put_back()
+        _put_back(root)
 
 
 def write_borrowed(text: str) -> None:
@@ -47,7 +48,7 @@ def recover() -> None:
     last, found = paths.BORROWED / _LAST, _digest(paths.PARAMS_FILE.read_bytes())
     if last.is_file() and last.read_text("ascii") == found:
         _LOG.warning("repeat: an earlier call was killed: params.yaml and dvc.lock are put back as they were before it")
-        _put_back()
+        _put_back(Path.cwd())
         return
     if _digest((paths.BORROWED / paths.PARAMS_FILE).read_bytes()) != found:
         aside = paths.BORROWED.with_name("params-before.yaml")
@@ -56,30 +57,35 @@ def recover() -> None:
     shutil.rmtree(paths.BORROWED)
 
 
-def _keep() -> None:
-    with fresh_folder(paths.BORROWED) as folder:
-        for path in _borrowed_files(Path()):
+def _keep(root: Path) -> None:
+    with fresh_folder(root / paths.BORROWED) as folder:
+        for path in _borrowed_files(root):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, folder / path)
+            shutil.copy2(root / path, folder / path)
 
 
 def _borrowed_files(root: Path) -> list[Path]:
     """Return the files below a root that are kept, relative to it."""
-    single = [path for path in (paths.PARAMS_FILE, _LOCK) if (root / path).is_file()]
-    return [*single, *(path.relative_to(root) for path in sorted((root / paths.METRICS).rglob("*.json")))]
+    return [paths.PARAMS_FILE, *([_LOCK] if (root / _LOCK).is_file() else []), *_cards(root)]
 
 
-def _put_back() -> None:
-    kept = _borrowed_files(paths.BORROWED)
+def _cards(root: Path) -> list[Path]:
+    return [path.relative_to(root) for path in sorted((root / paths.METRICS).rglob("*.json"))]
+
+
+def _put_back(root: Path) -> None:
+    kept = _borrowed_files(root / paths.BORROWED)
     for path in kept:
-        _copy(paths.BORROWED / path, path)
-    for path in set(_borrowed_files(Path())) - set(kept):
-        path.unlink()
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        _copy(root / paths.BORROWED / path, root / path)
+    # Only after all is back, and only what was made meanwhile.
+    for path in {_LOCK, *_cards(root)} - set(kept):
+        (root / path).unlink(missing_ok=True)
     if _LOCK in kept:
-        _check_out()
+        _check_out(root)
     else:
         _LOG.warning("repeat: there was no dvc.lock to go back to; `dvc repro` makes the outputs of params.yaml")
-    shutil.rmtree(paths.BORROWED)
+    shutil.rmtree(root / paths.BORROWED)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -89,9 +95,13 @@ def _copy(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _check_out() -> None:
+def _check_out(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", "checkout", "--force", "--quiet"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "dvc", "checkout", "--force", "--quiet"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["no message"])[-1]
