@@ -31,7 +31,7 @@ SYSTEMS = {
         "gr-mf-resnet gr-cmf-googlenet gr-cmf-inception gr-cmf-vgg gr-cmf-resnet gr-convae-mf gr-mmeda1 gr-mmeda2 "
         "gr-mf-allcnn"
     ),
-    "nlvr": "nlvr-knn nlvr-svm",
+    "nlvr": "gated-knn gated-svm",  # there nlvr-knn and nlvr-svm
 }
 """The ids of systems.md 1, by recipe."""
 SYSTEMS["goodreads-rating"] = SYSTEMS["goodreads"]
@@ -45,20 +45,19 @@ def test_every_recipe_gives_valid_params(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_recipe_says_what_it_needs_and_what_it_costs(path: Path) -> None:
-    header = "".join(
-        itertools.takewhile(lambda line: line.startswith("#"), path.read_text("utf-8").splitlines(keepends=True))
-    )
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    header = "".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
     assert "# Data: " in header or "needs no data of yours" in header
-    assert f"# Run: diptych recipe {path.stem} && dvc repro" in header
+    assert re.search(rf"# Run: .*diptych recipe {path.stem} && dvc repro", header)
+    above = re.search(r"# Disk and time: those of (\w+)\.", header)
+    if above:  # laid over another one, which says it
+        assert ROOT / "recipes" / f"{above[1]}.yaml" in RECIPES
+        return
     assert re.search(r"Disk: .*\d+(\.\d+)? [MGT]B", header)
     assert re.search(r"Time: .*\b(minutes|hours?|weeks)\b", header)
-
-
-@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
-def test_a_recipe_of_a_published_table_says_where_the_data_are_and_that_its_time_is_an_estimate(path: Path) -> None:
-    header = (ROOT / "recipes" / path.name).read_text("utf-8")
-    assert "# Layout: " in header
-    assert re.search(r"Time: .*on one GPU.* An estimate, not measured", header)
+    if "GPU" in header.partition("Time: ")[2]:
+        assert "An estimate, not measured" in header
+        assert "# Layout: " in header
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
