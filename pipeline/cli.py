@@ -15,9 +15,10 @@ from pipeline import catalog as catalogs
 from pipeline import doctor as machine
 from pipeline import paths
 from pipeline import recipes as overlays
+from pipeline import repeat as repetitions
 from pipeline import sweep as tables
 from pipeline import wire as plumbing
-from pipeline.console import err, out
+from pipeline.console import ConsoleProgress, err, out
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
 from pipeline.store_cli import store_app
@@ -168,6 +169,26 @@ def sweep(
     """
     grid = grid.resolve()  # before the session goes to the project's root
     tables.print_table(tables.sweep(grid, Session.open()))
+
+
+@app.command()
+def repeat(
+    table: Annotated[Path, typer.Argument(help="The CSV to write; a JSON with the values per seed goes beside it.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Entries of train and retrieve; all of them when left out.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many repetitions; their seeds are 0, 1, ...")] = 10,
+) -> None:
+    """Run the whole pipeline once per seed; write mean and sample deviation of every metric.
+
+    Split, fitting, fusions, experiments and retrieval are drawn anew with each seed. What was run before comes from
+    DVC's run cache: a killed call goes on where it was. Afterwards params.yaml and the outputs are as they were before.
+
+    Example: diptych repeat table.csv --seeds 10 gated-knn gated-svm
+    """
+    table = table.resolve()
+    os.chdir(paths.find_root(Path.cwd()))
+    repetitions.print_table(repetitions.repeat(table, seeds, names or [], ConsoleProgress()))
 
 
 @app.command()

@@ -16,6 +16,7 @@ DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
 SWEEPS = Path(".diptych/sweep")
+REPEATS, BORROWED = Path(".diptych/repeat"), Path(".diptych/repeat/before")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED = Path(".diptych/verified")
 

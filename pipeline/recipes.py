@@ -6,6 +6,7 @@ import copy
 import difflib
 from collections.abc import Mapping
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -42,13 +43,16 @@ def apply(name: str, *, write: bool) -> None:
         raise InputError(f"recipe: expected one of {known}; found {name!r}{did_you_mean(name, known)}.")
     before = read_text(paths.PARAMS_FILE)
     after = overlaid(before, parse_yaml(read_text(path), path))
-    validate_params(parse_yaml(after, paths.PARAMS_FILE), after, paths.PARAMS_FILE)
+    params = validate_params(parse_yaml(after, paths.PARAMS_FILE), after, paths.PARAMS_FILE)
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", str(path), lineterm="")
     out.print("\n".join(lines) or "params.yaml has all of this recipe already", markup=False)
     if write:
         with write_lines(paths.PARAMS_FILE) as stream:
             stream.write(after)
         out.print(f"params.yaml now holds the recipe {name}; `git diff params.yaml` shows it, `dvc repro` runs it")
+    if not Path(params.prepare.path).exists():
+        where = f"the head of {path} says where the data come from and how they are laid out"
+        out.print(f"{params.prepare.path} is not there yet: {where}", markup=False)
 
 
 def overlaid(text: str, overlay: Mapping[str, Any]) -> str:

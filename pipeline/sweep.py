@@ -17,11 +17,12 @@ from pipeline.console import out, plain_table
 from pipeline.grid import Trial, expand, read_grid
 from pipeline.verbs import Session
 from stages.errors import InputError, RunError
+from stages.evaluate.params import EvaluateParams
 from stages.nearest import did_you_mean
 from stages.outputs import safe_cell, write_json, write_lines
 from store import canonical_json
 
-_CODE = ("train", "fusions", "heads", "evaluate")
+_CODE = ("train", "fusions", "heads", "evaluate", "experiment.py")
 _MAIN = ("f1_macro", "mse")
 _NAMED = ("features", "fusion", "head", "seeds")
 
@@ -101,9 +102,18 @@ def _cause(trial: Trial, session: Session) -> dict[str, Any]:
         "matrices": list(stated_digests(params.matrices, trial.content["features"])),
         "manifest": _digest(paths.MANIFEST),
         "split": _digest(paths.PARTS),
-        "evaluate": params.evaluate.model_dump(mode="json"),
+        "evaluate": _written_rule(session),
         "code": _code_digest(),
     }
+
+
+def _rule(session: Session) -> EvaluateParams:
+    """Return how trials are scored: what they lose without an input is asked of those that are kept."""
+    return session.params.evaluate.model_copy(update={"missing": None})
+
+
+def _written_rule(session: Session) -> dict[str, Any]:
+    return session.params.evaluate.model_dump(mode="json", exclude={"missing"})
 
 
 def _digest(path: Path) -> str:
@@ -116,7 +126,7 @@ def _digest(path: Path) -> str:
 def _code_digest() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent.parent / "stages"
-    for file in sorted(each for name in _CODE for each in (root / name).rglob("*.py")):
+    for file in sorted(each for name in _CODE for each in [*(root / name).rglob("*.py")] or [root / name]):
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 
@@ -124,20 +134,21 @@ def _code_digest() -> str:
 def _run(trial: Trial, folder: Path, session: Session) -> None:
     from stages.checkpoints import TrainingSettings
     from stages.evaluate import run as evaluate
+    from stages.experiment import ExperimentInputs
     from stages.train import run as train
-    from stages.train.data import TrainInputs
 
     params, matrices = trial.params, session.params.matrices
     if params is None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     digests = stated_digests(matrices, params.features)
-    inputs = TrainInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features), digests)
+    inputs = ExperimentInputs(paths.MANIFEST, paths.PARTS, matrices.features(params.features), digests)
     predictions = folder / "predictions.parquet"
     outputs = train.TrainOutputs(folder / "model", predictions, folder / "history.csv")
     train.run(params, inputs, outputs, TrainingSettings(session.settings.device), session.progress)
     read = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions)
-    evaluate.run(session.params.evaluate, read, evaluate.EvaluateOutputs(folder / "metrics.json", folder / "tables"))
+    scored = evaluate.EvaluateOutputs(folder / "metrics.json", folder / "tables")
+    evaluate.run(_rule(session), read, scored, evaluate.EvaluateSettings(), session.progress)
     shutil.rmtree(folder / "model")  # a table needs none; the experiment goes to params.yaml to be kept
 
 
@@ -181,7 +192,7 @@ def _lineage(grid: Path, outcomes: Sequence[Outcome], session: Session) -> dict[
         "manifest": _digest(paths.MANIFEST),
         "split": _digest(paths.PARTS),
         "code": _code_digest(),
-        "evaluate": session.params.evaluate.model_dump(mode="json"),
+        "evaluate": _written_rule(session),
         "matrices": {name: stated_digests(session.params.matrices, [name])[0] for name in names},
         "trials": [each.key for each in outcomes if each.metrics],
     }

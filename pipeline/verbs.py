@@ -16,6 +16,7 @@ from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
+from pipeline.yaml_file import read_yaml
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
@@ -87,14 +88,10 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 
 
 def _prepare(session: Session) -> None:
+    from pipeline.prepared import print_summary
     from stages.prepare import run as prepare
 
-    summary = prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress)
-    rejected = sum(summary.rejected.values())
-    out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
-    if rejected:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
-        out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
+    print_summary(prepare.run(session.params.prepare, prepare.PrepareOutputs(paths.PREPARE), session.progress))
 
 
 def _split(session: Session) -> None:
@@ -120,8 +117,12 @@ def _report(session: Session) -> None:
         "retrieve": params.retrieve,
     }
     names = {verb: tuple(section) for verb, section in entries.items()}
-    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names)
-    outputs = report.ReportOutputs(paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv")
+    published = params.report.published
+    figures = None if published is None else read_yaml(Path(published))
+    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names, figures)
+    outputs = report.ReportOutputs(
+        paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv", paths.REPORT / "compare.md"
+    )
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
 
@@ -223,12 +224,12 @@ def _fuse(session: Session, name: str) -> str:
 
 def _train(session: Session, name: str) -> str:
     from stages.checkpoints import TrainingSettings
+    from stages.experiment import ExperimentInputs
     from stages.train import run as train
-    from stages.train.data import TrainInputs
 
     params, matrices = session.params.train[name], session.params.matrices
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
-    inputs = TrainInputs(paths.MANIFEST, paths.PARTS, sources, digests)
+    inputs = ExperimentInputs(paths.MANIFEST, paths.PARTS, sources, digests)
     folder = paths.DATA / "train"
     outputs = train.TrainOutputs(paths.model("train", name), folder / f"{name}.parquet", folder / f"{name}.history.csv")
     folder.mkdir(parents=True, exist_ok=True)
@@ -241,10 +242,22 @@ def _train(session: Session, name: str) -> str:
 def _evaluate(session: Session, name: str) -> str:
     from stages.evaluate import run as evaluate
 
-    inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, paths.DATA / "train" / f"{name}.parquet")
+    params, predictions, trained = session.params, paths.DATA / "train" / f"{name}.parquet", None
+    if params.evaluate.missing is not None:
+        from pipeline.trained import trained_inputs
+
+        trained = trained_inputs(params, name)
+    inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions, trained)
     outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
-    content = evaluate.run(session.params.evaluate, inputs, outputs)
-    return ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+    settings = evaluate.EvaluateSettings(session.settings.device)
+    content = evaluate.run(params.evaluate, inputs, outputs, settings, session.progress)
+    said = ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+    refused = trained is not None and trained.fused
+    return (
+        f"{said}; how it does without an input cannot be told, {outputs.tables}/missing.csv says why"
+        if refused
+        else said
+    )
 
 
 def _retrieve(session: Session, name: str) -> str:

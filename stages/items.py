@@ -15,12 +15,13 @@ import pyarrow.parquet as pq
 from stages.errors import InputError
 from stages.files import read_regular_file, resolve_below
 from stages.manifest_writer import write_manifest
-from stages.records import FORMAT_VERSION, IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo
+from stages.records import FORMAT_VERSION, IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo, ManifestRow
 
 __all__ = [
     "Item",
     "Manifest",
     "ManifestInfo",
+    "ManifestRow",
     "contents_digest",
     "read_regular_file",
     "resolve_below",
@@ -133,6 +134,20 @@ class Manifest:
         if not chunks:
             return np.zeros((0, KEY_BYTES), np.uint8), np.zeros(0, np.bool_)
         return np.concatenate(parts), np.concatenate(present)
+
+    def dhashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the pictures look like, as `prepare` hashed them.
+
+        Returns
+        -------
+        hashes : ndarray of uint64, [N]
+            Zero where there is none.
+        known : ndarray of bool, [N]
+            Whether the item has a picture that was hashed.
+        """
+        column = self._column("dhash")
+        known = column.is_valid().to_numpy()
+        return column.fill_null(0).to_numpy().astype(np.uint64, copy=False), known.astype(np.bool_, copy=False)
 
     def content_digest(self, name: str) -> str:
         """Digest the ordered ids and keys of a field: all of the manifest that an `embed` matrix depends on.

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
-from stages.records import IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo
+from stages.records import IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo, ManifestRow
 from store.key import text_key
 
 _ROWS_AT_ONCE = 4096
 
 
-def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[tuple[Item, bytes | None]]) -> int:
+def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[ManifestRow | tuple[Item, bytes | None]]) -> int:
     """Write a manifest row group by row group, under a temporary name until it is whole.
 
     Parameters
@@ -27,8 +27,9 @@ def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[tuple[Item, by
         The file to make.
     info : ManifestInfo
         What holds for all rows.
-    rows : iterable of (Item, bytes or None)
-        Each item with the `image_key` of its picture (32 bytes), None without one. Consumed as a stream.
+    rows : iterable of ManifestRow or (Item, bytes or None)
+        Each item with the `image_key` of its picture (32 bytes), None without one, and perhaps with its hash. Consumed
+        as a stream.
 
     Returns
     -------
@@ -54,14 +55,15 @@ def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[tuple[Item, by
     return written
 
 
-def _batches(rows: Iterable[tuple[Item, bytes | None]]) -> Iterator[list[tuple[Item, bytes | None]]]:
-    remaining = iter(rows)
+def _batches(rows: Iterable[ManifestRow | tuple[Item, bytes | None]]) -> Iterator[list[ManifestRow]]:
+    remaining = (ManifestRow(*row) for row in rows)
     while batch := list(islice(remaining, _ROWS_AT_ONCE)):
         yield batch
 
 
 def _schema(info: ManifestInfo) -> pa.Schema:
     columns = [("id", pa.string()), (IMAGE, pa.string()), (f"key.{IMAGE}", pa.binary(KEY_BYTES))]
+    columns.append(("dhash", pa.uint64()))
     for name in info.fields:
         columns += [(f"text.{name}", pa.string()), (f"key.{name}", pa.binary(KEY_BYTES))]
     columns += [("labels", pa.list_(pa.string())), ("target", pa.float64()), ("group", pa.string())]
@@ -69,14 +71,15 @@ def _schema(info: ManifestInfo) -> pa.Schema:
     return pa.schema(columns, metadata={METADATA: info.to_json()})
 
 
-def _columns(info: ManifestInfo, batch: Sequence[tuple[Item, bytes | None]]) -> dict[str, list[Any]]:
-    items = [item for item, _ in batch]
+def _columns(info: ManifestInfo, batch: Sequence[ManifestRow]) -> dict[str, list[Any]]:
+    items = [row.item for row in batch]
     _refuse_unknown_labels(info, items)
     columns: dict[str, list[Any]] = {
         name: [getattr(item, name) for item in items] for name in ("id", IMAGE, "target", "group", "part")
     }
     columns["labels"] = [None if item.labels is None else list(item.labels) for item in items]
-    columns[f"key.{IMAGE}"] = [key for _, key in batch]
+    columns[f"key.{IMAGE}"] = [row.image_key for row in batch]
+    columns["dhash"] = [row.dhash for row in batch]
     for name in info.fields:
         texts = [item.texts.get(name) for item in items]
         columns[f"text.{name}"] = texts

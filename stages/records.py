@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from stages.contract import Task
 
 IMAGE = "image"
 """The name under which the picture counts as a field, beside the text fields."""
 KEY_BYTES = 32
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA = b"diptych"
 """Where the metadata of the Parquet schema keeps the `ManifestInfo`."""
 
@@ -52,6 +52,24 @@ class Item:
     part: str | None = None
     meta: Mapping[str, str | None] = field(default_factory=dict)
     where: str = ""
+
+
+class ManifestRow(NamedTuple):
+    """An item with what `prepare` found in its picture; None in both without one.
+
+    Attributes
+    ----------
+    item : Item
+        The record.
+    image_key : bytes or None
+        The key of the picture's content, 32 bytes.
+    dhash : int or None
+        The 64-bit difference hash of the picture, where it was taken.
+    """
+
+    item: Item
+    image_key: bytes | None
+    dhash: int | None = None
 
 
 @dataclass(frozen=True)

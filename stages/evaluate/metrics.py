@@ -90,11 +90,16 @@ def ranks(scores: Scores, truth: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def multiclass_metrics(scores: Scores, truth: NDArray[np.int64], top_k: int) -> dict[str, float]:
-    """Return all single-label metrics of scores [n, K] and classes [n]; the prediction is the class of rank 0."""
+    """Return all single-label metrics of scores [n, K] and classes [n]; the prediction is the class of rank 0.
+
+    Of two classes the second is the positive one: `precision`, `recall` and `f1` are of it.
+    """
     classes = scores.shape[1]
     rank = ranks(scores, truth)
-    predicted = one_hot(scores.argmax(axis=1), classes)
-    metrics = f1_family(ClassCounts.of(one_hot(truth, classes), predicted))
+    counts = ClassCounts.of(one_hot(truth, classes), one_hot(scores.argmax(axis=1), classes))
+    metrics = f1_family(counts)
+    if classes == 2:
+        metrics |= {name: float(getattr(counts, name)[1]) for name in ("precision", "recall", "f1")}
     metrics["accuracy"] = float((rank == 0).mean())
     metrics["ovr_accuracy"] = 1.0 - 2.0 * (1.0 - metrics["accuracy"]) / classes
     metrics["balanced_top_1"] = _per_class_mean(rank == 0, truth)

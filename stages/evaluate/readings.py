@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -76,6 +76,13 @@ class Truth:
         counts["untrained_classes"] = int(untrained.sum())
         counts["untrained_rows"] = int(labels[rows][:, untrained].any(axis=1).sum())
         return cls(info.task, part, info.classes, everybody, kept, groups, labels[rows], None, counts)
+
+    def at(self, rows: NDArray[np.int64]) -> Self:
+        """Return the truth of some of the labelled rows; the counts stay those of the whole part."""
+        labels = None if self.labels is None else self.labels[rows]
+        targets = None if self.targets is None else self.targets[rows]
+        ids = [self.ids[row] for row in rows.tolist()]
+        return replace(self, ids=ids, groups=self.groups[rows], labels=labels, targets=targets)
 
     @property
     def outputs(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.decisions import decide
+from stages.contract import Progress
+from stages.errors import InputError
+from stages.evaluate.conditions import TrainedInputs
 from stages.evaluate.intervals import f1_interval, mse_interval
-from stages.evaluate.metrics import (
-    Bools,
-    ClassCounts,
-    Scores,
-    multiclass_metrics,
-    multilabel_metrics,
-    one_hot,
-    regression_metrics,
-)
+from stages.evaluate.metrics import Bools, ClassCounts, Scores
+from stages.evaluate.outcomes import Robustness, metric_names, missing_lines
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.readings import Truth, read_predictions
+from stages.evaluate.scoring import evaluate, over_seeds
 from stages.evaluate.tables import ClassRow, confusion_pairs, per_class
 from stages.evaluate.thresholds import tune_threshold
 from stages.items import Manifest
@@ -34,38 +30,44 @@ from stages.parts import read_split
 
 @dataclass(frozen=True)
 class EvaluateInputs:
-    """What `evaluate` reads."""
+    """What `evaluate` reads; `trained` is needed for the test of missing inputs alone."""
 
     manifest: Path
     split: Path
     predictions: Path
+    trained: TrainedInputs | None = None
 
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """What `evaluate` writes: flat metrics, and a folder with `per_class.csv` and `confusion.csv`."""
+    """What `evaluate` writes: flat metrics, and a folder with `per_class.csv`, `confusion.csv` and `missing.csv`."""
 
     metrics: Path
     tables: Path
 
 
 @dataclass(frozen=True)
-class _Evaluated:
-    """One seed: its metrics, and for classification its decisions [n, K]."""
+class EvaluateSettings:
+    """What does not change results beyond rounding: the device, auto, cpu, cuda or cuda:<n>."""
 
-    metrics: dict[str, float]
-    predicted: Bools | None
+    device: str = "auto"
 
 
-def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs) -> dict[str, Any]:
+def run(
+    params: EvaluateParams,
+    inputs: EvaluateInputs,
+    outputs: EvaluateOutputs,
+    settings: EvaluateSettings,
+    progress: Progress,
+) -> dict[str, Any]:
     """Evaluate one experiment.
 
     Raises
     ------
     RunError
-        When the predictions do not belong to this manifest and split.
+        When the predictions do not belong to this manifest and split, or the models are not those that made them.
     InputError
-        When the part has no labelled rows, or there are no predictions.
+        When the part has no labelled rows, or there are no predictions, or no models where inputs shall be missing.
     """
     manifest = Manifest.open(inputs.manifest)
     parts = read_split(inputs.split, manifest.ids())
@@ -74,12 +76,14 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
     tuned = _thresholds(params, inputs.predictions, manifest, parts)
     fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
     thresholds = {seed: tuned.get(seed, fixed) for seed in scores}
-    seeds = {seed: _evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
+    seeds = {seed: evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
     decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
+    robustness = _robustness(params, inputs, (truth, scores, thresholds), settings, progress)
     content: dict[str, Any] = {
-        **_over_seeds([each.metrics for each in seeds.values()]),
+        **over_seeds([each.metrics for each in seeds.values()]),
         **_interval(truth, decisions, list(scores.values())),
         **truth.counts,
+        **robustness.facts,
         "seeds": len(seeds),
         "part": params.part,
         "fallback": params.fallback,
@@ -90,7 +94,8 @@ def run(params: EvaluateParams, inputs: EvaluateInputs, outputs: EvaluateOutputs
         "head": about["head"],
         "predictions_digest": hashlib.sha256(inputs.predictions.read_bytes()).hexdigest(),
     }
-    _write_tables(outputs.tables, manifest, truth, decisions)
+    missing = missing_lines(metric_names(truth.task, params.top_k), robustness)
+    _write_tables(outputs.tables, manifest, truth, decisions, missing)
     write_json(outputs.metrics, content)
     return content
 
@@ -106,26 +111,25 @@ def _thresholds(
     return {seed: tune_threshold(dev.labels, each) for seed, each in scores.items()} if dev.labels is not None else {}
 
 
-def _evaluate(params: EvaluateParams, threshold: float, scores: Scores, truth: Truth) -> _Evaluated:
-    if truth.targets is not None:
-        return _Evaluated(regression_metrics(scores[:, 0], truth.targets), None)
-    labels = truth.labels if truth.labels is not None else np.zeros(scores.shape, dtype=bool)
-    if truth.task == "multiclass":
-        metrics = multiclass_metrics(scores, labels.argmax(axis=1), params.top_k)
-        return _Evaluated(metrics, one_hot(scores.argmax(axis=1), scores.shape[1]))
-    predicted = decide(scores, threshold, params.fallback)
-    return _Evaluated(multilabel_metrics(labels, predicted), predicted)
+def _robustness(
+    params: EvaluateParams,
+    inputs: EvaluateInputs,
+    scored: tuple[Truth, dict[int, Scores], dict[int, float]],
+    settings: EvaluateSettings,
+    progress: Progress,
+) -> Robustness:
+    """Test missing inputs where that is asked for; otherwise no model and no matrix is opened."""
+    if params.missing is None:
+        return Robustness()
+    if inputs.trained is None:
+        raise InputError("evaluate: expected trained models for `evaluate.missing`; found none given; set it to null.")
+    # A second to import, and team-mates who pulled the predictions alone need none of it.
+    from stages.evaluate.robustness import RobustnessTest, Scored
+    from stages.experiment import ExperimentInputs
 
-
-def _over_seeds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each metric, and its sample deviation where there are several seeds."""
-    merged: dict[str, float] = {}
-    for name in metrics[0]:
-        values = np.array([each[name] for each in metrics])
-        merged[name] = round(float(values.mean()), 6)
-        if len(values) > 1:
-            merged[f"{name}_std"] = round(float(values.std(ddof=1)), 6)
-    return merged
+    trained = inputs.trained
+    experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
+    return RobustnessTest(params, params.missing, trained, experiment, Scored(*scored)).run(settings.device, progress)
 
 
 def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]) -> dict[str, float]:
@@ -138,8 +142,13 @@ def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]
     return {"f1_macro_low": round(low, 6), "f1_macro_high": round(high, 6)}
 
 
-def _write_tables(folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools]) -> None:
-    """Write the per-class table over all seeds and the confusion of the first; headers only for regression."""
+def _write_tables(
+    folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools], missing: Iterable[list[str]]
+) -> None:
+    """Write the per-class table over all seeds, the confusion of the first, and the test of missing inputs.
+
+    The first two are headers only for regression, the last where it was not asked for.
+    """
     classes = manifest.info.classes
     with fresh_folder(folder) as fresh:
         with write_lines(fresh / "per_class.csv") as stream:
@@ -155,6 +164,8 @@ def _write_tables(folder: Path, manifest: Manifest, truth: Truth, decisions: Seq
             if truth.labels is not None:
                 pairs = confusion_pairs(truth.labels, decisions[0], classes)
                 writer.writerows((safe_cell(actual), safe_cell(predicted)) for actual, predicted in pairs)
+        with write_lines(fresh / "missing.csv") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(missing)
 
 
 def _cell(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stages.encoders.decoding import UndecodableImage, decode
 from stages.errors import InputError
 from stages.items import Item, read_regular_file, resolve_below
+from stages.prepare.perceptual import difference_hash
 from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
@@ -19,6 +20,7 @@ class Checked(NamedTuple):
     item: Item
     image_key: bytes | None
     animated: bool
+    dhash: int | None
 
 
 def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject | Skip]:
@@ -36,7 +38,7 @@ def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject |
 
 def _check_words(item: Item) -> Checked | Reject:
     if any(text is not None for text in item.texts.values()):
-        return Checked(item, None, animated=False)
+        return Checked(item, None, animated=False, dhash=None)
     return _reject(item, "no-content", "neither a picture nor a text")
 
 
@@ -47,7 +49,8 @@ def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
         return _reject(item, "unsafe-path", str(error))
     try:
         encoded = read_regular_file(path)
-        return Checked(item, image_key(encoded), decode(encoded).animated)
+        decoded = decode(encoded)
+        return Checked(item, image_key(encoded), decoded.animated, difference_hash(decoded.image))
     except FileNotFoundError:
         return _reject(item, "missing-image", f"no file {image!r} below {images}")
     except (InputError, UndecodableImage) as error:

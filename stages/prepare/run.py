@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.contract import Progress, Tracker
-from stages.items import Item, write_manifest
+from stages.items import ManifestRow, write_manifest
 from stages.prepare.checks import checker
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
@@ -26,9 +26,12 @@ class PrepareOutputs:
     ----------
     folder : Path
         Gets `manifest.parquet`, `rejects.csv`, `summary.json` and, for scenes, `images/`.
+    cache : Path or None
+        Keeps what a source can make again at any time; see `Folders`.
     """
 
     folder: Path
+    cache: Path | None = None
 
 
 def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> PrepareSummary:
@@ -54,7 +57,7 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
         When the source is wrong, or too many of its rows are.
     """
     with replacing(outputs.folder) as workspace:
-        source = open_source(params, Folders(workspace, outputs.folder))
+        source = open_source(params, Folders(workspace, outputs.folder, outputs.cache))
         tally = Tally(source.info)
         with RejectsFile(workspace / "rejects.csv") as rejects, progress.track("prepare", source.expected) as bar:
             rows = _accepted(source, tally, rejects, bar)
@@ -65,7 +68,7 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
     return summary
 
 
-def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[tuple[Item, bytes | None]]:
+def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[ManifestRow]:
     """Check the rows of a source in order, and yield those that the manifest gets."""
     for result in map_in_order(checker(source.images), source.items()):
         bar.advance()
@@ -76,4 +79,4 @@ def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) 
             tally.skip(result)
         else:
             tally.keep(result)
-            yield result.item, result.image_key
+            yield ManifestRow(result.item, result.image_key, result.dhash)

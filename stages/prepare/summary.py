@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from stages.errors import InputError
 from stages.items import ManifestInfo
 from stages.prepare.checks import Checked
+from stages.prepare.missing import MissingRow, MissingTally
 from stages.prepare.sources.protocol import Reject, Skip
 from stages.records import IMAGE
 from store.key import text_key
@@ -32,6 +33,8 @@ class PrepareSummary:
         Rows that the rules of the data set leave out, by reason; they count neither as read nor as rejected.
     missing : dict of str to int
         Kept items without a picture ("image") or without a text field.
+    missing_by : tuple of MissingRow
+        The same by origin, and for all.
     duplicated : dict of str to int
         Kept items whose content in a field repeats an earlier item's.
     labelled, unlabelled : int
@@ -53,6 +56,7 @@ class PrepareSummary:
     rejected: dict[str, int]
     skipped: dict[str, int]
     missing: dict[str, int]
+    missing_by: tuple[MissingRow, ...]
     duplicated: dict[str, int]
     labelled: int
     unlabelled: int
@@ -82,12 +86,15 @@ class Tally:
     _animated: int = 0
     _rejected: Counter[str] = field(default_factory=Counter)
     _skipped: Counter[str] = field(default_factory=Counter)
-    _missing: Counter[str] = field(default_factory=Counter)
+    _missing: MissingTally = field(init=False)
     _duplicated: Counter[str] = field(default_factory=Counter)
     _labels: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, set[bytes]] = field(default_factory=dict)
     _groups: set[str] = field(default_factory=set)
     _first: list[Reject] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._missing = MissingTally(self.info)
 
     def keep(self, checked: Checked) -> None:
         """Count an item that goes into the manifest."""
@@ -97,6 +104,7 @@ class Tally:
         self._labelled += item.labels is not None or item.target is not None
         self._labels.update(item.labels or ())
         self._groups.add(item.group)
+        self._missing.keep(item, pictured=checked.image_key is not None)
         self._count_content(IMAGE, checked.image_key)
         for name in self.info.fields:
             text = item.texts.get(name)
@@ -114,7 +122,7 @@ class Tally:
 
     def summary(self, notes: tuple[str, ...]) -> PrepareSummary:
         """Return the counts."""
-        fields = (IMAGE, *self.info.fields)
+        fields, missing = (IMAGE, *self.info.fields), self._missing.rows()
         return PrepareSummary(
             source=self.info.source,
             task=self.info.task,
@@ -122,7 +130,8 @@ class Tally:
             kept=self._kept,
             rejected=dict(sorted(self._rejected.items())),
             skipped=dict(sorted(self._skipped.items())),
-            missing={name: self._missing[name] for name in fields},
+            missing=missing[-1].missing,
+            missing_by=missing,
             duplicated={name: self._duplicated[name] for name in fields},
             labelled=self._labelled,
             unlabelled=self._kept - self._labelled,
@@ -162,7 +171,6 @@ class Tally:
 
     def _count_content(self, name: str, key: bytes | None) -> None:
         if key is None:
-            self._missing[name] += 1
             return
         seen = self._seen.setdefault(name, set())
         self._duplicated[name] += key in seen

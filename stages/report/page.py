@@ -12,9 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.records import ManifestInfo
+from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.missing import MissingData
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
 from stages.report.svg import Plot
@@ -37,8 +39,12 @@ class Page:
         Of the data set.
     board : Leaderboard
         The experiments.
+    comparison : Comparison or None
+        Published figures beside measured ones; None where the run names none.
     plots : list of Plot
         In the order of the page.
+    missing : MissingData or None
+        What is lost without an input; None where nobody asked.
     gallery : Gallery or None
         Examples of the best experiment; None without its predictions.
     systems : list of System
@@ -57,7 +63,9 @@ class Page:
     verdict: str
     info: ManifestInfo
     board: Leaderboard
+    comparison: Comparison | None
     plots: list[Plot]
+    missing: MissingData | None
     gallery: Gallery | None
     systems: list[System]
     data: DataSummary

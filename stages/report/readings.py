@@ -24,6 +24,7 @@ _ENDS = ("_low", "_high")
 _TEXTS = ("task", "features", "fusion", "head")
 _COUNTS = ("rows", "seeds")
 _SETTINGS = ("threshold",)
+_MISSING = "missing_"
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,15 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
 
 
 def _is_metric(key: str, values: Mapping[str, Any]) -> bool:
-    """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number."""
+    """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number.
+
+    What is lost without an input has a section of its own, and would be a column for each input here.
+    """
     value = values[key]
     if (
         key in _SETTINGS
         or key.endswith((_STD, *_ENDS))
+        or key.startswith(_MISSING)
         or isinstance(value, bool)
         or not isinstance(value, int | float)
     ):

@@ -12,15 +12,18 @@ from stages.errors import InputError, RunError
 from stages.items import Manifest
 from stages.outputs import write_lines
 from stages.parts import read_split
+from stages.report.compare import Comparison, compare, write_comparison
 from stages.report.comparison import draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
-from stages.report.leaderboard import rank_experiments, write_leaderboard
+from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.lineage import read_lineage
+from stages.report.missing import read_missing
 from stages.report.page import MAX_BYTES, Page, render
 from stages.report.params import ReportParams
+from stages.report.published import read_published
 from stages.report.readings import read_experiments, read_predictions
-from stages.report.strips import read_systems
+from stages.report.strips import System, read_systems
 from stages.report.summaries import read_encoders, summarise_data
 from stages.report.thumbnails import Thumbnails
 from stages.report.verdict import verdict
@@ -41,6 +44,8 @@ class ReportInputs:
         For each of these verbs the names in params.yaml: files of entries that were removed are left alone.
     data : Path
         The folder with `train/`, `evaluate/`, `retrieve/`, `prepare/` and `split/`; what is missing is left out.
+    published : mapping or None
+        The content of the file that `report.published` names.
     """
 
     manifest: Path
@@ -48,6 +53,7 @@ class ReportInputs:
     metrics: Path
     data: Path
     entries: Mapping[str, Sequence[str]]
+    published: Mapping[str, Any] | None = None
 
     def cards(self, verb: str) -> list[Path]:
         """Return the JSON files of a verb's entries, ordered by name.
@@ -66,14 +72,15 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class ReportOutputs:
-    """What the report writes: the page and the table."""
+    """What the report writes: the page, the table, and with published figures those beside the measured ones."""
 
     page: Path
     leaderboard: Path
+    compare: Path
 
 
 def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, progress: Progress) -> dict[str, Any]:
-    """Write the page and the table.
+    """Write the page, the table and, where the params name published figures, the comparison.
 
     Returns
     -------
@@ -97,6 +104,8 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
         if size > MAX_BYTES:
             raise RunError(f"expected a page of at most {MAX_BYTES:,} bytes, found {size:,}; lower report.examples")
         write_leaderboard(outputs.leaderboard, page.board)
+        if page.comparison is not None:
+            write_comparison(outputs.compare, page.comparison)
         with write_lines(outputs.page) as stream:
             stream.write(text)
     best = page.board.experiments[0].name
@@ -124,7 +133,9 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         verdict=verdict(board),
         info=info,
         board=board,
+        comparison=_compare(params, inputs, manifest, board, systems),
         plots=draw_plots(board, cards, predictions, inputs.data),
+        missing=read_missing(board, inputs.metrics, inputs.data),
         gallery=gallery,
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
@@ -132,3 +143,14 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],
         unreadable=len(cards.thumbnails.unreadable),
     )
+
+
+def _compare(
+    params: ReportParams, inputs: ReportInputs, manifest: Manifest, board: Leaderboard, systems: Sequence[System]
+) -> Comparison | None:
+    if inputs.published is None:
+        return None
+    published = read_published(inputs.published, params.published or "published figures")
+    one = board.experiments[0]
+    scored = f"{one.rows:,} rows of the {one.part} part of {manifest.info.source}, {len(manifest):,} items"
+    return compare(published, board.experiments, {system.name: system.metrics for system in systems}, scored)

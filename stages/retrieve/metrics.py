@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from stages.errors import InputError
 
+Ints = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -28,9 +30,9 @@ class Outcome:
     """
 
     hits: NDArray[np.bool_]
-    relevant: NDArray[np.int64]
-    first: NDArray[np.int64]
-    candidates: NDArray[np.int64]
+    relevant: Ints
+    first: Ints
+    candidates: Ints
 
 
 def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | int]:
@@ -40,8 +42,9 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
     -------
     dict
         ``n_queries``, ``n_unanswerable``; for each K ``top_K`` (share of queries with a relevant item among the first
-        K), ``top_K_all`` (the same, unanswerable queries counting as misses), ``precision_K``, ``recall_K``; ``mrr``
-        over the full ranking; ``random_top_1``, what a blind choice would reach. Means leave unanswerable queries out.
+        K), ``top_K_all`` (the same, unanswerable queries counting as misses), ``precision_K``, ``recall_K`` and
+        ``random_top_K``, what K blind draws from the query's gallery are expected to reach; ``random_top_1`` also where
+        1 is none of the K; ``mrr`` over the full ranking. Means leave unanswerable queries out.
 
     Raises
     ------
@@ -67,5 +70,19 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
         values[f"precision_{k}"] = float((found / k).mean())
         values[f"recall_{k}"] = float((found / relevant).mean())
     values["mrr"] = float((1.0 / outcome.first[answerable]).mean())
-    values["random_top_1"] = float((relevant / outcome.candidates[answerable]).mean())
+    for k in sorted({1, *ks}):
+        values[f"random_top_{k}"] = float(_blind(relevant, outcome.candidates[answerable], k).mean())
     return values
+
+
+def _blind(relevant: Ints, candidates: Ints, k: int) -> NDArray[np.float64]:
+    """Return the chance that k of G items drawn without replacement hold one of r: 1 - C(G - r, k) / C(G, k)."""
+    draws = np.arange(k)[:, None]  # [k, 1] against [1, Q]
+    left = np.maximum(candidates - relevant - draws, 0)
+    return 1.0 - np.asarray((left / (candidates - draws)).prod(axis=0))
+
+
+def reached_shares(outcome: Outcome, ks: Sequence[int]) -> dict[int, float]:
+    """Return ``top_K`` of each K alone, for a ranking that is only compared."""
+    hits = outcome.hits[outcome.relevant > 0]
+    return {k: float(hits[:, :k].any(axis=1).mean()) for k in sorted(ks)}

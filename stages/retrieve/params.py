@@ -10,7 +10,7 @@ from stages.contract import Scale
 from stages.flat_params import Seed
 from stages.heads.options import KMeansSvmOptions
 
-RelevanceRule = Literal["any_label", "same_labels"]
+RelevanceRule = Literal["any_label", "same_labels", "same_meta"]
 
 
 class RetrieveParams(BaseModel):
@@ -24,17 +24,25 @@ class RetrieveParams(BaseModel):
         Exact Euclidean nearest neighbours, or the same with the cluster first that a machine tells.
     clusters, seed : int, optional
         Of `kmeans_svm` alone; 15 and 0 when they are left out.
-    gallery : {"train", "all"}
-        The rows that may be found. With "all" a query never finds itself.
-    query : {"dev", "test"}
-        The rows that ask.
+    gallery : {"train", "rest", "all", "split"}
+        The rows that may be found: those of train, all that are not of the part that asks, or all. "split" leaves
+        both roles to the split, whose protocol must be one of retrieval. No query ever finds itself.
+    query : {"dev", "test"}, optional
+        The part whose rows ask, test when it is left out; not beside ``gallery: split``.
     k : list of int
         The list lengths at which the metrics are taken; the longest is what gets written.
     scale : {"none", "standard", "l2"}
-        What happens to each matrix before it is laid beside the others. "standard" learns from gallery rows of the
-        train part only.
-    relevance : {"any_label", "same_labels"}
-        Whether a found item is relevant when it shares one label with the query, or only when it has just the same.
+        What happens to each matrix before it is laid beside the others. "standard" learns from train rows only.
+    relevance : {"any_label", "same_labels", "same_meta"}
+        Whether a found item is relevant when it shares one label with the query, only when it has just the same, or
+        when the column `same` of meta holds the same value.
+    same : str, optional
+        The column of ``relevance: same_meta``.
+    exclude_identical : bool
+        Leave gallery items whose picture is that of the query, byte for byte, out of this query's gallery. The metrics
+        then hold the top-k without this exclusion too, as ``with_identical_top_K``.
+    exclude_same : str, optional
+        Leave gallery items with the query's value in this column of meta out of its gallery: its siblings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,11 +51,14 @@ class RetrieveParams(BaseModel):
     head: Literal["knn", "kmeans_svm"] = "knn"
     clusters: int | None = Field(default=None, ge=1)
     seed: Seed | None = None
-    gallery: Literal["train", "all"] = "train"
-    query: Literal["dev", "test"] = "test"
+    gallery: Literal["train", "rest", "all", "split"] = "train"
+    query: Literal["dev", "test"] | None = None
     k: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 3, 5, 10], min_length=1)
     scale: Scale = "l2"
     relevance: RelevanceRule = "any_label"
+    same: str | None = Field(default=None, min_length=1)
+    exclude_identical: bool = False
+    exclude_same: str | None = Field(default=None, min_length=1)
 
     @field_validator("features", "k")
     @classmethod
@@ -61,6 +72,25 @@ class RetrieveParams(BaseModel):
         if self.head == "knn" and (self.clusters is not None or self.seed is not None):
             raise ValueError("`clusters` and `seed` are options of head kmeans_svm; name it or remove them")
         return self
+
+    @model_validator(mode="after")
+    def _one_word_on_who_asks(self) -> Self:
+        if self.gallery == "split" and self.query is not None:
+            raise ValueError("`gallery: split` says who asks as well; remove `query` or choose another gallery")
+        return self
+
+    @model_validator(mode="after")
+    def _a_column_for_same_meta_alone(self) -> Self:
+        if (self.same is not None) != (self.relevance == "same_meta"):
+            raise ValueError("`same` and `relevance: same_meta` go together; name the column of meta or remove both")
+        if self.exclude_same is not None and self.exclude_same == self.same:
+            raise ValueError(f"`exclude_same: {self.same}` leaves out all that `same` calls relevant; remove one")
+        return self
+
+    @property
+    def asking(self) -> Literal["dev", "test"]:
+        """The part whose rows ask, where the split does not say it."""
+        return self.query or "test"
 
     @property
     def clustering(self) -> KMeansSvmOptions | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stages.contract import Progress
 from stages.heads.neighbours import Picks
 from stages.heads.tiers import Tiers, first_places, nearest_in_tiers
+from stages.retrieve.exclusions import Exclusions, count_pairs
 from stages.retrieve.features import FeatureRows
 from stages.retrieve.metrics import Outcome
 from stages.retrieve.relevance import Relevance
@@ -65,78 +66,109 @@ class Ranking:
         )
 
 
-def rank(
-    features: FeatureRows, roles: Roles, tiers: Tiers, relevance: Relevance, k: int, progress: Progress
-) -> Ranking:
-    """Rank the gallery for every query.
+@dataclass(frozen=True)
+class Search:
+    """What is searched, in which order, and what counts.
 
-    Parameters
+    Attributes
     ----------
     features : FeatureRows
         Any rows of the matrices; the rows of `roles` are read.
     roles : Roles
-        Who asks and who may be found; k is already known to fit.
+        Who asks and who may be found.
     tiers : Tiers
         The order in which each of these queries searches the gallery.
     relevance : Relevance
         Judges the found items.
+    exclusions : Exclusions
+        Says what a query may not find.
+    """
+
+    features: FeatureRows
+    roles: Roles
+    tiers: Tiers
+    relevance: Relevance
+    exclusions: Exclusions
+
+    def part(self, start: int) -> _Asked:
+        """Return one chunk of queries."""
+        queries = self.roles.queries[start : start + _QUERIES_AT_ONCE]
+        return _Asked(self, queries, self.tiers.only(slice(start, start + _QUERIES_AT_ONCE)))
+
+
+def rank(search: Search, k: int, progress: Progress) -> Ranking:
+    """Rank the gallery for every query.
+
+    Parameters
+    ----------
+    search : Search
+        What is searched; k is already known to fit.
     k : int
         How many to keep.
     progress : Progress
         Counts queries.
     """
     chunks = []
-    with progress.track("retrieve", len(roles.queries)) as tracker:
-        for start in range(0, len(roles.queries), _QUERIES_AT_ONCE):
-            queries = roles.queries[start : start + _QUERIES_AT_ONCE]
-            own = tiers.only(slice(start, start + _QUERIES_AT_ONCE))
-            chunks.append(_rank_some(_Asked(features, queries, roles.gallery, own), relevance, k))
-            tracker.advance(len(queries))
+    count = len(search.roles.queries)
+    with progress.track("retrieve", count) as tracker:
+        for start in range(0, count, _QUERIES_AT_ONCE):
+            chunks.append(_rank_some(search.part(start), k))
+            tracker.advance(len(chunks[-1].queries))
     fields = Ranking.__dataclass_fields__
     return Ranking(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in fields))
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """One chunk of queries and what they search."""
+    """One chunk of queries, in the order of their tiers."""
 
-    features: FeatureRows
+    search: Search
     queries: Ints
-    gallery: Ints
     tiers: Tiers
+
+    @property
+    def gallery(self) -> Ints:
+        """Who may be found."""
+        return self.search.roles.gallery
 
     @property
     def rows(self) -> tuple[FeatureRows, FeatureRows]:
         """The vectors of queries and gallery."""
-        return self.features.only(self.queries), self.features.only(self.gallery)
+        features = self.search.features
+        return features.only(self.queries), features.only(self.gallery)
 
     def only(self, queries: Ints) -> _Asked:
         """Keep the queries at some positions."""
         return replace(self, queries=self.queries[queries], tiers=self.tiers.only(queries))
 
-    def others(self, rows: Picks, columns: Picks) -> NDArray[np.bool_]:
-        """Let no query find itself."""
-        return np.asarray(self.queries[rows][:, None] != self.gallery[columns][None, :])
+    def allowed(self, rows: Picks, columns: Picks) -> NDArray[np.bool_]:
+        """Let no query find itself, nor what is excluded."""
+        return self.search.exclusions.allow(self.queries[rows], self.gallery[columns])
+
+    def answered(self, rows: Picks, columns: Picks) -> NDArray[np.bool_]:
+        """Tell which of what may be found is relevant."""
+        return self._right(self.queries[rows], self.gallery[columns])
+
+    def relevant(self) -> Ints:
+        """Count what could be found and is relevant."""
+        return count_pairs(self._right, self.queries, self.gallery)
+
+    def _right(self, queries: Ints, gallery: Ints) -> NDArray[np.bool_]:
+        allowed = self.search.exclusions.allow(queries, gallery)
+        return np.asarray(self.search.relevance.between(queries, gallery) & allowed)
 
 
-def _rank_some(asked: _Asked, relevance: Relevance, k: int) -> Ranking:
+def _rank_some(asked: _Asked, k: int) -> Ranking:
     """Rank the gallery for one chunk of queries."""
-    queries, gallery = asked.queries, asked.gallery
-    near = nearest_in_tiers(*asked.rows, k, asked.tiers, asked.others)
+    queries, gallery, relevance = asked.queries, asked.gallery, asked.search.relevance
+    near = nearest_in_tiers(*asked.rows, k, asked.tiers, asked.allowed)
     found = gallery[near.indices]
     hits = np.array([relevance.between(queries[i : i + 1], found[i])[0] for i in range(len(queries))])
-    relevant = relevance.counts(queries, gallery)
+    relevant = asked.relevant()
     first = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+    # The rank that MRR needs of queries whose k nearest hold nothing relevant.
     deep = np.flatnonzero((first == 0) & (relevant > 0))
-    first[deep] = _deep_places(asked.only(deep), relevance)
-    candidates = len(gallery) - np.isin(queries, gallery).astype(np.int64)
+    rest = asked.only(deep)
+    first[deep] = first_places(*rest.rows, rest.tiers, rest.answered, rest.allowed)
+    candidates = asked.search.exclusions.reach(queries, gallery)
     return Ranking(queries, found, near.distances, hits, relevant, first, candidates)
-
-
-def _deep_places(asked: _Asked, relevance: Relevance) -> Ints:
-    """Tell the place of the first relevant item for queries whose k nearest hold none: the rank that MRR needs."""
-
-    def relevant(rows: Picks, columns: Picks) -> NDArray[np.bool_]:
-        return relevance.between(asked.queries[rows], asked.gallery[columns])
-
-    return first_places(*asked.rows, asked.tiers, relevant, asked.others)

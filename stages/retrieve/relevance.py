@@ -1,4 +1,4 @@
-"""Which gallery item answers which query, by their labels: pure arrays, used by `ranking` and scored by `metrics`."""
+"""Which gallery item answers which query, by labels or a column of meta: used by `ranking`, scored by `metrics`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.retrieve.params import RelevanceRule
+from stages.errors import InputError
+from stages.items import Manifest
+from stages.retrieve.exclusions import count_pairs, meta_codes
+from stages.retrieve.params import RelevanceRule, RetrieveParams
 
 Labels = NDArray[np.bool_] | NDArray[np.int64]
-_STEP = 2048
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class Relevance:
     Attributes
     ----------
     labels : bool [N, K] or int64 [N]
-        The label sets of all items, or the one class of each.
-    rule : {"any_label", "same_labels"}
-        Sharing one label is enough, or all must be the same. Over single classes the two agree.
+        The label sets of all items, or one number for each: its class, or the value of the column of meta.
+    rule : {"any_label", "same_labels", "same_meta"}
+        Sharing one label is enough, or all must be the same. Over single numbers they agree.
     """
 
     labels: Labels
@@ -42,9 +44,31 @@ class Relevance:
 
     def counts(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the relevant gallery items of each query, int64 [queries]."""
-        total = np.zeros(len(queries), np.int64)
-        for start in range(0, len(queries), _STEP):
-            asked = slice(start, start + _STEP)
-            for first in range(0, len(gallery), _STEP):
-                total[asked] += self.between(queries[asked], gallery[first : first + _STEP]).sum(axis=1)
-        return total
+        return count_pairs(self.between, queries, gallery)
+
+
+def relevance_of(params: RetrieveParams, manifest: Manifest) -> tuple[Relevance, NDArray[np.bool_]]:
+    """Read what relevance is judged by.
+
+    Returns
+    -------
+    Relevance
+    ndarray of bool, [N]
+        Which items have it; the others neither ask nor are found.
+
+    Raises
+    ------
+    InputError
+        When the task has no labels and no column of meta is named, or there is no such column.
+    """
+    if params.same is not None:
+        codes = meta_codes(manifest, params.same)
+        return Relevance(codes, params.relevance), codes >= 0
+    task = manifest.info.task
+    if task == "regression":
+        raise InputError(
+            "expected a task with labels (multilabel or multiclass), found a regression: no item is relevant to "
+            "another; name a column of meta (relevance: same_meta), or remove the section `retrieve`"
+        )
+    labels: Labels = manifest.class_index() if task == "multiclass" else manifest.label_matrix()
+    return Relevance(labels, params.relevance), manifest.labelled()

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.errors import InputError
+from stages.retrieve.exclusions import Exclusions
 from stages.retrieve.params import RetrieveParams
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Roles:
     queries, gallery : int64 [Q], int64 [G]
         Who asks and who may be found.
     fit : int64 [F]
-        The gallery rows of the train part: all that a scaling may learn from.
+        The rows of the train part: all that a scaling or a clustering may learn from.
     counts : mapping of str to int
         ``n_gallery`` and, for both roles, how many rows of the part had no input or no label.
     """
@@ -31,14 +34,9 @@ class Roles:
     fit: NDArray[np.int64]
     counts: Mapping[str, int]
 
-    @property
-    def own(self) -> bool:
-        """Whether the gallery holds the queries themselves."""
-        return bool(np.isin(self.queries, self.gallery).any())
-
 
 def cast_roles(
-    params: RetrieveParams, parts: NDArray[np.str_], usable: NDArray[np.bool_], labelled: NDArray[np.bool_]
+    params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.str_] | None, usable: Bools, labelled: Bools
 ) -> Roles:
     """Give every row its role.
 
@@ -48,15 +46,17 @@ def cast_roles(
         Which parts ask and answer.
     parts : str [N]
         train, dev or test.
+    given : str [N] or None
+        The roles that the split gives, for ``gallery: split``.
     usable, labelled : bool [N]
         Whether the row has any of the inputs, and a label to judge relevance by.
 
     Raises
     ------
     InputError
-        When there is no query, or the longest k is larger than what a query can find.
+        When there is no query.
     """
-    asked, offered = parts == params.query, (parts == "train") | (params.gallery == "all")
+    asked, offered = _parties(params, parts, given)
     able = usable & labelled
     queries, gallery = np.flatnonzero(asked & able), np.flatnonzero(offered & able)
     counts = {
@@ -66,20 +66,35 @@ def cast_roles(
         "n_queries_without_input": int((asked & ~usable).sum()),
         "n_queries_unlabelled": int((asked & usable & ~labelled).sum()),
     }
-    roles = Roles(queries, gallery, np.flatnonzero(able & (parts == "train")), counts)
-    _check(params, roles, int(asked.sum()))
-    return roles
-
-
-def _check(params: RetrieveParams, roles: Roles, asked: int) -> None:
-    if not len(roles.queries):
+    if not len(queries):
+        whose = "rows whose role is query" if given is not None else f"{params.asking} rows"
         raise InputError(
-            f"expected labelled {params.query} rows with an input to ask with, found none among {asked}; "
+            f"expected labelled {whose} with an input to ask with, found none among {int(asked.sum())}; "
             "choose another query part or mend the split"
         )
-    reach = len(roles.gallery) - int(roles.own)
+    return Roles(queries, gallery, np.flatnonzero(able & (parts == "train")), counts)
+
+
+def _parties(params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.str_] | None) -> tuple[Bools, Bools]:
+    """Tell which rows are meant to ask, and which to be found."""
+    if given is not None:
+        return given == "query", given == "gallery"
+    asked = parts == params.asking
+    offered = {"train": parts == "train", "rest": ~asked, "all": np.ones(len(parts), np.bool_)}
+    return asked, offered[params.gallery]
+
+
+def check_reach(params: RetrieveParams, roles: Roles, exclusions: Exclusions) -> None:
+    """Refuse a k that is larger than what some query can find.
+
+    Raises
+    ------
+    InputError
+        It states the largest k that every query can have.
+    """
+    reach = int(exclusions.reach(roles.queries, roles.gallery).min())
     if max(params.k) > reach:
         raise InputError(
-            f"expected k of at most {reach}, the gallery items that a query can find, found {max(params.k)}; "
+            f"expected k of at most {reach}, the gallery items that every query can find, found {max(params.k)}; "
             "lower k or choose gallery: all"
         )

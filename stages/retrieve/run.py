@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stages.contract import Progress
-from stages.errors import InputError
 from stages.features import open_aligned
 from stages.items import Manifest
 from stages.outputs import write_json
-from stages.parts import read_split
+from stages.parts import read_roles, read_split
 from stages.retrieve.clusters import search_tiers
+from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
-from stages.retrieve.metrics import retrieval_metrics
+from stages.retrieve.metrics import reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.ranking import rank
-from stages.retrieve.relevance import Labels, Relevance
-from stages.retrieve.roles import cast_roles
+from stages.retrieve.ranking import Search, rank
+from stages.retrieve.relevance import relevance_of
+from stages.retrieve.roles import Roles, cast_roles, check_reach
 from stages.retrieve.writing import file_digest, write_ranked
 from store.publish import atomic_output
 
@@ -50,24 +50,31 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     -------
     dict
         What the metrics file holds: the counts and metrics of `retrieval_metrics`, how many rows had to stay out and
-        why, for `kmeans_svm` its ``cluster_accuracy``, ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the
-        ranked file).
+        why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what `search_tiers` measures,
+        ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the ranked file).
 
     Raises
     ------
     InputError
-        When the inputs do not belong together, the task has no labels, k is larger than the gallery, or there are
-        fewer distinct train vectors than clusters. Nothing is written then.
+        When the inputs do not belong together, there is nothing to judge relevance by, k is larger than the gallery of
+        a query, or there are fewer distinct train vectors than clusters. Nothing is written then.
     """
     manifest = Manifest.open(inputs.manifest)
-    ids, labels = manifest.ids(), _labels(manifest)
+    ids = manifest.ids()
     matrices = open_aligned(inputs.matrices, ids, inputs.digests)
     usable = np.any([np.asarray(matrix.usable) for matrix in matrices], axis=0)
-    roles = cast_roles(params, read_split(inputs.split, ids), usable, manifest.labelled())
+    relevance, judged = relevance_of(params, manifest)
+    roles, exclusions = _roles(params, inputs, ids, usable, judged), exclusions_of(params, manifest, identical=True)
+    check_reach(params, roles, exclusions)
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
     tiers, measured = search_tiers(params, features, roles)
-    ranking = rank(features, roles, tiers, Relevance(labels, params.relevance), max(params.k), progress)
+    search = Search(features, roles, tiers, relevance, exclusions)
+    ranking = rank(search, max(params.k), progress)
     values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts, **measured}
+    if params.exclude_identical:
+        with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
+        shares = reached_shares(rank(with_all, max(params.k), progress).outcome(), params.k)
+        values |= {f"with_identical_top_{k}": share for k, share in shares.items()}
     values |= {"features": " + ".join(params.features), "head": params.head, "task": manifest.info.task}
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
@@ -76,11 +83,8 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     return values
 
 
-def _labels(manifest: Manifest) -> Labels:
-    """Read what relevance is judged by."""
-    if manifest.info.task == "regression":
-        raise InputError(
-            "expected a task with labels (multilabel or multiclass), found a regression: no item is relevant to "
-            "another; remove the section `retrieve` or name a label column"
-        )
-    return manifest.class_index() if manifest.info.task == "multiclass" else manifest.label_matrix()
+def _roles(
+    params: RetrieveParams, inputs: RetrieveInputs, ids: list[str], usable: np.ndarray, judged: np.ndarray
+) -> Roles:
+    given = read_roles(inputs.split, ids) if params.gallery == "split" else None
+    return cast_roles(params, read_split(inputs.split, ids), given, usable, judged)

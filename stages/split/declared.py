@@ -42,7 +42,7 @@ def honour(
                 f"expected rows declared {part}, found none; mend the column of the split, or leave it out of "
                 "prepare.table.split"
             )
-    _refuse_straddlers(groups, parts)
+    refuse_straddlers(groups, parts, "declared part")
     return parts if "dev" in parts else cut_dev(groups, parts, dev, seed)
 
 
@@ -57,13 +57,20 @@ def _complete(ids: Sequence[str], declared: Sequence[str | None]) -> list[str]:
     return [part for part in declared if part is not None]
 
 
-def _refuse_straddlers(groups: Sequence[str], parts: Sequence[str]) -> None:
+def refuse_straddlers(groups: Sequence[str], parts: Sequence[str], kind: str) -> None:
+    """Stop where a group stands in several parts; `kind` says in the message what it was expected to stay within.
+
+    Raises
+    ------
+    InputError
+        Naming one such group.
+    """
     places: defaultdict[str, set[str]] = defaultdict(set)
     for group, part in zip(groups, parts, strict=True):
         places[group].add(part)
     straddling = sorted(group for group, found in places.items() if len(found) > 1)
     if straddling:
         raise InputError(
-            f"expected each group within one declared part, found {len(straddling)} in several, such as "
+            f"expected each group within one {kind}, found {len(straddling)} in several, such as "
             f"{straddling[0]!r} ({', '.join(sorted(places[straddling[0]]))}); mend the groups or the split"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from stages.contract import Part
@@ -46,7 +46,7 @@ def hold_out(groups: Sequence[str], test: float, dev: float, seed: int) -> list[
             f"expected at least {_FEWEST_GROUPS} groups to cut into train, dev and test, found {len(sizes)}; "
             "add data, or mend the column of groups"
         )
-    order = _shuffled(sizes, seed)
+    order = shuffled(sizes, seed)
     tested = _cut(order, sizes, test, spare=2)
     chosen = _cut(order[tested:], sizes, dev, spare=1)
     parts: dict[str, Part] = dict.fromkeys(order, "train")
@@ -69,12 +69,13 @@ def cut_dev(groups: Sequence[str], parts: Sequence[str], dev: float, seed: int) 
             f"expected at least {_FEWEST_GROUPS - 1} groups of train to cut a dev part from, found {len(sizes)}; "
             "declare a dev part, or add data"
         )
-    order = _shuffled(sizes, seed)
+    order = shuffled(sizes, seed)
     chosen = set(order[: _cut(order, sizes, dev, spare=1)])
     return ["dev" if part == "train" and group in chosen else part for group, part in zip(groups, parts, strict=True)]
 
 
-def _shuffled(groups: Counter[str], seed: int) -> list[str]:
+def shuffled(groups: Iterable[str], seed: int) -> list[str]:
+    """Order groups by a seeded hash of their name, whatever order they came in."""
     return sorted(groups, key=lambda group: hashlib.sha256(f"diptych/split/{seed}/{group}".encode()).digest())
 
 

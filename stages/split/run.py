@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from stages.contract import PARTS, Progress
 from stages.items import Manifest
 from stages.parts import write_split
 from stages.records import IMAGE
-from stages.split.declared import honour
+from stages.split.cut import GALLERY, QUERY, Cut, named
+from stages.split.labels import untrained_classes
 from stages.split.leaks import count_leaks
 from stages.split.params import SplitParams
-from stages.split.partition import hold_out
+from stages.split.protocols import cut, declares
 
 
 def run(params: SplitParams, manifest: Path, output: Path, progress: Progress) -> dict[str, Any]:
@@ -43,31 +45,40 @@ def run(params: SplitParams, manifest: Path, output: Path, progress: Progress) -
         When there is no manifest, there are too few groups, or a declared split is incomplete.
     """
     opened = Manifest.open(manifest)
-    ids, groups, declared = opened.ids(), opened.groups(), opened.parts()
+    ids = opened.ids()
     with progress.track("split", len(ids)) as bar:
-        honoured = any(part is not None for part in declared)
-        parts: list[str] = (
-            honour(ids, groups, declared, params.dev, params.seed)
-            if honoured
-            else [*hold_out(groups, params.test, params.dev, params.seed)]
-        )
-        summary = {"declared": honoured, **_counts(opened, groups, parts), "leaks": _leaks(opened, parts)}
+        made = cut(opened, params)
+        summary = {
+            "protocol": params.protocol,
+            "declared": declares(opened, params),
+            **_counts(opened, made),
+            **made.counts,
+            "notes": list(made.notes),
+            "leaks": _leaks(opened, made.parts),
+        }
         output.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(output.with_name("summary.json"), json.dumps(summary, indent=2) + "\n")
-        write_split(output, ids, parts, summary)
+        write_split(output, ids, made.parts, summary, made.roles)
         bar.advance(len(ids))
     return summary
 
 
-def _counts(manifest: Manifest, groups: list[str], parts: list[str]) -> dict[str, dict[str, int]]:
-    rows = Counter(parts)
-    labelled = Counter(part for part, known in zip(parts, manifest.labelled(), strict=True) if known)
-    distinct = Counter(part for part, _ in set(zip(parts, groups, strict=True)))
+def _counts(manifest: Manifest, made: Cut) -> dict[str, Any]:
+    known = manifest.labelled()
+    rows = Counter(made.parts)
+    labelled = Counter(part for part, has in zip(made.parts, known, strict=True) if has)
+    distinct = Counter(part for part, _ in set(zip(made.parts, manifest.groups(), strict=True)))
     counts = {"rows": rows, "groups": distinct, "labelled": labelled}
-    return {name: {part: count[part] for part in PARTS} for name, count in counts.items()}
+    told: dict[str, Any] = {name: {part: count[part] for part in PARTS} for name, count in counts.items()}
+    if made.roles is not None:
+        roles = Counter(made.roles)
+        told["roles"] = {role: roles[role] for role in (QUERY, GALLERY)}
+    if manifest.info.task != "regression":
+        told["untrained_classes"] = named(untrained_classes(manifest, made.parts))
+    return told
 
 
-def _leaks(manifest: Manifest, parts: list[str]) -> dict[str, int]:
+def _leaks(manifest: Manifest, parts: Sequence[str]) -> dict[str, int]:
     return {name: count_leaks(*manifest.keys(name), parts) for name in (IMAGE, *manifest.info.fields)}
 
 

@@ -14,13 +14,13 @@ from stages.contract import PARTS, Progress
 from stages.encoders.device import resolve_device
 from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
+from stages.experiment import RECIPE, Data, ExperimentInputs, read_data
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
 from stages.fusions.option_keys import option_keys
 from stages.heads.catalog import HEADS, task_refusal
 from stages.heads.model import Problem, Rows, blocks_of
 from stages.outputs import fresh_folder, write_json, write_lines
-from stages.train.data import Data, TrainInputs, read_data
 from stages.train.params import TrainParams
 from stages.train.predictions import PredictionWriter
 from store import atomic_output
@@ -36,7 +36,7 @@ class TrainOutputs:
 
 
 def run(
-    params: TrainParams, inputs: TrainInputs, outputs: TrainOutputs, settings: TrainingSettings, progress: Progress
+    params: TrainParams, inputs: ExperimentInputs, outputs: TrainOutputs, settings: TrainingSettings, progress: Progress
 ) -> dict[str, int]:
     """Train one experiment; a run that was killed goes on behind its last finished seed and last saved epoch.
 
@@ -60,7 +60,7 @@ def run(
         PredictionWriter(file, _about(name, params, data)) as writer,
         write_lines(outputs.history) as history,
     ):
-        write_json(folder / "recipe.json", _recipe(params, data))
+        write_json(folder / RECIPE, _recipe(params, data))
         curve = csv.writer(history, lineterminator="\n")
         curve.writerow(["seed", "epoch", "train_loss", "valid_loss", *_more(params.recipe)])
         for seed in params.seeds:
@@ -164,9 +164,3 @@ def _predict(model: FusedModel, data: Data, seed: int, writer: PredictionWriter)
                     "lower `lr` or choose another `scale`."
                 )
             writer.write(seed, [data.ids[row] for row in here], data.parts[here], scores)
-
-
-def restore(params: TrainParams, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
-    """Load a trained model of this experiment from `models/train/<name>`."""
-    problem = Problem(data.task, data.outputs, seed, device)
-    return FusedModel(data.layout, params.recipe, problem).restore(folder / f"seed-{seed}")

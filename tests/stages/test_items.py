@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.errors import InputError
-from stages.items import Item, Manifest, ManifestInfo, read_regular_file, resolve_below, write_manifest
+from stages.items import Item, Manifest, ManifestInfo, ManifestRow, read_regular_file, resolve_below, write_manifest
 from stages.parts import read_split, write_split
 from store.key import image_key, text_key
 
@@ -96,6 +96,17 @@ def test_targets(tmp_path: Path) -> None:
     assert manifest.label_matrix().shape == (2, 0)
 
 
+def test_hashes_of_pictures_are_whole_or_missing(tmp_path: Path, manifest: Manifest) -> None:
+    hashes = [2**64 - 1, None, 0, 2**63 + 1]
+    given = [ManifestRow(item(n), None, each) for n, each in enumerate(hashes)]
+    write_manifest(tmp_path / "m.parquet", INFO, [*given, (item(9), None)])
+    read, known = Manifest.open(tmp_path / "m.parquet").dhashes()
+    assert read.dtype == np.uint64
+    assert read.tolist() == [2**64 - 1, 0, 0, 2**63 + 1, 0]
+    assert known.tolist() == [True, False, True, True, False]
+    assert not manifest.dhashes()[1].any()
+
+
 def test_keys_are_those_of_the_content(manifest: Manifest) -> None:
     keys, present = manifest.keys("image")
     assert keys.shape == (10_000, 32)
@@ -150,8 +161,11 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no Parquet"):
         Manifest.open(tmp_path / "text.parquet")
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="version 1"):
+    with pytest.raises(InputError, match="version 2"):
         Manifest.open(tmp_path / "other.parquet")
+    write_manifest(tmp_path / "old.parquet", replace(INFO, format_version=1), [])
+    with pytest.raises(InputError, match="run `diptych prepare` again"):
+        Manifest.open(tmp_path / "old.parquet")
 
 
 def test_an_empty_manifest_can_be_read(tmp_path: Path) -> None:

@@ -63,10 +63,14 @@ class Folders:
         A temporary folder that becomes `final` when the run succeeds.
     final : Path
         The folder of the outputs, as given.
+    cache : Path or None
+        Where a source may keep what it can make again at any time, such as an index; without one it uses the workspace
+        and leaves nothing behind.
     """
 
     workspace: Path
     final: Path
+    cache: Path | None = None
 
 
 class SourceRow(NamedTuple):

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.contract import Task
+from stages.contract import SilentProgress, Task
 from stages.evaluate.params import EvaluateParams
-from stages.evaluate.run import EvaluateInputs, EvaluateOutputs, run
+from stages.evaluate.run import EvaluateInputs, EvaluateOutputs, EvaluateSettings, run
 
 PARTS = ["train", "train", "dev", "dev", "test", "test", "test", "test"]
 LABELS = np.array(
@@ -68,7 +68,7 @@ class Case:
 
     def evaluate(self, **params: Any) -> dict[str, Any]:
         inputs = EvaluateInputs(self.dataset.manifest, self.dataset.split, self.predictions)
-        return run(EvaluateParams(**params), inputs, self.outputs)
+        return run(EvaluateParams(**params), inputs, self.outputs, EvaluateSettings("cpu"), SilentProgress())
 
     def table(self, name: str) -> list[dict[str, str]]:
         with (self.outputs.tables / name).open(newline="") as stream:

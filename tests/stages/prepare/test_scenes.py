@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -206,5 +207,8 @@ def test_no_vocabulary(tmp_path: Path) -> None:
 
 
 def test_the_catalogue_lists_each_source() -> None:
-    assert [row.name for row in SOURCES] == ["scenes", "table"]
+    names = [row.name for row in SOURCES]
+    assert names[:2] == ["scenes", "table"]
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(get_args(PrepareParams.model_fields["source"].annotation))
     assert all(row.description and row.path_help for row in SOURCES)

@@ -68,7 +68,8 @@ class RunFolder:
 
     @property
     def outputs(self) -> ReportOutputs:
-        return ReportOutputs(self.root / "report" / "index.html", self.root / "report" / "leaderboard.csv")
+        report = self.root / "report"
+        return ReportOutputs(report / "index.html", report / "leaderboard.csv", report / "compare.md")
 
     @property
     def ids(self) -> list[str]:

@@ -16,6 +16,7 @@ from stages.errors import InputError
 from stages.heads.catalog import HEADS
 from stages.heads.kmeans_svm import KMeansSvm
 from stages.heads.options import KMeansSvmOptions
+from stages.retrieve.clusters import ovr_accuracy
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 
@@ -52,6 +53,9 @@ def test_metrics_and_ranking_are_those_of_the_head_itself(dataset: Any, vectors:
     assert [row["id"] for row in ranked] == [f"i{row:03}" for row in found.ravel()]
     assert values["head"] == "kmeans_svm"
     assert values["cluster_accuracy"] == pytest.approx(model.cluster_accuracy(vectors[test]))
+    assert values["ovr_accuracy"] == pytest.approx(1 - 2 * (1 - values["cluster_accuracy"]) / 15)
+    largest = np.bincount(model.assign(vectors[train])).argmax()
+    assert values["cluster_accuracy_majority"] == pytest.approx((model.assign(vectors[test]) == largest).mean())
     hits = CLASSES[found] == CLASSES[test][:, None]
     assert values["top_5"] == pytest.approx(hits[:, :5].any(axis=1).mean())
     assert 0 < values["top_1"] < values["top_5"] < values["top_60"]
@@ -72,7 +76,7 @@ def test_one_cluster_ranks_as_knn_does(dataset: Any, vectors: np.ndarray) -> Non
     one, ranked = retrieve(dataset, vectors, clusters=1)
     knn, expected = retrieve(dataset, vectors, head="knn")
     assert ranked == expected
-    assert one.pop("cluster_accuracy") == 1
+    assert [one.pop(name) for name in ("cluster_accuracy", "ovr_accuracy", "cluster_accuracy_majority")] == [1, 1, 1]
     for name in ("head", "ranked_digest"):
         one.pop(name), knn.pop(name)
     assert one == knn
@@ -127,6 +131,11 @@ def test_too_few_distinct_train_vectors_are_refused_and_nothing_is_written(datas
 def test_the_heads_are_those_of_the_catalogue_that_rank() -> None:
     heads = get_args(RetrieveParams.model_fields["head"].annotation)
     assert list(heads) == [row.name for row in HEADS.values() if row.ranks]
+
+
+def test_fifteen_clusters_at_an_accuracy_of_443_thousandths_are_926_one_against_the_rest() -> None:
+    assert ovr_accuracy(0.443, 15) == pytest.approx(0.925733, abs=1e-6)
+    assert ovr_accuracy(0.4, 15) == pytest.approx(0.92)
 
 
 def test_the_options_of_the_clusters() -> None:

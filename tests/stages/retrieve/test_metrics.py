@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
-from stages.retrieve.metrics import Outcome, retrieval_metrics
+from stages.retrieve.metrics import Outcome, reached_shares, retrieval_metrics
 from stages.retrieve.relevance import Relevance
 
 
@@ -33,7 +33,21 @@ def test_three_queries_counted_by_hand() -> None:
         "recall_3": pytest.approx((1 + 0 + 1) / 3),
         "mrr": pytest.approx((1 / 2 + 1 / 5 + 1) / 3),
         "random_top_1": pytest.approx((0.2 + 0.4 + 0.1) / 3),
+        # 1 - C(8, 3) / C(10, 3), 1 - C(6, 3) / C(10, 3), 1 - C(9, 3) / C(10, 3)
+        "random_top_3": pytest.approx(((1 - 56 / 120) + (1 - 20 / 120) + (1 - 84 / 120)) / 3),
     }
+
+
+def test_blind_draws_that_cannot_miss_reach_one() -> None:
+    values = retrieval_metrics(outcome([[1] * 4], [3], [1], candidates=5), [2, 3, 4])
+    assert values["random_top_1"] == pytest.approx(3 / 5)  # told although 1 is none of the K
+    assert values["random_top_2"] == pytest.approx(1 - 1 / 10)
+    assert values["random_top_3"] == values["random_top_4"] == 1
+
+
+def test_the_shares_of_a_compared_ranking_leave_unanswerable_queries_out() -> None:
+    some = outcome([[0, 1], [1, 0], [0, 0]], [1, 2, 0], [2, 1, 0])
+    assert reached_shares(some, [2, 1]) == {1: 0.5, 2: 1.0}
 
 
 def test_a_query_without_relevant_items_leaves_the_means_and_is_a_miss_only_in_all() -> None:

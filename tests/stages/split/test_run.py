@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
@@ -102,9 +101,3 @@ def test_too_few_groups_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 3 groups"):
         split(tmp_path, [item(0), item(1), item(2)])
     assert not (tmp_path / "split").exists()
-
-
-@pytest.mark.parametrize("params", [{"test": 0}, {"test": 1.0}, {"dev": 1.5}, {"protocol": "kfold"}, {"tset": 0.2}])
-def test_wrong_parameters(params: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        SplitParams(**params)

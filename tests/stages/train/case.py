@@ -12,7 +12,7 @@ import pytest
 
 from stages.checkpoints import TrainingSettings
 from stages.contract import Progress, SilentProgress, Task
-from stages.train.data import TrainInputs
+from stages.experiment import ExperimentInputs
 from stages.train.params import TrainParams
 from stages.train.run import TrainOutputs, run
 
@@ -51,13 +51,13 @@ class Case:
         return TrainOutputs(root / "models" / "x", root / "data" / "x.parquet", root / "data" / "x.history.csv")
 
     @property
-    def inputs(self) -> TrainInputs:
+    def inputs(self) -> ExperimentInputs:
         self.dataset.write(self.task, self.targets, list(self.parts), self.classes)
         paths = tuple(
             self.dataset.matrix(name, block, usable=usable)
             for name, block, usable in zip("tv", self.blocks, self.usable, strict=True)
         )
-        return TrainInputs(self.dataset.manifest, self.dataset.split, paths)
+        return ExperimentInputs(self.dataset.manifest, self.dataset.split, paths)
 
     @property
     def states(self) -> Path:

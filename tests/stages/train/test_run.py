@@ -15,10 +15,10 @@ import pytest
 from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress, Task
 from stages.errors import InputError, RunError
+from stages.experiment import read_data, read_trained, restore
 from stages.heads.model import dense
-from stages.train.data import read_data
 from stages.train.params import TrainParams
-from stages.train.run import restore, run
+from stages.train.run import run
 
 from .case import EVERY, PARTS, SYSTEMS, Case
 
@@ -47,10 +47,9 @@ def test_every_system_scores_all_dev_and_test_rows_of_every_task(
 def test_a_restored_model_gives_the_scores_that_were_written(system: str, make_case: Callable[..., Case]) -> None:
     case = make_case()
     case.train(**SYSTEMS[system], seeds=[3])
-    params = TrainParams(**{"features": ["t", "v"], **SYSTEMS[system]})
-    inputs = case.inputs
-    data = read_data(inputs, "concat")
-    model = restore(params, data, 3, case.outputs.model, "cpu")
+    trained = read_trained(case.outputs.model)
+    data = read_data(case.inputs, trained.recipe.fusion)
+    model = restore(trained.recipe, data, 3, case.outputs.model, "cpu")
     test = [case.dataset.ids(160)[row] for row in np.flatnonzero(case.parts == "test")]
     expected = np.array([case.scores(3)[name] for name in test], np.float32)
     np.testing.assert_allclose(model.scores(dense(data.rows("test").x)), expected, atol=1e-6)

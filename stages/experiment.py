@@ -1,7 +1,8 @@
-"""Turn manifest, split and matrices into the rows that a model is fitted on; `run` takes them from here."""
+"""One experiment on disk: the rows that `train` fits its models on, and its models again for who scores with them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Task
-from stages.errors import InputError
+from stages.errors import InputError, RunError
 from stages.features import open_aligned
-from stages.fusions.catalog import FUSIONS
+from stages.fusions.catalog import FUSIONS, Recipe
 from stages.fusions.layout import Layout
+from stages.fusions.model import FusedModel
+from stages.fusions.option_keys import option_keys
 from stages.fusions.table import FeatureTable, layout_of
-from stages.heads.model import Rows
+from stages.heads.model import Problem, Rows
 from stages.items import Manifest
 from stages.parts import read_split
 from store import Matrix
+
+RECIPE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,26 @@ class Data:
 
 
 @dataclass(frozen=True)
-class TrainInputs:
-    """What `train` reads: the matrices in the order of `TrainParams.features`, and their cards' digests."""
+class Trained:
+    """What `train` wrote of its models into `recipe.json`, beside a folder for each seed.
+
+    Attributes
+    ----------
+    features : tuple of str
+        The names of the matrices, in order.
+    layout : list
+        Each input as `Block.as_json` gives it.
+    """
+
+    features: tuple[str, ...]
+    recipe: Recipe
+    seeds: tuple[int, ...]
+    layout: list[Any]
+
+
+@dataclass(frozen=True)
+class ExperimentInputs:
+    """What an experiment reads: the matrices in the order of its features, and the digests that their cards state."""
 
     manifest: Path
     split: Path
@@ -68,7 +91,7 @@ class TrainInputs:
     digests: tuple[str, ...] = ()
 
 
-def read_data(inputs: TrainInputs, fusion: str) -> Data:
+def read_data(inputs: ExperimentInputs, fusion: str) -> Data:
     """Read everything but the features; the fusion decides which arrays beside the vectors are read.
 
     Raises
@@ -94,3 +117,42 @@ def _targets(manifest: Manifest) -> NDArray[Any]:
     if manifest.info.task == "multiclass":
         return np.asarray(manifest.class_index(), dtype=np.int64)
     return manifest.targets().astype(np.float32).reshape(-1, 1)
+
+
+def read_trained(folder: Path) -> Trained:
+    """Read what the models in `models/train/<name>` are made of.
+
+    Raises
+    ------
+    InputError
+        When there is no trained model.
+    RunError
+        When what lies there is not what `train` writes.
+    """
+    path = folder / RECIPE
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        fusion, head = content["fusion"], content["head"]
+        options = [each.options(**each.chosen(content["options"])) for each in option_keys(fusion, head)]
+        recipe = Recipe(fusion, head, content["scale"], options[0], options[1] if len(options) > 1 else None)
+        return Trained(tuple(content["features"]), recipe, tuple(content["seeds"]), content["layout"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"expected a trained model at {path}; found no file; run `dvc repro` (or `dvc pull`) first."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: expected the recipe of a trained model; found {error!r}; train it again.") from error
+
+
+def restore(recipe: Recipe, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
+    """Load the model of one seed from `models/train/<name>`.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    place = folder / f"seed-{seed}"
+    if not place.is_dir():
+        raise InputError(f"expected a trained model at {place}; found none; run `dvc repro` (or `dvc pull`) first.")
+    return FusedModel(data.layout, recipe, Problem(data.task, data.outputs, seed, device)).restore(place)

@@ -1,0 +1,30 @@
+"""What a person is told after `prepare`: how many items there are, what was rejected, and what is missing where."""
+
+from __future__ import annotations
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import paths
+from pipeline.console import out, plain_table
+from stages.prepare.summary import PrepareSummary
+
+
+def print_summary(summary: PrepareSummary) -> None:
+    """Print the counts; the table of missing inputs where some items lack what others have."""
+    rejected = sum(summary.rejected.values())
+    out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
+    if rejected:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
+        out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
+    if any(0 < count < summary.kept for count in summary.missing.values()):
+        out.print(_missing_table(summary))
+
+
+def _missing_table(summary: PrepareSummary) -> Table:
+    table = plain_table("source", numbers=("rows", *(f"no {name}" for name in summary.missing)))
+    for row in summary.missing_by:
+        shares = (f"{count:,} ({row.share[name]:.1%})" for name, count in row.missing.items())
+        # As Text, because a source may be called "[red]", which is no markup of ours.
+        table.add_row(Text(row.source), f"{row.rows:,}", *shares)
+    return table

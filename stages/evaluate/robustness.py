@@ -1,0 +1,178 @@
+"""How far a trained experiment falls when inputs are missing: rows lose them, nothing is trained; systems.md 6.4.
+
+It restores models, and so imports torch or scikit-learn: `run` imports it only where the test is asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.contract import Progress
+from stages.encoders.device import resolve_device
+from stages.errors import RunError
+from stages.evaluate.conditions import WHOLE, Condition, TrainedInputs, conditions_of, drawn_classes, scopes_of
+from stages.evaluate.metrics import Scores
+from stages.evaluate.outcomes import Outcome, Robustness, metric_names
+from stages.evaluate.params import EvaluateParams, MissingParams
+from stages.evaluate.readings import Truth
+from stages.evaluate.scoring import evaluate
+from stages.evaluate.thinned import ThinnedTable
+from stages.experiment import Data, ExperimentInputs, Trained, read_data, read_trained, restore
+from stages.fusions.model import FusedModel
+from stages.heads.model import blocks_of
+
+_LOG = logging.getLogger("diptych.evaluate")
+# Neighbours at equal distance may change places on another processor, and the scores of their rows with them.
+_CLOSE, _FEW = 1e-3, 0.01
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was evaluated already: the truth, and for each seed its scores [n, K] and its threshold."""
+
+    truth: Truth
+    scores: Mapping[int, Scores]
+    thresholds: Mapping[int, float]
+
+
+class RobustnessTest:
+    """The test of one experiment.
+
+    Parameters
+    ----------
+    params : EvaluateParams
+        How scores become decisions: the same as for the predictions.
+    missing : MissingParams
+    trained : TrainedInputs
+    inputs : ExperimentInputs
+    scored : Scored
+    """
+
+    def __init__(
+        self,
+        params: EvaluateParams,
+        missing: MissingParams,
+        trained: TrainedInputs,
+        inputs: ExperimentInputs,
+        scored: Scored,
+    ) -> None:
+        self.trained, self.inputs, self.scored = trained, inputs, scored
+        self._params = params
+        self._names = metric_names(scored.truth.task, params.top_k)
+        self._scopes = scopes_of(scored.truth, missing)
+        self._classes = drawn_classes(scored.truth, missing)
+
+    def run(self, device: str, progress: Progress) -> Robustness:
+        """Score the part again without each field, by the models of the predictions.
+
+        Raises
+        ------
+        InputError
+            When a model or a matrix is not there.
+        RunError
+            When the models do not give the scores of the predictions, and so are of another run.
+        """
+        drawn = {"missing_classes": ", ".join(self._classes)} if self._classes else {}
+        if self.trained.fused:
+            refused = (
+                f"not possible: {', '.join(self.trained.fused)} of `fuse` holds several fields in one vector; give the "
+                "experiment the entries of embed or reduce that it joins"
+            )
+            full = [self._metrics(seed, scores) for seed, scores in self.scored.scores.items()]
+            outcomes = tuple(self._outcomes({"full": full}))
+            return Robustness(outcomes, refused, {"missing": refused, **drawn})
+        conditions = conditions_of(self.trained.fields)
+        outcomes = tuple(self._outcomes(self._score_all(conditions, resolve_device(device), progress)))
+        keys = {each.name: each.key for each in conditions[1:]}
+        facts = {"missing": ", ".join(keys.values()), **drawn, **dict(_flat(outcomes, keys))}
+        return Robustness(outcomes, "", facts)
+
+    def _score_all(
+        self, conditions: Sequence[Condition], device: str, progress: Progress
+    ) -> dict[str, list[list[list[float]]]]:
+        """Return for each condition, seed and scope the metrics; no scores are kept, which may be gigabytes."""
+        about = read_trained(self.trained.model)
+        data = read_data(self.inputs, about.recipe.fusion)
+        self._refuse_other_model(about, data)
+        part = np.flatnonzero(data.parts == self.scored.truth.part)
+        table, kept = data.features(part), data.labelled[part]
+        found: dict[str, list[list[list[float]]]] = {each.name: [] for each in conditions}
+        total = len(about.seeds) * len(conditions)
+        with progress.track(f"missing {self.trained.model.name}", total) as bar:
+            for seed in self.scored.scores:
+                model = restore(about.recipe, data, seed, self.trained.model, device)
+                for condition in conditions:
+                    thinned = ThinnedTable(table, data.layout, table.missing, condition.removed)
+                    scores = _scores(model, thinned)[kept]
+                    if not any(condition.removed):
+                        self._refuse_other_scores(scores, seed)
+                    found[condition.name].append(self._metrics(seed, scores))
+                    bar.advance()
+        return found
+
+    def _metrics(self, seed: int, scores: Scores) -> list[list[float]]:
+        """Return the metrics of the labelled rows' scores [n, K], scope by scope."""
+        threshold = self.scored.thresholds[seed]
+        each = (evaluate(self._params, threshold, scores[one.rows], one.truth).metrics for one in self._scopes)
+        return [[metrics[name] for name in self._names] for metrics in each]
+
+    def _outcomes(self, found: Mapping[str, list[list[list[float]]]]) -> Iterator[Outcome]:
+        """Yield the means over the seeds, condition by condition and scope by scope."""
+        means = {name: np.mean(values, axis=0) for name, values in found.items()}  # [scopes, metrics]
+        for name, values in means.items():
+            for scope, here, full in zip(self._scopes, values, means["full"], strict=True):
+                yield Outcome(name, scope.name, len(scope.rows), self._named(here), self._named(here - full))
+
+    def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
+        # Plus zero, so that no zero is written with a minus sign.
+        return {name: round(float(value), 6) + 0.0 for name, value in zip(self._names, values, strict=True)}
+
+    def _refuse_other_model(self, about: Trained, data: Data) -> None:
+        layout = [block.as_json() for block in data.layout]
+        facts = (
+            ("features", list(self.trained.features), list(about.features)),
+            ("columns", layout, about.layout),
+            ("seeds", sorted(self.scored.scores), sorted(about.seeds)),
+        )
+        for what, expected, found in facts:
+            if expected != found:
+                raise RunError(
+                    f"{self.trained.model}: expected models of the {what} {expected}; found some of {found}; run "
+                    "`dvc repro` to train the experiment again."
+                )
+
+    def _refuse_other_scores(self, scores: Scores, seed: int) -> None:
+        """Make sure that this model, on these matrices, is the one that made the predictions."""
+        apart = ~np.isclose(scores, self.scored.scores[seed], rtol=_CLOSE, atol=_CLOSE).all(axis=1)
+        where = f"{self.trained.model}, seed {seed}"
+        if apart.mean() > _FEW:
+            raise RunError(
+                f"{where}: expected the scores of the predictions; found others in {apart.sum()} of {len(apart)} rows: "
+                "model, matrices and predictions are not of one run; run `dvc repro` to train the experiment again."
+            )
+        if apart.any():
+            _LOG.warning("%s: %d of %d rows have other scores than the predictions", where, apart.sum(), len(apart))
+
+
+def _scores(model: FusedModel, table: ThinnedTable) -> Scores:
+    """Score all rows in the blocks in which `train` scored them, so that nothing is rounded otherwise."""
+    scores = np.concatenate([model.scores(block) for block in blocks_of(table)])
+    if not np.isfinite(scores).all():
+        raise RunError(
+            "evaluate: expected finite scores of rows without some inputs; found NaN or infinity; train with "
+            "`modality_dropout`, so that the model has seen such rows, or set `evaluate.missing: null`."
+        )
+    return scores
+
+
+def _flat(outcomes: Sequence[Outcome], keys: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Yield the differences on the whole part as metrics with a name."""
+    for each in outcomes:
+        if each.scope == WHOLE and each.condition in keys:
+            for name, value in each.deltas.items():
+                yield f"missing_{keys[each.condition]}_{name}_delta", value

@@ -1,0 +1,1 @@
+"""Writers of small data sets in the on-disk formats of the published ones."""
