@@ -201,7 +201,7 @@ def test_entries_that_are_wrong_are_rejected_each_with_its_place(folder: Path) -
         '4,region_descriptions.json:[2],bad-record,"regions[0]: expected text in phrase',
         "99,region_descriptions.json:[3],bad-record,of a picture that image_data.json does not list",
         '5,objects.json:[4],bad-record,"expected a list of objects in objects, found',
-        "6,objects.json:[5],bad-record,\"expected a list of objects in objects, found 'None'\"",
+        "6,objects.json:[5],bad-record,\"expected a list of objects in objects, found 'none'\"",
         "7,image_data.json:[6],missing-image",
     ):
         assert f"\n{told}" in rejects(folder)
