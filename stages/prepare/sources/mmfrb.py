@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.protocol import Folders, Reason, Reject
+from stages.prepare.sources.protocol import Folders, Reject
 from stages.prepare.sources.spelling import identity, is_writable, text
 from stages.prepare.sources.text_lines import text_lines
 
@@ -104,9 +104,8 @@ def _row(where: str, written: str) -> _Product | Reject:
         return Reject("", where, "bad-record", str(error))
     if isinstance(product, str):
         return Reject("", where, "bad-record", f"expected a JSON object, found {product}")
-    reason: Reason = "bad-text"
-    if not is_writable(*product[:5], *product.kept.values()):
-        return Reject(product.id, where, reason, "a text holds half of a surrogate pair")
+    if not is_writable(product.id, product.image, product.caption, product.category, *product.kept.values()):
+        return Reject(product.id, where, "bad-text", "a text holds half of a surrogate pair")
     return product
 
 

@@ -101,7 +101,7 @@ class Archive:
             try:
                 objects = _dicts(entry.value.get(key), key)
                 picture.objects += tuple(self._number(name) for name in _object_names(objects))
-            except (TypeError, ValueError) as error:
+            except ValueError as error:
                 picture.fault = picture.fault or Reject(spelled, entry.where, "bad-record", str(error))
 
     def read_regions(self, path: Path, most: int) -> None:
@@ -117,7 +117,7 @@ class Archive:
                 regions = _dicts(entry.value.get("regions"), "regions")
                 said = [*picture.phrases, *_phrases(regions)]
                 picture.phrases = tuple(nsmallest(most, said, key=lambda phrase: -phrase.box[2] * phrase.box[3]))
-            except (TypeError, ValueError) as error:
+            except ValueError as error:
                 picture.fault = picture.fault or Reject(spelled, entry.where, "bad-record", str(error))
 
     def _take_picture(self, entry: Entry) -> None:
@@ -161,8 +161,11 @@ def _image_id(value: dict[str, Any]) -> str | None:
 
 
 def _dicts(value: Any, key: str) -> list[dict[str, Any]]:
+    """Return a list of objects, empty where there is none at all."""
+    if value is None:
+        return []
     if not isinstance(value, list) or not all(isinstance(part, dict) for part in value):
-        raise TypeError(f"expected a list of objects in {key}, found {str(value)[:40]!r}")
+        raise ValueError(f"expected a list of objects in {key}, found {str(value)[:40]!r}")
     return value
 
 
@@ -191,7 +194,10 @@ def _first_name(thing: dict[str, Any]) -> Iterator[str]:
 
 def _phrases(regions: list[dict[str, Any]]) -> Iterator[Phrase]:
     for position, region in enumerate(regions):
-        words = text(region.get("phrase"))
+        try:
+            words = text(region.get("phrase"))
+        except TypeError as error:
+            raise ValueError(f"regions[{position}]: phrase: {error}") from None
         if words is None:
             continue
         if not is_writable(words):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress, Task
 from stages.evaluate.conditions import Fields, TrainedInputs
 from stages.evaluate.params import EvaluateParams
@@ -67,7 +68,7 @@ class Experiment:
             for name, block, usable in zip(self.features, self.blocks, self.usable, strict=True)
         )
         asked = TrainParams(**{"features": list(self.features), **SYSTEMS[system], **params})
-        train.run(asked, self.inputs, self.outputs, train.TrainSettings("cpu"), SilentProgress())
+        train.run(asked, self.inputs, self.outputs, TrainingSettings("cpu"), SilentProgress())
 
     def data(self, fusion: str) -> Data:
         return read_data(self.inputs, fusion)

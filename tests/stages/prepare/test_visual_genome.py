@@ -185,22 +185,23 @@ def test_entries_that_are_wrong_are_rejected_each_with_its_place(folder: Path) -
         4: [region("half \ud800", 1)],
         99: [],
     }
-    write(folder, {1: [cat], 2: [cat], 3: [cat], 4: [cat], 5: [cat, "dog"], 6: None, 7: [cat]}, regions)
+    write(folder, {1: [cat], 2: [cat], 3: [cat], 4: [cat], 5: [cat, "dog"], 6: "none", 7: [cat], 8: None}, regions)
     edit(folder / "image_data.json", lambda content: content.extend([{"image_id": 1}, {"url": "x"}, 12]))
     (folder / "VG_100K" / "7.jpg").unlink()
     manifest, summary = prepare("visual_genome", folder, max_reject_share=1)
     assert manifest.ids() == ["1"]
     assert summary.rejected == {"bad-record": 9, "missing-image": 1}
+    assert summary.skipped == {"no object of the classes": 1}
     for told in (
-        '1,image_data.json:[7],bad-record,"the picture is listed already, at image_data.json:[0]"',
-        ",image_data.json:[8],bad-record,expected a picture with an image_id",
-        ",image_data.json:[9],bad-record",
-        "2,region_descriptions.json:[0],bad-record,\"expected text, found int '5'\"",
+        '1,image_data.json:[8],bad-record,"the picture is listed already, at image_data.json:[0]"',
+        ",image_data.json:[9],bad-record,expected a picture with an image_id",
+        ",image_data.json:[10],bad-record",
+        "2,region_descriptions.json:[0],bad-record,\"regions[0]: phrase: expected text, found int '5'\"",
         '3,region_descriptions.json:[1],bad-record,"regions[0]: expected numbers in width and height',
         '4,region_descriptions.json:[2],bad-record,"regions[0]: expected text in phrase',
         "99,region_descriptions.json:[3],bad-record,of a picture that image_data.json does not list",
         '5,objects.json:[4],bad-record,"expected a list of objects in objects, found',
-        "6,objects.json:[5],bad-record,\"expected a list of objects in objects, found 'None'\"",
+        "6,objects.json:[5],bad-record,\"expected a list of objects in objects, found 'none'\"",
         "7,image_data.json:[6],missing-image",
     ):
         assert f"\n{told}" in rejects(folder)
