@@ -39,15 +39,15 @@ class WebvisionParams(Frozen):
     layout : {"auto", "original", "reorganised", "per_image"}
         How the folder is laid out; auto looks.
     origins : tuple of {"google", "flickr"}
-        Which of the two are read.
+        Which of the two are read; rows whose origin nothing tells are left out unless both are.
     official_val : bool
         Read the official validation list as well, its rows declared test and all others train.
     class_limit, per_class_limit : int or None
-        Only the first classes in the order of the synsets; at most so many rows of each.
+        Only the first classes in the order of the synsets; at most so many rows of each, of the official list as well.
     """
 
     layout: Literal["auto", "original", "reorganised", "per_image"] = "auto"
-    origins: tuple[Literal["google", "flickr"], ...] = ("google", "flickr")
+    origins: tuple[Literal["google", "flickr"], ...] = Field(default=("google", "flickr"), min_length=1)
     official_val: bool = False
     class_limit: int | None = Field(default=None, ge=1)
     per_class_limit: int | None = Field(default=None, ge=1)
@@ -61,9 +61,11 @@ class GoodreadsParams(Frozen):
     answer : {"fiction", "genre", "rating"}
         What is to be predicted: fiction or not, one of ten genres, or the average rating.
     languages : tuple of str
-        Language codes that are kept.
+        Language codes that are kept; those of the authors write British English as eng-GB.
     covers : str
         The folder of the covers, below the root; `<book_id>`, without an ending or with .jpg.
+
+    The published sample is `prepare.limit: 5000`.
     """
 
     answer: Literal["fiction", "genre", "rating"] = "fiction"

@@ -27,12 +27,6 @@ SOURCES: tuple[SourceRow, ...] = (
         TableSource,
     ),
     SourceRow(
-        "nlvr",
-        "NLVR version 1: sentences about synthetic pictures, a row for each picture; the class is the sentence.",
-        "the folder that holds nlvr/<subset>/ or <subset>/",
-        NlvrSource,
-    ),
-    SourceRow(
         "coco",
         "A folder in the layout of COCO: pictures with captions and instances of categories; multi-label.",
         "the folder that holds annotations/ and the pictures, or annotations/ alone beside `root`",
@@ -49,6 +43,12 @@ SOURCES: tuple[SourceRow, ...] = (
         "Goodreads: covers, titles and descriptions; fiction or not, genre, or rating.",
         "the folder of the dumps, or of books_with_genres.csv",
         GoodreadsSource,
+    ),
+    SourceRow(
+        "nlvr",
+        "NLVR version 1: sentences about synthetic pictures, a row for each picture; the class is the sentence.",
+        "the folder that holds nlvr/<subset>/ or <subset>/",
+        NlvrSource,
     ),
     SourceRow(
         "visual_genome",

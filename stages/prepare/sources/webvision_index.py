@@ -22,7 +22,7 @@ from stages.prepare.sources.webvision_layout import MetadataFile
 
 _LOG = logging.getLogger("diptych.prepare")
 _FORMAT = 1
-_FAST = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -65536")
+_FAST = ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "PRAGMA cache_size = -32768")
 _TABLES = (
     "CREATE TABLE entries (id TEXT, origin TEXT, title TEXT, description TEXT, tags TEXT)",
     "CREATE TABLE files (name TEXT PRIMARY KEY, before INTEGER, entries INTEGER)",

@@ -65,7 +65,7 @@ def read_synsets(layout: Layout) -> tuple[Synset, ...]:
 def _names(path: Path) -> dict[str, str]:
     names: dict[str, str] = {}
     for number, line in text_lines(path, LONGEST_LINE):
-        wnid, _, rest = line.strip().partition(" ")
+        wnid, rest = (*line.split(maxsplit=1), "", "")[:2]
         if not wnid or wnid in names:
             raise InputError(
                 f"{path.name}:{number}: expected a WordNet id that stands nowhere else, found {wnid!r}; mend the line"
@@ -145,12 +145,16 @@ def survey(layout: Layout, synsets: tuple[Synset, ...], limit: int) -> Survey:
 
 
 def _survey(rows: int, digests: array[int], classes: int, misplaced: int) -> Survey:
-    ordered = np.sort(np.frombuffer(digests, np.uint64)) if digests else np.zeros(0, np.uint64)
-    again = ordered[1:] == ordered[:-1]
-    first = np.concatenate([np.ones(min(1, len(ordered)), np.bool_), ~again])
-    counts = np.bincount((ordered[first] >> np.uint64(_NAME_BITS)).astype(np.int64), minlength=2 * classes)
-    repeated = frozenset(int(value) for value in np.unique(ordered[1:][again]))
-    return Survey(rows, len(digests), counts[:classes], counts[classes:], repeated, misplaced)
+    """Count by sorting in place: with 16 million rows each copy would take 128 MB more."""
+    ordered = np.frombuffer(digests, np.uint64) if digests else np.zeros(0, np.uint64)
+    ordered.sort()
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    starts = np.arange(2 * classes, dtype=np.uint64) << np.uint64(_NAME_BITS)
+    lines = np.diff(np.searchsorted(ordered, starts), append=len(ordered))
+    counts = lines - np.bincount((again >> np.uint64(_NAME_BITS)).astype(np.int64), minlength=2 * classes)
+    return Survey(
+        rows, len(digests), counts[:classes], counts[classes:], frozenset(np.unique(again).tolist()), misplaced
+    )
 
 
 def _query_classes(path: Path) -> Mapping[int, int]:

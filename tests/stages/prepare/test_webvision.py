@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from stages.errors import InputError
+from stages.prepare.params import PrepareParams
+from stages.prepare.sources.catalog import open_source
+from stages.prepare.sources.protocol import Folders
 
 from .sets.webvision import CLASSES, OFFICIAL, ROWS, SYNSETS, Layout, Version, texts_of, training_rows, write_webvision
 from .web_desk import prepare, rows_of
@@ -113,6 +116,27 @@ def test_the_first_classes_and_the_first_rows_of_each(sets: dict[Any, Path], tmp
         assert "the first 2 synsets are the classes: 106 rows" in summary.notes
     expected = [f"n01440764/{picture.id}" for picture in training_rows()[:5]]
     assert manifest.ids()[:5] == expected
+
+
+@pytest.mark.parametrize("each", LAYOUTS)
+@pytest.mark.parametrize(
+    ("params", "known"),
+    [
+        ({}, True),
+        ({"webvision": {"official_val": True, "class_limit": 2, "per_class_limit": 51}}, True),
+        ({"limit": 40}, True),
+        ({"limit": 400}, True),
+        ({"webvision": {"origins": ["google"]}}, False),
+    ],
+)
+def test_as_many_rows_come_as_were_expected(
+    sets: dict[Any, Path], tmp_path: Path, each: Any, params: dict[str, Any], known: bool
+) -> None:
+    asked = PrepareParams.model_validate({"source": "webvision", "path": str(sets[each]), **params})
+    source = open_source(asked, Folders(tmp_path, tmp_path / "out"))
+    yielded = len(list(source.items()))
+    assert source.expected == (yielded if known else None)
+    assert list(tmp_path.iterdir()) == []  # the index is gone once the rows have been read
 
 
 def test_a_limit_of_rows(sets: dict[Any, Path], tmp_path: Path) -> None:
