@@ -11,7 +11,7 @@ import numpy as np
 from stages.items import Manifest
 from stages.records import IMAGE
 from stages.split.leaks import MOST, Leak, equal_content, listed, near_pictures
-from stages.split.near import flat
+from stages.split.near import flat, varied_bits
 
 
 def find_leaks(manifest: Manifest, parts: Sequence[str], near: int | None) -> tuple[dict[str, Any], Iterator[Leak]]:
@@ -30,8 +30,10 @@ def find_leaks(manifest: Manifest, parts: Sequence[str], near: int | None) -> tu
     -------
     counts : dict
         `leaks`: per field the test rows whose content stands in train or dev as well. `near_duplicates`: None, or the
-        test `rows` whose picture nearly does, the `within` asked for, and how many pictures of test were `compared`,
-        were too `flat`, or had no hash. `listed_per_row`: the most others that are listed for one row, field and kind.
+        test `rows` whose picture nearly does, the `within` asked for, how many pictures of test were `compared`, were
+        too `flat`, or had no hash, and how many of the 64 bits of a hash are `varied_bits`: with few of them, pictures
+        of one layout all seem near to each other. `listed_per_row`: the most others that are listed for one row, field
+        and kind.
     leaks : iterator of Leak
         The pairs, by field, equal ones first.
     """
@@ -51,6 +53,7 @@ def find_leaks(manifest: Manifest, parts: Sequence[str], near: int | None) -> tu
         "within": near,
         "compared": int((tested & known & ~even).sum()),
         "flat": int((tested & even).sum()),
+        "varied_bits": varied_bits(hashes[known]),
         "without_hash": int((tested & present & ~known).sum()),
     }
     return counts, chain(rows, listed(IMAGE, *pairs))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stages.outputs import safe_cell, write_lines
-from stages.split.near import flat, nearest
+from stages.split.near import flat, neighbours
 from store.key import sortable
 
 MOST = 3
@@ -75,14 +75,15 @@ def near_pictures(
     Returns
     -------
     test, other, distance : ndarray of int64, [P]
-        Rows and their distances, ordered by test row, distance and other row; of one test row at most `MOST` others.
+        Rows and their distances, ordered by test row, distance and other row; of one test row at most `MOST`
+        others, and all where they are fewer.
     """
     tested = np.asarray(parts) == "test"
     usable = known & ~flat(hashes, near)
     content = sortable(keys)
     asked, others = np.unique(hashes[usable & tested]), _Shelves(hashes, content, np.flatnonzero(usable & ~tested))
     # One more than is listed: the hash that a test row shares with its own copies may hold nothing else.
-    of_hash, found, apart = nearest(asked, others.hashes, near, MOST + 1)
+    of_hash, found, apart = neighbours(asked, others.hashes, near, MOST + 1)
     pairs: list[tuple[int, int, int]] = []
     starts = np.searchsorted(of_hash, np.arange(len(asked) + 1))
     for row in np.flatnonzero(usable & tested).tolist():

@@ -12,6 +12,14 @@ _MANY = (200_000, 4_000_000)
 _PAIRS_AT_ONCE = 1 << 21  # 16 MB for each array of them
 
 
+def varied_bits(hashes: np.ndarray) -> int:
+    """Count the bits that are set in 5 to 95 % of the hashes (uint64 [N]): few where all pictures share a layout."""
+    if not len(hashes):
+        return 0
+    shares = _shares(hashes)
+    return int(((shares >= 0.05) & (shares <= 0.95)).sum())
+
+
 def flat(hashes: np.ndarray, near: int) -> np.ndarray:
     """Tell which hashes say too little to be compared.
 
@@ -31,8 +39,10 @@ def flat(hashes: np.ndarray, near: int) -> np.ndarray:
     return (ones <= near) | (ones >= _BITS - near)
 
 
-def nearest(asked: np.ndarray, others: np.ndarray, near: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find for each hash the nearest ones of others, up to a distance.
+def neighbours(
+    asked: np.ndarray, others: np.ndarray, near: int, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find for each hash others within a distance of it.
 
     Two hashes that differ in at most d bits agree in at least k of d + k bands of bits: only pairs that agree so are
     compared. A larger k means more tables and fewer pairs, which pays for many hashes. The bits are dealt out to the
@@ -47,7 +57,8 @@ def nearest(asked: np.ndarray, others: np.ndarray, near: int, most: int) -> tupl
     near : int
         The largest Hamming distance.
     most : int
-        So many are kept for each.
+        A hash that has found so many is not looked at further: it keeps the nearest of those found until then. With
+        fewer neighbours all are found.
 
     Returns
     -------
@@ -58,23 +69,30 @@ def nearest(asked: np.ndarray, others: np.ndarray, near: int, most: int) -> tupl
     if not len(asked) or not len(others):
         return best[0], best[2], best[1]
     agree = 2 + sum(len(others) >= size for size in _MANY)
+    wanting = np.arange(len(asked))
     for bands in combinations(_bands(others, near + agree), agree):
         bits = np.concatenate(bands)
-        waiting: list[np.ndarray] = []
-        for left, right in _agreeing(_extract(asked, bits), _extract(others, bits)):
+        waiting = [best]
+        for place, right in _agreeing(_extract(asked[wanting], bits), _extract(others, bits)):
+            left = wanting[place]
             distance = np.bitwise_count(asked[left] ^ others[right]).astype(np.int64)
             close = distance <= near
             waiting.append(np.stack([left[close], distance[close], right[close]]))
-            if sum(part.shape[1] for part in waiting) >= _PAIRS_AT_ONCE:
-                best, waiting = _keep([best, *waiting], most), []
-        best = _keep([best, *waiting], most)
+            if sum(part.shape[1] for part in waiting[1:]) >= _PAIRS_AT_ONCE:
+                waiting = [_keep(waiting, most)]
+        best = _keep(waiting, most)
+        wanting = np.flatnonzero(np.bincount(best[0], minlength=len(asked)) < most)
     return best[0], best[2], best[1]
 
 
 def _bands(hashes: np.ndarray, count: int) -> list[np.ndarray]:
-    shares = [np.count_nonzero(hashes >> np.uint64(bit) & np.uint64(1)) / len(hashes) for bit in range(_BITS)]
-    order = np.argsort(np.abs(np.array(shares) - 0.5), kind="stable")
+    order = np.argsort(np.abs(_shares(hashes) - 0.5), kind="stable")
     return [order[start::count] for start in range(count)]
+
+
+def _shares(hashes: np.ndarray) -> np.ndarray:
+    """Return how often each of the 64 bits is set, the lowest first."""
+    return np.array([np.count_nonzero(hashes >> np.uint64(bit) & np.uint64(1)) / len(hashes) for bit in range(_BITS)])
 
 
 def _extract(hashes: np.ndarray, bits: np.ndarray) -> np.ndarray:
