@@ -28,6 +28,7 @@ def difference_hash(image: Image.Image) -> int:
         64 bits, row by row, the first one highest.
     """
     sampled = image.resize((_COLUMNS * _SAMPLES, _ROWS * _SAMPLES), Image.Resampling.NEAREST)
-    cells = np.asarray(sampled.convert("L").reduce(_SAMPLES), np.int16)  # [8, 9]
+    grey = sampled.convert("L").reduce(_SAMPLES).tobytes()
+    cells = np.frombuffer(grey, np.uint8).reshape(_ROWS, _COLUMNS).astype(np.int16)  # [8, 9]
     brighter = cells[:, 1:] - cells[:, :-1] > _MARGIN  # [8, 8]
     return int.from_bytes(np.packbits(brighter).tobytes(), "big")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stages.contract import PARTS, Progress
 from stages.items import Manifest
 from stages.parts import write_split
-from stages.records import IMAGE
 from stages.split.cut import GALLERY, QUERY, Cut, named
 from stages.split.labels import untrained_classes
-from stages.split.leaks import count_leaks
+from stages.split.leak_report import find_leaks
+from stages.split.leaks import write_leaks
 from stages.split.params import SplitParams
 from stages.split.protocols import cut, declares
 
@@ -25,38 +24,41 @@ def run(params: SplitParams, manifest: Path, output: Path, progress: Progress) -
     Parameters
     ----------
     params : SplitParams
-        The shares and the seed; only `dev` and `seed` count where the data set declares its own split.
+        The protocol and its options; of those only `dev` and `seed` count where a declared split is honoured.
     manifest : Path
         What `prepare` wrote.
     output : Path
-        The Parquet file to make; `summary.json` is written beside it.
+        The Parquet file to make; `summary.json` and `leaks.csv` are written beside it.
     progress : Progress
         Draws one bar over the rows.
 
     Returns
     -------
     dict
-        `declared` (bool), `rows`, `groups` and `labelled` per part, and `leaks`: per field the test rows whose content
-        stands in train or dev as well. The same is kept in the metadata of the file.
+        `protocol`, `declared` (bool: whether a split of the data's own was honoured); `rows`, `groups` and `labelled`
+        per part; `roles` where the protocol gives some; `untrained_classes`, those without a train row, counted and
+        named; what the protocol counts; `notes`; and what `leak_report.find_leaks` counts. The same is kept in the
+        metadata of the file.
 
     Raises
     ------
     InputError
-        When there is no manifest, there are too few groups, or a declared split is incomplete.
+        When there is no manifest, the data has not what the protocol needs, or a declared split is incomplete.
     """
     opened = Manifest.open(manifest)
     ids = opened.ids()
     with progress.track("split", len(ids)) as bar:
         made = cut(opened, params)
+        leaks, found = find_leaks(opened, made.parts, params.near)
         summary = {
             "protocol": params.protocol,
             "declared": declares(opened, params),
             **_counts(opened, made),
             **made.counts,
             "notes": list(made.notes),
-            "leaks": _leaks(opened, made.parts),
+            **leaks,
         }
-        output.parent.mkdir(parents=True, exist_ok=True)
+        write_leaks(output.with_name("leaks.csv"), ids, found)
         _write_whole(output.with_name("summary.json"), json.dumps(summary, indent=2) + "\n")
         write_split(output, ids, made.parts, summary, made.roles)
         bar.advance(len(ids))
@@ -76,10 +78,6 @@ def _counts(manifest: Manifest, made: Cut) -> dict[str, Any]:
     if manifest.info.task != "regression":
         told["untrained_classes"] = named(untrained_classes(manifest, made.parts))
     return told
-
-
-def _leaks(manifest: Manifest, parts: Sequence[str]) -> dict[str, int]:
-    return {name: count_leaks(*manifest.keys(name), parts) for name in (IMAGE, *manifest.info.fields)}
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -46,7 +46,7 @@ def test_the_file_the_counts_and_the_summary_agree(tmp_path: Path) -> None:
     folder = tmp_path / "split"
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert json.loads(pq.read_schema(folder / "split.parquet").metadata[b"diptych"]) == summary
-    assert sorted(path.name for path in folder.iterdir()) == ["split.parquet", "summary.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["leaks.csv", "split.parquet", "summary.json"]
 
 
 def test_two_runs_give_equal_bytes(tmp_path: Path) -> None:
