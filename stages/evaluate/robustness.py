@@ -152,11 +152,12 @@ class RobustnessTest:
         where = f"{self.trained.model}, seed {seed}"
         if apart.mean() > _FEW:
             raise RunError(
-                f"{where}: expected the scores of the predictions; found others in {apart.sum()} of {len(apart)} rows: "
-                "model, matrices and predictions are not of one run; run `dvc repro` to train the experiment again."
+                f"{where}: expected the scores of the predictions; found others in {apart.sum()} of {len(scores)} "
+                "rows: model, matrices and predictions are not of one run; run `dvc repro` to train the experiment "
+                "again."
             )
         if apart.any():
-            _LOG.warning("%s: %d of %d rows have other scores than the predictions", where, apart.sum(), len(apart))
+            _LOG.warning("%s: %d of %d rows have other scores than the predictions", where, apart.sum(), len(scores))
 
 
 def _scores(model: FusedModel, table: ThinnedTable) -> Scores:

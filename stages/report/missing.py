@@ -29,11 +29,9 @@ class Drops:
     changes: Mapping[str, Mapping[str, float]]
 
     def told(self, condition: str) -> str:
-        """Write the change on all rows, and in brackets the other; a dash where the experiment has no such input."""
+        """Write the change on all rows, and in brackets that of the drawn classes; "" where there is no such input."""
         found = self.changes.get(condition, {})
-        return " ".join(
-            signed(value) if scope == _WHOLE else f"({signed(value)} on {scope})" for scope, value in found.items()
-        )
+        return " ".join(signed(value) if scope == _WHOLE else f"({signed(value)})" for scope, value in found.items())
 
 
 @dataclass(frozen=True)

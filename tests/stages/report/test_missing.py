@@ -60,8 +60,8 @@ def page(folder: RunFolder) -> Page:
 
 
 def test_drops_are_told_with_their_sign_and_scope(page: Page) -> None:
-    assert "attention 0.512 −0.300 (−0.300 on 2 classes) −0.112 (+0.100 on 2 classes)" in page.text
-    assert "text-hash 0.512 – −0.112 (+0.100 on 2 classes)" in page.text
+    assert "attention 0.512 −0.300 (−0.300) −0.112 (+0.100)" in page.text
+    assert "text-hash 0.512 – −0.112 (+0.100)" in page.text
     assert "drawn by the seed: bird, tool" in page.text
 
 
@@ -72,7 +72,7 @@ def test_what_was_refused_is_told_with_its_reason_as_text(page: Page) -> None:
 
 def test_the_drawing_has_words_and_the_link_arrives(page: Page) -> None:
     (drawing,) = [each for each in page.all("svg") if "without each input" in (each["aria-label"] or "")]
-    assert "attention without image −0.300 (−0.300 on 2 classes)" in (drawing["aria-label"] or "")
+    assert "attention without image −0.300 (−0.300)" in (drawing["aria-label"] or "")
     assert {"href": "#missing"} in page.all("a")
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert ids.count("plot-missing") == ids.count("missing") == 1
