@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,11 +27,31 @@ def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject |
     def check(row: Item | Reject | Skip) -> Checked | Reject | Skip:
         if isinstance(row, Reject | Skip):
             return row
+        field = _unspeakable(row)
+        if field:
+            return _reject(row, "bad-text", f"its {field} holds half of a surrogate pair, which is no text")
         if row.image is None:
             return _check_words(row)
         return _check_picture(row, row.image, images)
 
     return check
+
+
+def _unspeakable(item: Item) -> str:
+    """Return the first field that has no UTF-8 form (JSON can spell half of a surrogate pair), or ""."""
+    for field, text in _spoken(item):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            return field
+    return ""
+
+
+def _spoken(item: Item) -> Iterator[tuple[str, str | None]]:
+    yield from (("id", item.id), ("image", item.image), ("group", item.group))
+    yield from (("labels", label) for label in item.labels or ())
+    yield from item.texts.items()
+    yield from item.meta.items()
 
 
 def _check_words(item: Item) -> Checked | Reject:

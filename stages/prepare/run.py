@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.contract import Progress, Tracker
+from stages.errors import InputError
 from stages.items import Item, write_manifest
 from stages.prepare.checks import checker
 from stages.prepare.ordered import map_in_order
@@ -67,6 +68,7 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
 
 def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[tuple[Item, bytes | None]]:
     """Check the rows of a source in order, and yield those that the manifest gets."""
+    known: set[str] = set()
     for result in map_in_order(checker(source.images), source.items()):
         bar.advance()
         if isinstance(result, Reject):
@@ -75,5 +77,15 @@ def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) 
         elif isinstance(result, Skip):
             tally.skip(result)
         else:
+            _refuse_known(result.item, known)
             tally.keep(result)
             yield result.item, result.image_key
+
+
+def _refuse_known(item: Item, known: set[str]) -> None:
+    """Stop at an id that an earlier item has: every later stage aligns by ids."""
+    if item.id in known:
+        raise InputError(
+            f"{item.where}: expected distinct ids, found the id {item.id!r} of an earlier item again; rename one"
+        )
+    known.add(item.id)

@@ -17,6 +17,11 @@ class Problems:
         self._found: list[str] = []
 
     @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._found)
+
+    @property
     def full(self) -> bool:
         """Whether enough have been gathered to stop looking."""
         return len(self._found) >= _MOST
