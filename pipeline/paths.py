@@ -18,6 +18,7 @@ RUNS = Path(".diptych/runs")
 SWEEPS = Path(".diptych/sweep")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED = Path(".diptych/verified")
+PREVIEW = Path(".diptych/preview")
 
 PRODUCERS = ("embed", "reduce", "fuse")
 """The verbs that write matrices, in the order in which they may read each other."""

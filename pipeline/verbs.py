@@ -20,6 +20,7 @@ from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
 from store import remember_verifications
+from store.backend import printable
 
 # Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
 
@@ -95,6 +96,24 @@ def _prepare(session: Session) -> None:
     if rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
         out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
+    for note in summary.notes:
+        out.print(f"prepare: note: {printable(note)}", markup=False)
+
+
+def preview_data(session: Session, rows: int | None) -> None:
+    """Say what `prepare` would make of the data set, and draw a contact sheet; the outputs stay as they are.
+
+    Raises
+    ------
+    InputError
+        When the data set is wrong, as `prepare` would.
+    """
+    from stages.prepare.preview import preview
+    from stages.prepare.preview_text import preview_lines
+
+    found = preview(session.params.prepare, paths.PREVIEW, session.progress, rows)
+    for line in preview_lines(found, paths.PREPARE):
+        out.print(line, markup=False)
 
 
 def _split(session: Session) -> None:

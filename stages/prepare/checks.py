@@ -14,11 +14,13 @@ from store.key import image_key
 
 
 class Checked(NamedTuple):
-    """An item that every later stage can rely on."""
+    """An item that every later stage can rely on; of a picture its key, its frames, its size upright and its mode."""
 
     item: Item
     image_key: bytes | None
     animated: bool
+    size: tuple[int, int] | None = None
+    mode: str = ""
 
 
 def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject | Skip]:
@@ -67,7 +69,8 @@ def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
         return _reject(item, "unsafe-path", str(error))
     try:
         encoded = read_regular_file(path)
-        return Checked(item, image_key(encoded), decode(encoded).animated)
+        decoded = decode(encoded)
+        return Checked(item, image_key(encoded), decoded.animated, decoded.image.size, decoded.mode)
     except FileNotFoundError:
         return _reject(item, "missing-image", f"no file {image!r} below {images}")
     except (InputError, UndecodableImage) as error:
