@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -53,31 +55,37 @@ def draw_sheet(items: Sequence[Item], images: Path) -> Sheet:
         Pictures fitted into their tiles, texts cut to a few lines; what an item lacks is said in grey.
     """
     with_pictures = any(item.image is not None for item in items)
-    lines = _TEXT_LINES[with_pictures]
-    height = (_PICTURE if with_pictures else 0) + (1 + lines + _LABEL_LINES) * _LINE + 2 * _GAP
-    rows = -(-len(items) // COLUMNS)
-    size = (COLUMNS * (_TILE + _GAP) + _GAP, max(1, rows) * height + _GAP)
-    sheet = Image.new("RGB", size, _PAPER)
-    pen = _Pen(ImageDraw.Draw(sheet))
-    for number, item in enumerate(items):
-        left = _GAP + number % COLUMNS * (_TILE + _GAP)
-        top = _GAP + number // COLUMNS * height
-        if with_pictures:
-            _place_picture(sheet, pen, item, images, (left, top))
-            top += _PICTURE + 4
-        for text, color in _written(item, lines, pen):
-            pen.write((left, top), text, color)
-            top += _LINE
+    pen = _Pen()
+    tiles = [_Tile(item, tuple(_written(item, _TEXT_LINES[with_pictures], pen))) for item in items]
+    rows = [tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)]
+    above = _PICTURE + 4 if with_pictures else 0
+    heights = [above + max(len(tile.lines) for tile in row) * _LINE + _GAP for row in rows]
+    sheet = Image.new("RGB", (COLUMNS * (_TILE + _GAP) + _GAP, sum(heights) + 2 * _GAP), _PAPER)
+    pen.draw = ImageDraw.Draw(sheet)
+    for row, top in zip(rows, accumulate(heights, initial=_GAP), strict=False):
+        for column, tile in enumerate(row):
+            left = _GAP + column * (_TILE + _GAP)
+            if with_pictures:
+                _place_picture(sheet, pen, tile.item, images, (left, top))
+            for number, (text, color) in enumerate(tile.lines):
+                pen.write((left, top + above + number * _LINE), text, color)
     return Sheet(sheet, "".join(sorted(pen.lacking)))
+
+
+class _Tile(NamedTuple):
+    """An item with the lines below its picture, each in its colour."""
+
+    item: Item
+    lines: tuple[tuple[str, str], ...]
 
 
 class _Pen:
     """Writes in DejaVu Sans, which the charts of the report use too, and notes what it has no shape for."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw) -> None:
+    def __init__(self) -> None:
         import matplotlib as mpl  # slow, and only the preview needs its font
 
-        self.draw = draw
+        self.draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))  # until the size of the sheet is known
         self.lacking: set[str] = set()
         self._font = ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 12)
         self._box = bytes(self._font.getmask(_UNKNOWN))

@@ -94,7 +94,7 @@ class TableCheck:
             self._problems.add_message(str(error))
         if self.count and declared is None and not self._problems.any:
             self._require_columns(tuple(sorted(self._columns)))
-        self._problems.raise_any()
+        self._problems.raise_any(self.notes)
         self._conclude()
 
     def _require_columns(self, columns: tuple[str, ...]) -> None:
