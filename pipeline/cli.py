@@ -63,7 +63,7 @@ def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
     """
     if rows is not None and not dry_run:
         raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
-    preview_data(Session.open(), rows) if dry_run else run_verb("prepare", None)
+    preview_data(rows) if dry_run else run_verb("prepare", None)
 
 
 @app.command(rich_help_panel=_STAGES)

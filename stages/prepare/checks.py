@@ -13,6 +13,9 @@ from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
 
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
+
 class Checked(NamedTuple):
     """An item that every later stage can rely on; of a picture its key, its frames, its size upright and its mode."""
 
@@ -72,11 +75,20 @@ def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
         decoded = decode(encoded)
         return Checked(item, image_key(encoded), decoded.animated, decoded.image.size, decoded.mode)
     except FileNotFoundError:
-        return _reject(item, "missing-image", f"no file {image!r} below {images}")
+        return _reject(item, "missing-image", f"no file {image!r} below {images}{_beside(path)}")
     except (InputError, UndecodableImage) as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error}")
     except OSError as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error.strerror}")
+
+
+def _beside(path: Path) -> str:
+    """Tell of a picture whose name has an ending more than was asked for."""
+    try:
+        ending = next((each for each in _ENDINGS if path.with_name(path.name + each).is_file()), "")
+    except OSError:  # a name that is long enough already
+        return ""
+    return f", but one that ends in {ending} besides" if ending else ""
 
 
 def _reject(item: Item, reason: Reason, detail: str) -> Reject:

@@ -151,12 +151,14 @@ class Tally:
             return
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(self._rejected.items()))
         rows = [told(reject) for reject in self._first]
+        blank = self.info.source == "table" and self._rejected["missing-image"]
+        remedy = ", set prepare.table.absent to blank to keep the rows without" if blank else ""
         allowed = f"at most {largest_share:.1%} rejected rows and one kept"
         raise InputError(
             "\n  ".join(
                 [
-                    f"expected {allowed}, found {rejected} of {self._read} rejected ({counts}); mend the rows, "
-                    "or raise prepare.max_reject_share. The first:",
+                    f"expected {allowed}, found {rejected} of {self._read} rejected ({counts}); mend the rows"
+                    f"{remedy}, or raise prepare.max_reject_share. The first:",
                     *rows,
                 ]
             )
