@@ -12,7 +12,6 @@ from stages.items import Item, read_regular_file, resolve_below
 from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
-
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 

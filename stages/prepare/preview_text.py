@@ -148,7 +148,7 @@ def _misspelt(counts: Counter[str]) -> Iterator[tuple[str, str]]:
     rare = [name for name, count in sorted(counts.items()) if 0 < count <= 2 and len(name) > 3][:_RARE]
     for name in rare:
         near = next(
-            (each for each in get_close_matches(name, often, 1, 0.85) if counts[each] >= _TIMES * counts[name]), None
+            (each for each in get_close_matches(name, often, 1, 0.8) if counts[each] >= _TIMES * counts[name]), None
         )
         if near is not None:
             yield name, near

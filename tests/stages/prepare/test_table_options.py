@@ -1,4 +1,4 @@
-"""Tables as they are found: other delimiters, words for blanks, lists in cells, noisy and rare classes, lost pictures."""
+"""Tables as they are found: other delimiters, words for blanks, lists in cells, noisy classes, lost pictures."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_rare_classes_are_dropped_and_their_rows_kept(desk: Desk) -> None:
     assert notes == (
         "min_count dropped 2 classes of fewer than 2 rows; 1 rows have none of the 2 others and count as unlabelled",
     )
-    with pytest.raises(InputError, match="found at most 2 rows of one; lower prepare.table.min_count"):
+    with pytest.raises(InputError, match=r"found at most 2 rows of one; lower prepare\.table\.min_count"):
         labels(desk, HEAD + "a,one,x|y\nb,two,x\n", min_count=3)
     with pytest.raises(ValueError, match="no min_count beside classes"):
         labels(desk, HEAD + "a,one,x\n", min_count=2, classes=["x"])
