@@ -36,7 +36,7 @@ class TableNotes:
             if isinstance(cell, str) and len(cell) < 12 and cell.strip().casefold() in MISSING_WORDS:
                 self._missing[column, cell.strip()] += 1
         cell = plain(row.cells.get(self._table.labels or ""))
-        if cell is not None and self._table.sep != LISTS:
+        if cell is not None and self._table.sep != LISTS and not cell.lstrip().startswith("["):
             self._labelled += 1
             self._separators.update(mark for mark in {*_SEPARATORS, self._table.sep} if mark in cell)
 

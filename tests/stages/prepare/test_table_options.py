@@ -106,6 +106,7 @@ def test_a_list_where_a_separator_was_declared_is_told_once(desk: Desk) -> None:
     with pytest.raises(InputError, match=r"posts\.csv:2: column 'tags'.*set prepare\.table\.sep to '\[\]'") as caught:
         labels(desk, HEAD + "a,one,\"['x', 'y']\"\nb,two,\"['y', 'z']\"\n")
     assert "posts.csv:3" not in str(caught.value)
+    assert "is prepare.table.sep right" not in str(caught.value)
 
 
 def test_a_separator_that_no_cell_holds_is_noted(desk: Desk) -> None:
