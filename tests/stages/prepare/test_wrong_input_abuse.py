@@ -69,12 +69,6 @@ def test_a_table_that_is_broken(desk: Desk, content: str, told: list[str]) -> No
     assert "\0" not in message
 
 
-def test_a_line_without_end_is_refused(desk: Desk) -> None:
-    bomb = gzip.compress(GOOD.encode() + b"b," + b"x" * (MAX_CELL + 9), compresslevel=1)
-    message = refused(desk, desk.put("posts.csv.gz", bomb))
-    assert "posts.csv.gz:3: expected lines of at most 67,108,864 characters" in message
-
-
 @pytest.mark.slow
 def test_lines_and_cells_without_end_cost_bounded_memory(desk: Desk) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
