@@ -22,7 +22,7 @@ from pipeline.console import ConsoleProgress, err, out
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
 from pipeline.store_cli import store_app
-from pipeline.verbs import Session, run_verb
+from pipeline.verbs import Session, preview_data, run_verb
 from stages.errors import DiptychError
 from store import StoreError
 
@@ -49,13 +49,22 @@ AllowSplitMismatch = Annotated[
         help="Embed with an encoder that was fitted on other train rows than the present ones.",
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, say what is there, draw a contact sheet; write no output.")
+]
+Rows = Annotated[int | None, typer.Option("--rows", min=1, help="With --dry-run: look at the first rows only.")]
 _STAGES = "Stages, in the order of a run"
 
 
 @app.command(rich_help_panel=_STAGES)
-def prepare() -> None:
-    """Read the source, write one manifest row per item, list what was rejected and why."""
-    run_verb("prepare", None)
+def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
+    """Read the source, write one manifest row per item, list what was rejected and why.
+
+    Example: diptych prepare --dry-run --rows 1000
+    """
+    if rows is not None and not dry_run:
+        raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
+    preview_data(rows) if dry_run else run_verb("prepare", None)
 
 
 @app.command(rich_help_panel=_STAGES)

@@ -64,6 +64,14 @@ class Params(BaseModel):
         return MatrixPaths(self.store.format, {name: verb for verb, part in producers.items() for name in part})
 
 
+class _PrepareAlone(BaseModel):
+    """The section `prepare` among others that nobody looks at yet."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prepare: PrepareParams
+
+
 SECTIONS = tuple(Params.model_fields)
 VERBS = tuple(name for name in SECTIONS if name != "store")
 
@@ -86,6 +94,32 @@ def load_params(path: Path) -> Params:
     """
     text = read_text(path)
     return validate_params(parse_yaml(text, path), text, path)
+
+
+def load_prepare(path: Path) -> tuple[PrepareParams, str]:
+    """Read the section `prepare`, and tell of mistakes in the others without stopping at them: for a dry run.
+
+    Returns
+    -------
+    tuple of PrepareParams and str
+        The section; the mistakes elsewhere as `load_params` would report them, or "".
+
+    Raises
+    ------
+    InputError
+        With every mistake of the section itself.
+    """
+    text = read_text(path)
+    content = parse_yaml(text, path)
+    try:
+        prepare = _PrepareAlone.model_validate_json(_as_json(content), strict=True).prepare
+    except ValidationError as error:
+        raise InputError(_report(list(_from_pydantic(error)), text, path)) from None
+    try:
+        validate_params(content, text, path)
+    except InputError as error:
+        return prepare, str(error)
+    return prepare, ""
 
 
 def validate_params(content: Mapping[str, Any], text: str, path: Path) -> Params:

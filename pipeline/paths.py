@@ -14,11 +14,12 @@ PREPARE, SPLIT = Path("data/prepare"), Path("data/split")
 MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
-RUNS = Path(".diptych/runs")
+RUNS, CACHE = Path(".diptych/runs"), Path(".diptych/cache")
 SWEEPS = Path(".diptych/sweep")
 REPEATS, BORROWED = Path(".diptych/repeat"), Path(".diptych/repeat/before")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED = Path(".diptych/verified")
+PREVIEW = Path(".diptych/preview")
 
 PRODUCERS = ("embed", "reduce", "fuse")
 """The verbs that write matrices, in the order in which they may read each other."""

@@ -8,6 +8,7 @@ from rich.text import Text
 from pipeline import paths
 from pipeline.console import out, plain_table
 from stages.prepare.summary import PrepareSummary
+from store.backend import printable
 
 
 def print_summary(summary: PrepareSummary) -> None:
@@ -19,6 +20,8 @@ def print_summary(summary: PrepareSummary) -> None:
         out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
     if any(0 < count < summary.kept for count in summary.missing.values()):
         out.print(_missing_table(summary))
+    for note in summary.notes:
+        out.print(f"prepare: note: {printable(note)}", markup=False)
 
 
 def _missing_table(summary: PrepareSummary) -> Table:

@@ -40,10 +40,11 @@ class UndecodableImage(ValueError):  # noqa: N818 (the name says what went wrong
 
 
 class Decoded(NamedTuple):
-    """A picture and what its file held besides."""
+    """A picture and what its file held: more frames than this one, and pixels of this mode as Pillow names it."""
 
     image: Image.Image
     animated: bool
+    mode: str
 
 
 def load_image(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Image.Image:
@@ -82,10 +83,11 @@ def decode(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Decoded:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             _refuse_bomb(image)
             animated = bool(getattr(image, "is_animated", False))
+            mode = image.mode
             if draft is not None:
                 _ask_for_less(image, draft)
             image.load()  # decodes every pixel, so that a truncated file fails here; verify() would not notice
-            return Decoded(_turn_upright(_to_rgb(image), _orientation(image)), animated)
+            return Decoded(_turn_upright(_to_rgb(image), _orientation(image)), animated, mode)
     except (UndecodableImage, MemoryError):
         raise
     except UnidentifiedImageError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,14 +13,18 @@ from stages.prepare.perceptual import difference_hash
 from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
 
 class Checked(NamedTuple):
-    """An item that every later stage can rely on."""
+    """An item that every later stage can rely on; of a picture its key, its frames, its size upright and its mode."""
 
     item: Item
     image_key: bytes | None
     animated: bool
     dhash: int | None
+    size: tuple[int, int] | None = None
+    mode: str = ""
 
 
 def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject | Skip]:
@@ -29,11 +33,31 @@ def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject |
     def check(row: Item | Reject | Skip) -> Checked | Reject | Skip:
         if isinstance(row, Reject | Skip):
             return row
+        field = _unspeakable(row)
+        if field:
+            return _reject(row, "bad-text", f"its {field} holds half of a surrogate pair, which is no text")
         if row.image is None:
             return _check_words(row)
         return _check_picture(row, row.image, images)
 
     return check
+
+
+def _unspeakable(item: Item) -> str:
+    """Return the first field that has no UTF-8 form (JSON can spell half of a surrogate pair), or ""."""
+    for field, text in _spoken(item):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            return field
+    return ""
+
+
+def _spoken(item: Item) -> Iterator[tuple[str, str | None]]:
+    yield from (("id", item.id), ("image", item.image), ("group", item.group))
+    yield from (("labels", label) for label in item.labels or ())
+    yield from item.texts.items()
+    yield from item.meta.items()
 
 
 def _check_words(item: Item) -> Checked | Reject:
@@ -50,13 +74,23 @@ def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
     try:
         encoded = read_regular_file(path)
         decoded = decode(encoded)
-        return Checked(item, image_key(encoded), decoded.animated, difference_hash(decoded.image))
+        seen = decoded.image
+        return Checked(item, image_key(encoded), decoded.animated, difference_hash(seen), seen.size, decoded.mode)
     except FileNotFoundError:
-        return _reject(item, "missing-image", f"no file {image!r} below {images}")
+        return _reject(item, "missing-image", f"no file {image!r} below {images}{_beside(path)}")
     except (InputError, UndecodableImage) as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error}")
     except OSError as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error.strerror}")
+
+
+def _beside(path: Path) -> str:
+    """Tell of a picture whose name has an ending more than was asked for."""
+    try:
+        ending = next((each for each in _ENDINGS if path.with_name(path.name + each).is_file()), "")
+    except OSError:  # a name that is long enough already
+        return ""
+    return f", but one that ends in {ending} besides" if ending else ""
 
 
 def _reject(item: Item, reason: Reason, detail: str) -> Reject:

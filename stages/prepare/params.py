@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from stages.prepare.frozen import Frozen
 from stages.prepare.set_params import (
@@ -18,17 +16,7 @@ from stages.prepare.set_params import (
     VisualGenomeParams,
     WebvisionParams,
 )
-
-_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_SHARED_COLUMNS = ("image", "id", "labels", "target", "group", "part")
-
-
-def _codec(name: str) -> str:
-    try:
-        io.TextIOWrapper(io.BytesIO(), encoding=name)  # refuses what gives no text as well, such as rot13
-    except LookupError:
-        raise ValueError(f"expected the name of a text encoding, found {name!r}; utf-8 is the usual one") from None
-    return name
+from stages.prepare.table_params import TableParams
 
 
 class ScenesParams(Frozen):
@@ -69,97 +57,6 @@ class ScenesParams(Frozen):
         if self.smallest > self.largest:
             raise ValueError(f"expected smallest <= largest, found {self.smallest} > {self.largest}")
         return self
-
-
-class TableParams(Frozen):
-    """Which columns of a CSV, JSONL or Parquet table mean what; exactly one of label, labels and target is named.
-
-    Attributes
-    ----------
-    file : str or None
-        The table inside `prepare.path`, where that is a folder with more than one.
-    images : str or None
-        The folder that image paths are relative to; by default the folder of the table.
-    id : str or None
-        Column of the ids; without it the numbers of the rows are the ids.
-    image : str or None
-        Column of the image paths.
-    text : str or None
-        Column of the only text, which becomes the field `caption`.
-    texts : dict of str to str
-        Columns of several texts, by field name.
-    label, labels, target : str or None
-        Column of one class, of several classes, or of a number to predict.
-    sep : str
-        What stands between several classes in one cell.
-    classes : list of str or None
-        All classes in order; an unlisted label is an error. By default those found, sorted.
-    split : str or None
-        Column that says train, dev (or val) or test.
-    group : str or None
-        Column of what must not straddle two parts; by default each item is its own group.
-    meta : list of str
-        Columns carried along for people to read.
-    encoding : str
-        Encoding of a CSV or JSONL file.
-    """
-
-    file: str | None = None
-    images: str | None = None
-    id: str | None = None
-    image: str | None = None
-    text: str | None = None
-    texts: dict[str, str] = Field(default_factory=dict)
-    label: str | None = None
-    labels: str | None = None
-    target: str | None = None
-    sep: str = Field(default="|", min_length=1)
-    classes: tuple[str, ...] | None = None
-    split: str | None = None
-    group: str | None = None
-    meta: tuple[str, ...] = ()
-    encoding: Annotated[str, AfterValidator(_codec)] = "utf-8"
-
-    @field_validator("texts")
-    @classmethod
-    def _named_fields(cls, texts: dict[str, str]) -> dict[str, str]:
-        for name in texts:
-            if not _FIELD_NAME.fullmatch(name) or name in _SHARED_COLUMNS:
-                raise ValueError(
-                    f"expected the name of a text field (letters, digits, _; not {', '.join(_SHARED_COLUMNS)}), "
-                    f"found {name!r}"
-                )
-        return texts
-
-    @field_validator("classes")
-    @classmethod
-    def _distinct(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if classes is not None and (not classes or len(set(classes)) < len(classes)):
-            raise ValueError(f"expected distinct classes, at least one, found {list(classes)}")
-        return classes
-
-    @model_validator(mode="after")
-    def _one_answer(self) -> Self:
-        answers = [name for name in ("label", "labels", "target") if getattr(self, name) is not None]
-        if len(answers) != 1:
-            found = " and ".join(answers) or "none"
-            raise ValueError(f"expected exactly one of label, labels and target, found {found}")
-        if self.target is not None and self.classes is not None:
-            raise ValueError("expected no classes beside target, found both; a regression has no classes")
-        return self
-
-    @model_validator(mode="after")
-    def _some_content(self) -> Self:
-        if self.text is not None and self.texts:
-            raise ValueError("expected text or texts, found both; name all texts in texts")
-        if self.image is None and not self.fields:
-            raise ValueError("expected a column for image, text or texts, found none; name what is to be embedded")
-        return self
-
-    @property
-    def fields(self) -> dict[str, str]:
-        """The column of each text field."""
-        return dict(self.texts) if self.text is None else {"caption": self.text}
 
 
 class PrepareParams(Frozen):

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from stages.contract import Progress, Tracker
-from stages.items import ManifestRow, write_manifest
-from stages.prepare.checks import checker
+from stages.errors import InputError
+from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
+from stages.prepare.checks import Checked, checker
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
 from stages.prepare.rejects import RejectsFile
@@ -34,7 +36,29 @@ class PrepareOutputs:
     cache: Path | None = None
 
 
-def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> PrepareSummary:
+class Watcher(Protocol):
+    """Who looks on while rows are checked; `preview` does."""
+
+    def opened(self, info: ManifestInfo) -> None:
+        """Learn what holds for all items, before the first."""
+
+    def see(self, row: Checked | Reject | Skip) -> None:
+        """See one row that has been checked."""
+
+
+class Unwatched:
+    """The null object: looks at nothing."""
+
+    def opened(self, info: ManifestInfo) -> None:
+        """Do nothing."""
+
+    def see(self, row: Checked | Reject | Skip) -> None:
+        """Do nothing."""
+
+
+def run(
+    params: PrepareParams, outputs: PrepareOutputs, progress: Progress, watcher: Watcher | None = None
+) -> PrepareSummary:
     """Make the manifest of a data set.
 
     Parameters
@@ -45,6 +69,8 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
         The folder to make; one that exists is replaced when the run succeeds, and only then.
     progress : Progress
         Draws one bar over the rows.
+    watcher : Watcher, optional
+        Is shown every row that has been checked.
 
     Returns
     -------
@@ -59,8 +85,10 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
     with replacing(outputs.folder) as workspace:
         source = open_source(params, Folders(workspace, outputs.folder, outputs.cache))
         tally = Tally(source.info)
+        looker = watcher or Unwatched()
+        looker.opened(source.info)
         with RejectsFile(workspace / "rejects.csv") as rejects, progress.track("prepare", source.expected) as bar:
-            rows = _accepted(source, tally, rejects, bar)
+            rows = _accepted(source, _Books(tally, rejects, looker), bar)
             write_manifest(workspace / "manifest.parquet", source.info, rows)
         tally.refuse_too_many_rejects(params.max_reject_share)
         summary = tally.summary(source.notes)
@@ -68,15 +96,36 @@ def run(params: PrepareParams, outputs: PrepareOutputs, progress: Progress) -> P
     return summary
 
 
-def _accepted(source: Source, tally: Tally, rejects: RejectsFile, bar: Tracker) -> Iterator[ManifestRow]:
+@dataclass(frozen=True)
+class _Books:
+    """Where every row is entered."""
+
+    tally: Tally
+    rejects: RejectsFile
+    watcher: Watcher
+
+
+def _accepted(source: Source, books: _Books, bar: Tracker) -> Iterator[ManifestRow]:
     """Check the rows of a source in order, and yield those that the manifest gets."""
+    known: set[str] = set()
     for result in map_in_order(checker(source.images), source.items()):
         bar.advance()
+        books.watcher.see(result)
         if isinstance(result, Reject):
-            tally.reject(result)
-            rejects.add(result)
+            books.tally.reject(result)
+            books.rejects.add(result)
         elif isinstance(result, Skip):
-            tally.skip(result)
+            books.tally.skip(result)
         else:
-            tally.keep(result)
+            _refuse_known(result.item, known)
+            books.tally.keep(result)
             yield ManifestRow(result.item, result.image_key, result.dhash)
+
+
+def _refuse_known(item: Item, known: set[str]) -> None:
+    """Stop at an id that an earlier item has: every later stage aligns by ids."""
+    if item.id in known:
+        raise InputError(
+            f"{item.where}: expected distinct ids, found the id {item.id!r} of an earlier item again; rename one"
+        )
+    known.add(item.id)

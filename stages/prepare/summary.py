@@ -12,6 +12,7 @@ from stages.prepare.checks import Checked
 from stages.prepare.missing import MissingRow, MissingTally
 from stages.prepare.sources.protocol import Reject, Skip
 from stages.records import IMAGE
+from store.backend import printable
 from store.key import text_key
 
 _EXAMPLES = 5
@@ -68,6 +69,11 @@ class PrepareSummary:
     def to_json(self) -> str:
         """Write for people and for later stages, the same text for the same counts."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=2) + "\n"
+
+
+def told(reject: Reject) -> str:
+    """Put a rejected row into a line for a terminal, in which its control characters do nothing."""
+    return printable(f"{reject.where} ({reject.id}): {reject.reason}: {reject.detail}")
 
 
 @dataclass
@@ -153,13 +159,15 @@ class Tally:
         if self._kept and rejected <= largest_share * self._read:
             return
         counts = ", ".join(f"{count} {reason}" for reason, count in sorted(self._rejected.items()))
-        rows = [f"{reject.where} ({reject.id}): {reject.reason}: {reject.detail}" for reject in self._first]
+        rows = [told(reject) for reject in self._first]
+        blank = self.info.source == "table" and self._rejected["missing-image"]
+        remedy = ", set prepare.table.absent to blank to keep the rows without" if blank else ""
         allowed = f"at most {largest_share:.1%} rejected rows and one kept"
         raise InputError(
             "\n  ".join(
                 [
-                    f"expected {allowed}, found {rejected} of {self._read} rejected ({counts}); mend the rows, "
-                    "or raise prepare.max_reject_share. The first:",
+                    f"expected {allowed}, found {rejected} of {self._read} rejected ({counts}); mend the rows"
+                    f"{remedy}, or raise prepare.max_reject_share. The first:",
                     *rows,
                 ]
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,11 @@ from pipeline.params import validate_params
 from pipeline.recipes import overlaid
 from pipeline.settings import load_settings
 from pipeline.yaml_file import parse_yaml
-from tests.pipeline.project import ROOT
+from stages.prepare.table_params import TableParams
+from tests.pipeline.project import ROOT, call, make_project
 
 README = (ROOT / "README.md").read_text("utf-8")
+YOUR_DATA = (ROOT / "docs/your-data.md").read_text("utf-8")
 FITTING = (ROOT / "docs/fitting.md").read_text("utf-8")
 
 
@@ -27,6 +31,36 @@ def _blocks(language: str, page: str = README) -> list[str]:
 def test_its_params_are_valid(block: str) -> None:
     text = overlaid((ROOT / "params.yaml").read_text("utf-8"), YAML(typ="safe").load(block))
     assert validate_params(parse_yaml(text, Path("README.md")), text, Path("README.md"))
+
+
+def _films() -> list[str]:
+    """Lay the recipes of docs/your-data.md over params.yaml, one after the other."""
+    texts = [(ROOT / "params.yaml").read_text("utf-8")]
+    for block in _blocks("yaml", YOUR_DATA):
+        texts.append(overlaid(texts[-1], YAML(typ="safe").load(block)))
+    return texts[1:]
+
+
+def test_the_recipes_of_your_data_are_valid() -> None:
+    films, gross = _films()
+    for text in (films, gross):
+        assert validate_params(parse_yaml(text, Path("your-data.md")), text, Path("your-data.md"))
+
+
+def test_your_data_explains_each_key_of_the_section_table() -> None:
+    explained = {name for row in re.findall(r"^\| (`.*?) \|", YOUR_DATA, re.M) for name in re.findall(r"`(\w+)`", row)}
+    assert set(TableParams.model_fields) <= explained
+
+
+@pytest.mark.slow
+def test_your_data_prints_what_the_page_shows(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "clone")
+    (project / "params.yaml").write_text(_films()[0], "utf-8")
+    (script,) = _blocks("python", YOUR_DATA)
+    subprocess.run([sys.executable, "-c", script], cwd=project, check=True)
+    done = call(project, "diptych", "prepare", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == _blocks("text", YOUR_DATA)[1].strip()
 
 
 def test_its_settings_are_valid(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,21 @@ def test_an_unknown_label_is_named_with_the_nearest(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "posts.csv:5" in done.stderr
     assert "cold" in done.stderr
+
+
+def test_a_dry_run_needs_the_section_prepare_alone_and_writes_no_output(tmp_path: Path) -> None:
+    params = _params()
+    params["prepare"]["table"] = {"id": "id", "image": "image", "texts": {"title": "caption"}, "label": "kind"}
+    folder = make_project(tmp_path / "project", params)
+    _table(folder, _rows())
+    done = call(folder, "diptych", "prepare", "--dry-run", "--rows", "30")
+    assert done.returncode == 0, done.stderr
+    assert "30 read, 30 kept, 0 rejected" in done.stdout
+    assert "no field 'caption'" in done.stdout  # the section embed, told last
+    assert (folder / ".diptych/preview/contact-sheet.png").is_file()
+    assert not (folder / "data").exists()
+    status = subprocess.run(["git", "status", "--short"], cwd=folder, capture_output=True, text=True, check=True)
+    assert status.stdout.split() == ["??", "posts/"]
 
 
 def test_single_bad_rows_are_counted_and_the_run_goes_on_to_the_page(tmp_path: Path) -> None:

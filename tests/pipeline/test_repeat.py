@@ -83,7 +83,12 @@ def project(tmp_path: Path) -> Path:
 
 def before_and_after(folder: Path) -> dict[str, bytes]:
     """Read what `repeat` may borrow, and one output."""
-    files = [folder / "params.yaml", folder / "dvc.lock", *folder.glob("metrics/*/*.json"), *folder.glob("data/*/*.parquet")]
+    files = [
+        folder / "params.yaml",
+        folder / "dvc.lock",
+        *folder.glob("metrics/*/*.json"),
+        *folder.glob("data/*/*.parquet"),
+    ]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.is_file()}
 
 

@@ -14,20 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
-from stages.prepare.sources.lines import decoded_lines
+from stages.prepare.sources.lines import MAX_CELL, decoded_lines
 
 Cell = str | list[str] | None
 
 # The csv module knows only one limit for the whole process, by default 128 kB: less than a long description.
-csv.field_size_limit(64 * 1024 * 1024)
+csv.field_size_limit(MAX_CELL)
+
+_DELIMITERS = (";", "\t", ",", "|")
 
 
 class TableRow(NamedTuple):
-    """One row: its 1-based line (in Parquet its number), its cells by column, and its fault, if any."""
+    """One row: its 1-based line (in Parquet its number), its cells, its fault, and the names a JSON row has besides."""
 
     line: int
     cells: Mapping[str, Cell]
     fault: str = ""
+    others: tuple[str, ...] = ()
 
 
 class TableFile(Protocol):
@@ -40,17 +43,17 @@ class TableFile(Protocol):
         """Yield all rows with those of the wanted columns that they have; may be asked for again."""
 
 
-def open_table(path: Path, encoding: str) -> TableFile:
-    """Choose the reader by the ending of the name.
+def open_table(path: Path, encoding: str, delimiter: str | None = None) -> TableFile:
+    """Choose the reader by the ending of the name; a CSV has commas and a .tsv tabs unless `delimiter` is given.
 
     Raises
     ------
     InputError
-        When the ending is none of .csv, .jsonl (each also with .gz) and .parquet.
+        When the ending is none of .csv, .tsv, .jsonl (each also with .gz) and .parquet.
     """
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".csv"):
-        return CsvFile(path, encoding)
+    if name.endswith((".csv", ".tsv")):
+        return CsvFile(path, encoding, delimiter or ("\t" if name.endswith(".tsv") else ","))
     if name.endswith((".jsonl", ".ndjson")):
         return JsonLinesFile(path, encoding)
     if name.endswith(".parquet") and name == path.name.lower():
@@ -58,15 +61,16 @@ def open_table(path: Path, encoding: str) -> TableFile:
     raise InputError(f"expected a table ending in {', '.join(ENDINGS)}, found {path}; convert it, or mend prepare.path")
 
 
-ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 
 
 class CsvFile:
-    """CSV as RFC 4180 has it, with a header."""
+    """CSV as RFC 4180 has it, with a header; the cells may be delimited otherwise."""
 
-    def __init__(self, path: Path, encoding: str) -> None:
+    def __init__(self, path: Path, encoding: str, delimiter: str = ",") -> None:
         self._path = path
         self._encoding = encoding
+        self._delimiter = delimiter
 
     def columns(self) -> tuple[str, ...]:
         """Return the header."""
@@ -75,6 +79,12 @@ class CsvFile:
         if twice:
             raise InputError(
                 f"{self._path.name}:1: expected columns with distinct names, found {twice[0]!r} twice; rename one"
+            )
+        other = next((mark for mark in _DELIMITERS if len(header) == 1 and mark in header[0]), "")
+        if other:
+            raise InputError(
+                f"{self._path.name}:1: expected cells with {self._delimiter!r} between them, found a header of one "
+                f"cell that holds {other!r}; set prepare.table.delimiter to that"
             )
         return tuple(header)
 
@@ -85,14 +95,13 @@ class CsvFile:
         places = [(position, name) for position, name in enumerate(header) if name in wanted]
         for line, record in records:
             if len(record) != len(header):
-                yield TableRow(
-                    line, {}, f"expected {len(header)} cells, found {len(record)}; quote cells that hold commas"
-                )
+                found = f"expected {len(header)} cells, found {len(record)}"
+                yield TableRow(line, {}, f"{found}; quote cells that hold {self._delimiter!r}")
             else:
                 yield TableRow(line, {name: record[position] for position, name in places})
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(decoded_lines(self._path, self._encoding), strict=True)
+        reader = csv.reader(decoded_lines(self._path, self._encoding), strict=True, delimiter=self._delimiter)
         line = 1
         try:
             for record in reader:
@@ -100,10 +109,19 @@ class CsvFile:
                     yield line, record
                 line = reader.line_num + 1  # a quoted cell may span lines: a record stands where it begins
         except csv.Error as error:
-            raise InputError(
-                f"{self._path.name}:{line}: expected CSV with doubled quotes inside quoted cells, found this: {error}; "
-                "mend the quotes of the row"
-            ) from error
+            raise InputError(f"{self._path.name}:{line}: {_objection(str(error))}") from error
+
+
+def _objection(error: str) -> str:
+    """Put what the csv module objects to into three parts."""
+    if "new-line" in error:
+        return "expected lines that end in LF or CRLF, found a lone CR; save the table with other line ends"
+    if "field limit" in error:
+        return f"expected cells of at most {MAX_CELL:,} characters, found a longer one; close the quotes of the row"
+    return (
+        f"expected CSV with doubled quotes inside quoted cells, found this: {error}; mend the quotes of the row, "
+        "or of the rows that an unclosed quote has swallowed"
+    )
 
 
 class JsonLinesFile:
@@ -126,12 +144,24 @@ class JsonLinesFile:
 
 def _json_row(line: int, text: str, wanted: frozenset[str]) -> TableRow:
     try:
-        row = json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda _: None)
+        row = json.loads(
+            text, parse_int=str, parse_float=str, parse_constant=lambda _: None, object_pairs_hook=_distinct
+        )
     except (ValueError, RecursionError) as error:
         return TableRow(line, {}, f"expected a JSON object, found this: {error}; mend the line")
     if not isinstance(row, dict):
         return TableRow(line, {}, f"expected a JSON object, found a {type(row).__name__}; mend the line")
-    return _typed_row(line, {name: value for name, value in row.items() if name in wanted})
+    typed = _typed_row(line, {name: value for name, value in row.items() if name in wanted})
+    return typed._replace(others=tuple(name for name in row if name not in wanted))
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its pairs; a name that stands there twice would lose the first value."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"the name {twice!r} twice in one object")
+    return row
 
 
 class ParquetTable:
@@ -143,7 +173,13 @@ class ParquetTable:
     def columns(self) -> tuple[str, ...]:
         """Return the names of the top-level columns."""
         with self._open() as file:
-            return tuple(file.schema_arrow.names)
+            names = tuple(file.schema_arrow.names)
+        twice = next((name for name, times in Counter(names).items() if times > 1), None)
+        if twice is not None:
+            raise InputError(
+                f"{self._path.name}: expected columns with distinct names, found {twice!r} twice; rename one"
+            )
+        return names
 
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield the rows, a batch in memory at a time."""
@@ -151,7 +187,7 @@ class ParquetTable:
         with self._open() as file:
             present = [name for name in file.schema_arrow.names if name in wanted]
             for batch in self._batches(file, present):
-                for row in batch.select(present).to_pylist():
+                for row in self._values(batch.select(present), line):
                     line += 1
                     yield _typed_row(line, row)
 
@@ -163,10 +199,21 @@ class ParquetTable:
                 f"expected a sound Parquet file at {self._path}, found {error}; export it again"
             ) from error
 
+    def _values(self, batch: Any, before: int) -> list[dict[str, Any]]:
+        """Return the rows of a batch as Python values; those that Python has no value for stop the run."""
+        try:
+            rows: list[dict[str, Any]] = batch.to_pylist()
+        except (UnicodeDecodeError, OverflowError, ValueError) as error:
+            raise InputError(
+                f"{self._path.name}:{before + 1}: expected cells that are texts or numbers, found one in the "
+                f"{batch.num_rows} rows from here on that is not ({error}); export it again"
+            ) from error
+        return rows
+
     def _open(self) -> Any:
         try:
             return pq.ParquetFile(self._path)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"expected a Parquet file, found another at {self._path} ({error}); export it again"
             ) from error
@@ -182,6 +229,8 @@ def _typed_row(line: int, values: Mapping[str, Any]) -> TableRow:
 def _cell(name: str, value: Any) -> Cell:
     """Bring a typed value to the text that a CSV would hold; a list stays a list of texts."""
     if isinstance(value, list):
+        if any(isinstance(part, list | tuple) for part in value):
+            raise TypeError(f"expected one list in column {name!r}, found lists within it; convert the column")
         return [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
     if isinstance(value, bool):
         return str(value).lower()

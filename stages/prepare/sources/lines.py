@@ -12,7 +12,15 @@ from typing import IO
 
 from stages.errors import InputError
 
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8"}
+MAX_CELL = 64 * 1024 * 1024
+"""The longest line and cell: what is longer is an unclosed quote, another kind of file, or a bomb."""
+
+_MARKS = {  # the longer mark first: that of utf-16-le begins that of utf-32-le
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def decoded_lines(path: Path, encoding: str) -> Iterator[str]:
@@ -21,7 +29,8 @@ def decoded_lines(path: Path, encoding: str) -> Iterator[str]:
     Raises
     ------
     InputError
-        Naming the line, where a byte is not of that encoding; or where a gzipped file is damaged.
+        Naming the line, where a byte is not of that encoding or the line has no end; or where a gzipped file is
+        damaged.
     """
     try:
         with _open(path) as file:
@@ -42,9 +51,14 @@ def _is_wide(encoding: str) -> bool:
 
 
 def _decode(path: Path, file: IO[bytes] | gzip.GzipFile, encoding: str) -> Iterator[str]:
-    for number, line in enumerate(file, start=1):
-        if number == 1 and codecs.lookup(encoding).name == "utf-8":
-            line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901 (the same line, without its mark)
+    number = 0
+    while line := file.readline(MAX_CELL + 1):
+        number += 1
+        _refuse_endless(path, number, len(line))
+        if number == 1:
+            _refuse_wide(path, line)
+            if codecs.lookup(encoding).name == "utf-8":
+                line = line.removeprefix(codecs.BOM_UTF8)
         try:
             yield line.decode(encoding)
         except UnicodeDecodeError as error:
@@ -55,8 +69,9 @@ def _decode_whole(path: Path, file: IO[bytes] | gzip.GzipFile, encoding: str) ->
     number = 0
     try:
         with io.TextIOWrapper(file, encoding, newline="") as text:
-            for line in text:
+            while line := text.readline(MAX_CELL + 1):
                 number += 1
+                _refuse_endless(path, number, len(line))
                 yield line
     except UnicodeError as error:
         raise InputError(
@@ -65,14 +80,29 @@ def _decode_whole(path: Path, file: IO[bytes] | gzip.GzipFile, encoding: str) ->
         ) from error
 
 
+def _refuse_endless(path: Path, number: int, length: int) -> None:
+    if length > MAX_CELL:
+        raise InputError(
+            f"{path.name}:{number}: expected lines of at most {MAX_CELL:,} characters, found a longer one; "
+            "check that this is the table, and that its lines end"
+        )
+
+
+def _refuse_wide(path: Path, line: bytes) -> None:
+    """Stop at UTF-16 and UTF-32, which another encoding may take for letters with a NUL beside each."""
+    likely = next((name for mark, name in _MARKS.items() if line.startswith(mark)), "")
+    for mute, name in ((line[1::2], "utf-16-le"), (line[0::2], "utf-16-be")):
+        if len(line) > 4 and mute.count(0) * 10 > len(mute) * 9:
+            likely = likely or name
+    if likely:
+        raise InputError(
+            f"{path.name}:1: expected one byte per plain letter, found text that looks like {likely}: "
+            "set prepare.table.encoding to that"
+        )
+
+
 def _not_decodable(path: Path, number: int, line: bytes, error: UnicodeDecodeError) -> str:
-    likely = next((name for mark, name in _MARKS.items() if number == 1 and line.startswith(mark)), "")
-    remedy = (
-        f"it looks like {likely}: set prepare.table.encoding to that"
-        if likely
-        else ("save the table as UTF-8, or set prepare.table.encoding to what it is")
-    )
     return (
         f"{path.name}:{number}: expected {error.encoding} text, found the byte 0x{line[error.start]:02X} "
-        f"at position {error.start + 1}; {remedy}"
+        f"at position {error.start + 1}; save the table as UTF-8, or set prepare.table.encoding to what it is"
     )

@@ -17,6 +17,11 @@ class Problems:
         self._found: list[str] = []
 
     @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._found)
+
+    @property
     def full(self) -> bool:
         """Whether enough have been gathered to stop looking."""
         return len(self._found) >= _MOST
@@ -30,19 +35,25 @@ class Problems:
         """Note a mistake that has been put into words already, place and all."""
         self._found.append(message)
 
-    def raise_any(self) -> None:
+    def raise_any(self, notes: Iterable[str] = ()) -> None:
         """Stop the run if anything was found.
+
+        Parameters
+        ----------
+        notes : iterable of str
+            What may be the cause; told last.
 
         Raises
         ------
         InputError
             With all of them, one a line.
         """
+        told = [*self._found, *(f"note: {note}" for note in notes)]
         if len(self._found) == 1:
-            raise InputError(self._found[0])
+            raise InputError("\n  ".join(told))
         if self._found:
             count = f"{len(self._found)} mistakes{' and perhaps more' if self.full else ''}"
-            raise InputError("\n  ".join([f"{count}; nothing was written:", *self._found]))
+            raise InputError("\n  ".join([f"{count}; nothing was written:", *told]))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 from stages.contract import Task
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
-from stages.prepare.params import PrepareParams, TableParams
-from stages.prepare.sources.formats import ENDINGS, Cell, TableRow, open_table
+from stages.prepare.params import PrepareParams
+from stages.prepare.sources.formats import ENDINGS, TableRow, open_table
 from stages.prepare.sources.protocol import Folders, Reject
-from stages.prepare.sources.table_check import PART_NAMES, TableCheck, labels_of, plain, wanted_columns
+from stages.prepare.sources.table_cells import labels_of, number_of, plain, without_blanks
+from stages.prepare.sources.table_check import PART_NAMES, TableCheck, wanted_columns
+from stages.prepare.table_params import TableParams
 
 
 class TableSource:
@@ -38,14 +39,16 @@ class TableSource:
         self._name = path.name
         self._limit = params.limit
         self._wanted = frozenset(wanted_columns(self._table))
-        self._file = open_table(path, self._table.encoding)
+        self._blank = frozenset(self._table.blank)
+        self._file = open_table(path, self._table.encoding, self._table.delimiter)
         check = TableCheck(self._table, self._name)
         check.run(self._file.columns(), self._rows())
         self.expected = check.count
         self.images = _images_folder(path, self._table)
-        self.notes = (
-            () if self._table.id else ("the table names no column of ids: the numbers of the rows are the ids",)
-        )
+        self._classes = frozenset(check.classes)
+        self._dropped = check.dropped
+        self._noted = check.notes
+        self._alone = self._absent = 0
         self.info = ManifestInfo(
             source="table",
             root=str(self.images),
@@ -55,38 +58,69 @@ class TableSource:
             meta=self._table.meta,
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know; complete when the rows have been yielded."""
+        told = [] if self._table.id else ["the table names no column of ids: the numbers of the rows are the ids"]
+        if self._dropped:
+            told.append(
+                f"min_count dropped {self._dropped} classes of fewer than {self._table.min_count} rows; "
+                f"{self._alone} rows have none of the {len(self._classes)} others and count as unlabelled"
+            )
+        if self._absent:
+            told.append(f"{self._absent} pictures of column {self._table.image!r} are not there: their rows go without")
+        return (*told, *self._noted)
+
     def items(self) -> Iterator[Item | Reject]:
         """Yield the rows; those that no item can be made of as rejects."""
         for number, row in enumerate(self._rows(), start=1):
             yield self._item(number, row)
 
     def _rows(self) -> Iterator[TableRow]:
-        return islice(self._file.rows(self._wanted), self._limit)
+        rows = islice(self._file.rows(self._wanted), self._limit)
+        return (without_blanks(row, self._blank) for row in rows)
 
     def _item(self, number: int, row: TableRow) -> Item | Reject:
         where = f"{self._name}:{row.line}"
         identity = (plain(row.cells.get(self._table.id)) if self._table.id else None) or str(number)
-        column = _not_text(row.cells)
-        if column:
-            return Reject(identity, where, "bad-text", f"column {column!r} holds half of a surrogate pair")
         target = None
         if self._table.target is not None:
             try:
-                target = _number(row.cells.get(self._table.target))
+                target = number_of(row.cells.get(self._table.target), self._table.thousands)
             except ValueError as error:
                 return Reject(identity, where, "bad-target", str(error))
         part = self._cell(row, self._table.split)
+        texts = {name: self._cell(row, column) for name, column in self._table.fields.items()}
         return Item(
             id=identity,
-            image=self._cell(row, self._table.image),
-            texts={name: self._cell(row, column) for name, column in self._table.fields.items()},
-            labels=None if self._table.target is not None else labels_of(self._table, row.cells),
+            image=self._image(row),
+            texts=texts,
+            labels=None if self._table.target is not None else self._labels(row),
             target=target,
             group=self._cell(row, self._table.group) or identity,
             part=None if part is None else PART_NAMES[part.strip().lower()],
             meta={name: self._cell(row, name) for name in self._table.meta},
             where=where,
         )
+
+    def _labels(self, row: TableRow) -> tuple[str, ...] | None:
+        """Return the classes of a row that are frequent enough."""
+        found = labels_of(self._table, row.cells)
+        if found is None or not self._dropped:
+            return found
+        kept = tuple(label for label in found if label in self._classes)
+        self._alone += not kept
+        return kept or None
+
+    def _image(self, row: TableRow) -> str | None:
+        image = self._cell(row, self._table.image)
+        if image is None:
+            return None
+        image += self._table.suffix
+        if self._table.absent == "blank" and _is_absent(self.images, image):
+            self._absent += 1
+            return None
+        return image
 
     def _cell(self, row: TableRow, column: str | None) -> str | None:
         """Return the exact text of a cell, None where it is blank or the column is not named."""
@@ -127,24 +161,9 @@ def _task(table: TableParams) -> Task:
     return "multiclass" if table.label is not None else "multilabel"
 
 
-def _number(cell: Cell) -> float | None:
-    text = plain(cell)
-    if text is None:
-        return None
+def _is_absent(images: Path, image: str) -> bool:
+    """Tell whether no file is there; a path that may not be followed is for the check of pictures to refuse."""
     try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"expected a number, found {text!r}") from None
-    if not math.isfinite(value):
-        raise ValueError(f"expected a finite number, found {text!r}")
-    return value
-
-
-def _not_text(cells: Mapping[str, Cell]) -> str:
-    """Return the first column whose text has no UTF-8 form (JSON can spell half of a surrogate pair), or ""."""
-    for column, cell in cells.items():
-        try:
-            "".join(cell or ()).encode()
-        except UnicodeEncodeError:
-            return column
-    return ""
+        return not resolve_below(images, image).exists()
+    except (InputError, OSError):
+        return False

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stages.contract import Part
 from stages.errors import InputError
-from stages.prepare.params import TableParams
-from stages.prepare.sources.formats import Cell, TableRow
+from stages.prepare.sources.formats import TableRow
 from stages.prepare.sources.problems import Problems, did_you_mean
+from stages.prepare.sources.table_cells import MISSING_WORDS, folded, labels_of, not_text, plain
+from stages.prepare.sources.table_notes import TableNotes
+from stages.prepare.table_params import TableParams
+
+_MOST_COLUMNS = 1000
 
 PART_NAMES: Mapping[str, Part] = {
     "train": "train",
@@ -30,21 +35,6 @@ def wanted_columns(table: TableParams) -> dict[str, str]:
     return wanted | {column: "meta" for column in table.meta if column not in wanted}
 
 
-def plain(cell: Cell) -> str | None:
-    """Return the text of a cell, None where it is blank."""
-    return cell if isinstance(cell, str) and cell.strip() else None
-
-
-def labels_of(table: TableParams, cells: Mapping[str, Cell]) -> tuple[str, ...] | None:
-    """Return the distinct classes of a row in their order, without outer blanks; None where it is not labelled."""
-    if table.label is not None:
-        label = plain(cells.get(table.label))
-        return None if label is None else (label.strip(),)
-    cell = cells.get(table.labels or "")
-    given = cell.split(table.sep) if isinstance(cell, str) else cell or []
-    return tuple(dict.fromkeys(label.strip() for label in given if label.strip())) or None
-
-
 @dataclass
 class TableCheck:
     """Gathers the mistakes of a table, row by row.
@@ -55,17 +45,32 @@ class TableCheck:
         Which columns mean what.
     name : str
         The name of the file, for messages.
+
+    Attributes
+    ----------
+    count : int
+        How many rows there are.
+    classes : tuple of str
+        The classes in their order.
+    dropped : int
+        How many classes have too few rows.
     """
 
     table: TableParams
     name: str
     count: int = 0
     classes: tuple[str, ...] = ()
+    dropped: int = 0
     _problems: Problems = field(default_factory=Problems)
     _ids: dict[str, int] = field(default_factory=dict)
     _labels: dict[str, int] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
     _spellings: dict[str, str] = field(default_factory=dict)
     _columns: set[str] = field(default_factory=set)
+    _unlisted: bool = False
+
+    def __post_init__(self) -> None:
+        self._notes = TableNotes(self.table)
 
     def run(self, declared: tuple[str, ...] | None, rows: Iterable[TableRow]) -> None:
         """Look at every row; then `count` and `classes` are known.
@@ -74,7 +79,7 @@ class TableCheck:
         ------
         InputError
             With up to twenty mistakes, each naming its line: a missing column, a malformed row, a blank or repeated
-            id, an unknown split or label, an empty table.
+            id, an unknown split or label, a label cell of another form, an empty table.
         """
         if declared is not None:
             self._require_columns(declared)
@@ -87,9 +92,9 @@ class TableCheck:
                     break
         except InputError as error:  # the reader cannot go on: its message stands last
             self._problems.add_message(str(error))
-        if self.count and declared is None:
+        if self.count and declared is None and not self._problems.any:
             self._require_columns(tuple(sorted(self._columns)))
-        self._problems.raise_any()
+        self._problems.raise_any(self.notes)
         self._conclude()
 
     def _require_columns(self, columns: tuple[str, ...]) -> None:
@@ -107,16 +112,16 @@ class TableCheck:
         if row.fault:
             self._problems.add(where, row.fault)
             return
-        self._columns.update(row.cells)
+        if len(self._columns) < _MOST_COLUMNS:
+            self._columns.update(row.cells, row.others)
         for column, cell in row.cells.items():
             if isinstance(cell, list) and column != self.table.labels:
                 self._problems.add(where, f"expected one value in column {column!r}, found a list; convert the column")
         self._look_at_id(where, row)
         self._look_at_part(where, row)
-        for label in labels_of(self.table, row.cells) or () if self.table.target is None else ():
-            if label not in self._labels:
-                self._labels[label] = row.line
-                self._look_at_label(where, label)
+        if not not_text(row.cells):  # such a row is rejected later, labels and all
+            self._notes.look_at(row)
+            self._look_at_labels(where, row)
 
     def _look_at_id(self, where: str, row: TableRow) -> None:
         if self.table.id is None:
@@ -139,6 +144,22 @@ class TableCheck:
                 where, f"expected train, dev (or val) or test as the split, found {part!r}; mend the cell"
             )
 
+    def _look_at_labels(self, where: str, row: TableRow) -> None:
+        if self.table.target is not None:
+            return
+        try:
+            labels = labels_of(self.table, row.cells) or ()
+        except ValueError as error:
+            if not self._unlisted:  # one is enough: the next twenty cells look alike
+                self._problems.add(where, f"column {self.table.labels!r}: {error}")
+            self._unlisted = True
+            return
+        self._counts.update(labels)
+        for label in labels:
+            if label not in self._labels:
+                self._labels[label] = row.line
+                self._look_at_label(where, label)
+
     def _look_at_label(self, where: str, label: str) -> None:
         """Compare a label met for the first time with the declared classes, or with the spellings met before."""
         if self.table.classes is not None:
@@ -149,12 +170,19 @@ class TableCheck:
                     f"expected a declared class, found the unknown label {label!r}; {near} mend the cell or classes",
                 )
             return
-        other = self._spellings.setdefault(" ".join(label.split()).casefold(), label)
+        if label.casefold() in MISSING_WORDS:
+            self._problems.add(
+                where,
+                f"expected a class, found {label!r}, which may say that there is none; list it in prepare.table.blank, "
+                "or declare prepare.table.classes",
+            )
+        other = self._spellings.setdefault(folded(label), label)
         if other != label:
             self._problems.add(
                 where,
-                f"expected one spelling per class, found {label!r} beside {other!r} of "
-                f"{self.name}:{self._labels[other]}; use one spelling, or declare prepare.table.classes",
+                f"expected one spelling per class, found {_told_apart(label)} beside {_told_apart(other)} of "
+                f"{self.name}:{self._labels[other]}; use one spelling, set prepare.table.fold, or declare "
+                "prepare.table.classes",
             )
 
     def _conclude(self) -> None:
@@ -162,12 +190,35 @@ class TableCheck:
             raise InputError(_empty(self.name))
         if self.table.target is not None:
             return
-        self.classes = self.table.classes or tuple(sorted(self._labels))
-        if not self._labels:
+        if self._labels:
+            self._choose_classes()
+        else:
             column = self.table.label or self.table.labels
             raise InputError(
                 f"{self.name}: expected labels in column {column!r}, found only blank cells; name another column"
             )
+
+    def _choose_classes(self) -> None:
+        least = self.table.min_count
+        kept = [label for label in self._labels if self._counts[label] >= least]
+        self.classes = self.table.classes or tuple(sorted(kept))
+        if not self.classes:
+            most = max(self._counts.values())
+            raise InputError(
+                f"{self.name}: expected classes of {least} rows or more, found at most {most} rows of one; lower "
+                "prepare.table.min_count"
+            )
+        self.dropped = 0 if self.table.classes else len(self._labels) - len(kept)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not wrong but hardly meant."""
+        return tuple(self._notes.told())
+
+
+def _told_apart(label: str) -> str:
+    """Quote a label so that what cannot be seen is."""
+    return repr(label) if label.isascii() else ascii(label)
 
 
 def _empty(name: str) -> str:

@@ -1,0 +1,153 @@
+"""What the cells of a table mean: blanks, lists of classes, spellings of a class, numbers; for `table`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Mapping
+
+from stages.prepare.sources.formats import Cell, TableRow
+from stages.prepare.table_params import LISTS, TableParams
+
+MISSING_WORDS = frozenset({"nan", "n/a", "na", "#n/a", "<na>", "null", "none"})
+"""What programs write for a cell that they have no value for, in lower case."""
+
+_LONGEST_LIST = 100_000
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # no two ways to read a digit: linear time
+
+
+def plain(cell: Cell) -> str | None:
+    """Return the text of a cell, None where it is blank."""
+    return cell if isinstance(cell, str) and cell.strip() else None
+
+
+def without_blanks(row: TableRow, blank: frozenset[str]) -> TableRow:
+    """Empty the cells of a row that say by one of the agreed words that they are."""
+    if not blank:
+        return row
+    cells = {
+        name: None if isinstance(cell, str) and cell.strip() in blank else cell for name, cell in row.cells.items()
+    }
+    return row._replace(cells=cells)
+
+
+def folded(label: str) -> str:
+    """Return what is common to the spellings of one class: no case, single blanks, one Unicode form, nothing unseen."""
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", label) if sign.isprintable() or sign.isspace())
+    return " ".join(seen.split()).casefold()
+
+
+def labels_of(table: TableParams, cells: Mapping[str, Cell]) -> tuple[str, ...] | None:
+    """Return the distinct classes of a row in their order, without outer blanks; None where it is not labelled.
+
+    Raises
+    ------
+    ValueError
+        Where the cell should be a list and is not, or is one and should not be.
+    """
+    if table.label is not None:
+        label = plain(cells.get(table.label))
+        given: Iterable[str] = () if label is None else (label,)
+    else:
+        cell = cells.get(table.labels or "")
+        given = _several(cell, table.sep) if isinstance(cell, str) else cell or ()
+    stripped = (label.strip() for label in given)
+    kept = [label for label in stripped if label and label not in table.blank]
+    return tuple(dict.fromkeys(_spelled(table, kept))) or None
+
+
+def _spelled(table: TableParams, labels: Iterable[str]) -> Iterable[str]:
+    if not table.fold:
+        return labels
+    declared = {folded(name): name for name in table.classes or ()}
+    return [declared.get(folded(label), folded(label)) for label in labels if folded(label)]
+
+
+def _several(cell: str, sep: str) -> Iterable[str]:
+    text = cell.strip()
+    if sep == LISTS:
+        return _listed(text) if text else ()
+    if text.startswith("[") and text.endswith("]"):
+        raise ValueError(
+            f"expected classes with {sep!r} between them, found a list: {_cut(text)}; set prepare.table.sep to "
+            f"{LISTS!r}, which reads lists as JSON or Python write them"
+        )
+    return text.split(sep)
+
+
+def _listed(text: str) -> list[str]:
+    """Read `["a", "b"]` or `['a', 'b']` as data; nothing is evaluated."""
+    values = _literal(text) if len(text) <= _LONGEST_LIST else None
+    if not isinstance(values, list | tuple) or any(isinstance(value, list | tuple | dict | set) for value in values):
+        raise ValueError(f'expected a list of classes such as ["a", "b"], found {_cut(text)}; mend the cell')
+    return [str(value) for value in values if value is not None]
+
+
+def _literal(text: str) -> object:
+    try:
+        return json.loads(text, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unknown escapes such as \d: data, not code of ours
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return None
+
+
+def not_text(cells: Mapping[str, Cell]) -> bool:
+    """Tell whether a cell has no UTF-8 form: JSON can spell half of a surrogate pair."""
+    try:
+        for cell in cells.values():
+            "".join(cell or ()).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def number_of(cell: Cell, thousands: str | None) -> float | None:
+    """Return the number in a cell, None where it is blank.
+
+    Raises
+    ------
+    ValueError
+        Where it is not a finite number.
+    """
+    text = plain(cell)
+    if text is None:
+        return None
+    digits = _ungrouped(text.strip(), thousands)
+    if not _NUMBER.fullmatch(digits):
+        raise ValueError(f"expected a number, found {_cut(text)}{_remedy(text, thousands)}")
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {_cut(text)}")
+    return value
+
+
+def _ungrouped(text: str, thousands: str | None) -> str:
+    if thousands is None:
+        return text
+    point = "," if thousands == "." else "."
+    group, decimal = re.escape(thousands), re.escape(point)
+    if re.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d+)({decimal}\d*)?", text, re.ASCII):
+        return text.replace(thousands, "").replace(point, ".")
+    return text if thousands != "." else text.replace(".", "?")  # 1.5 would be read as it is not meant
+
+
+def _remedy(text: str, thousands: str | None) -> str:
+    if text.strip().casefold() in MISSING_WORDS:
+        return "; if that means that there is none, list it in prepare.table.blank"
+    groups = re.fullmatch(r"\s*[+-]?\d{1,3}([,. '_])\d{3}.*", text, re.ASCII | re.DOTALL)
+    if thousands is None and groups:
+        return f"; if {groups[1]!r} groups its digits, set prepare.table.thousands to that"
+    return ""
+
+
+def _cut(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")

@@ -1,0 +1,154 @@
+"""What `prepare` is told of somebody's own table: the section `prepare.table` of params.yaml, validated and frozen."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from stages.prepare.frozen import Frozen
+
+LISTS = "[]"
+"""The `sep` of cells that are written as lists."""
+
+_FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_SHARED_COLUMNS = ("image", "id", "labels", "target", "group", "part")
+
+
+def _codec(name: str) -> str:
+    try:
+        io.TextIOWrapper(io.BytesIO(), encoding=name)  # refuses what gives no text as well, such as rot13
+    except LookupError:
+        raise ValueError(f"expected the name of a text encoding, found {name!r}; utf-8 is the usual one") from None
+    return name
+
+
+class TableParams(Frozen):
+    """Which columns of a CSV, JSONL or Parquet table mean what; exactly one of label, labels and target is named.
+
+    docs/your-data.md explains each with an example.
+
+    Attributes
+    ----------
+    file : str or None
+        The table inside `prepare.path`, where that is a folder with more than one.
+    encoding : str
+        Encoding of a CSV or JSONL file.
+    delimiter : str or None
+        What stands between the cells of a CSV; by default a comma, in a .tsv a tab.
+    blank : list of str
+        What a cell holds to say that it is empty, such as N/A; compared without outer blanks, in any column.
+    id : str or None
+        Column of the ids; without it the numbers of the rows are the ids.
+    image : str or None
+        Column of the image paths.
+    images : str or None
+        The folder that image paths are relative to; by default the folder of the table.
+    suffix : str
+        What the image paths lack at their end, such as .jpg where the column holds the bare names.
+    absent : str
+        What becomes of a row whose picture is not there: `reject`, or `blank` to keep it by its texts, without one.
+    text : str or None
+        Column of the only text, which becomes the field `caption`.
+    texts : dict of str to str
+        Columns of several texts, by field name.
+    label, labels, target : str or None
+        Column of one class, of several classes, or of a number to predict.
+    sep : str
+        What stands between several classes in one cell; `[]` where a cell is a list, as JSON or Python write it.
+    classes : list of str or None
+        All classes in order; an unlisted label is an error. By default those found, sorted.
+    fold : bool
+        Take spellings that differ only in case, inner blanks or Unicode form for one class, named in lower case
+        (or as in `classes`).
+    min_count : int
+        Drop classes of fewer rows; a row left without any counts as unlabelled. Not beside `classes`.
+    thousands : str or None
+        What groups the digits of the target, such as the comma in 1,234.5.
+    split : str or None
+        Column that says train, dev (or val) or test.
+    group : str or None
+        Column of what must not straddle two parts; by default each item is its own group.
+    meta : list of str
+        Columns carried along for people to read.
+    """
+
+    file: str | None = None
+    encoding: Annotated[str, AfterValidator(_codec)] = "utf-8"
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    blank: tuple[str, ...] = ()
+    id: str | None = None
+    image: str | None = None
+    images: str | None = None
+    suffix: str = ""
+    absent: Literal["reject", "blank"] = "reject"
+    text: str | None = None
+    texts: dict[str, str] = Field(default_factory=dict)
+    label: str | None = None
+    labels: str | None = None
+    target: str | None = None
+    sep: str = Field(default="|", min_length=1)
+    classes: tuple[str, ...] | None = None
+    fold: bool = False
+    min_count: int = Field(default=1, ge=1)
+    thousands: Literal[",", ".", " ", "'", "_"] | None = None
+    split: str | None = None
+    group: str | None = None
+    meta: tuple[str, ...] = ()
+
+    @field_validator("delimiter")
+    @classmethod
+    def _a_delimiter(cls, delimiter: str | None) -> str | None:
+        if delimiter is not None and delimiter in '"\r\n\0 ':
+            raise ValueError(f'expected what stands between cells, such as ";" or "\\t", found {delimiter!r}')
+        return delimiter
+
+    @field_validator("blank")
+    @classmethod
+    def _stripped(cls, blank: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(word.strip() for word in blank)
+
+    @field_validator("texts")
+    @classmethod
+    def _named_fields(cls, texts: dict[str, str]) -> dict[str, str]:
+        for name in texts:
+            if not _FIELD_NAME.fullmatch(name) or name in _SHARED_COLUMNS:
+                raise ValueError(
+                    f"expected the name of a text field (letters, digits, _; not {', '.join(_SHARED_COLUMNS)}), "
+                    f"found {name!r}"
+                )
+        return texts
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if classes is not None and (not classes or len(set(classes)) < len(classes)):
+            raise ValueError(f"expected distinct classes, at least one, found {list(classes)}")
+        return classes
+
+    @model_validator(mode="after")
+    def _one_answer(self) -> Self:
+        answers = [name for name in ("label", "labels", "target") if getattr(self, name) is not None]
+        if len(answers) != 1:
+            found = " and ".join(answers) or "none"
+            raise ValueError(f"expected exactly one of label, labels and target, found {found}")
+        if self.target is not None and self.classes is not None:
+            raise ValueError("expected no classes beside target, found both; a regression has no classes")
+        if self.min_count > 1 and (self.classes is not None or self.target is not None):
+            raise ValueError("expected no min_count beside classes or target, found both; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _some_content(self) -> Self:
+        if self.text is not None and self.texts:
+            raise ValueError("expected text or texts, found both; name all texts in texts")
+        if self.image is None and not self.fields:
+            raise ValueError("expected a column for image, text or texts, found none; name what is to be embedded")
+        return self
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The column of each text field."""
+        return dict(self.texts) if self.text is None else {"caption": self.text}
