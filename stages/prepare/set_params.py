@@ -17,6 +17,8 @@ class CocoParams(Frozen):
     subsets : tuple of str or None
         Which of `annotations/{captions,instances}_<subset>.json` are read, in this order; None takes all that are
         there, in the order of their names.
+    parts : dict of str to {"train", "dev", "test"}
+        The part that every picture of a subset is declared to stand in; empty leaves the split to `split`.
     caption_policy : {"first", "all", "join"}
         The caption of the lowest annotation id, a row for each caption, or all captions in one text.
     keep_unlabelled : bool
@@ -24,6 +26,7 @@ class CocoParams(Frozen):
     """
 
     subsets: tuple[str, ...] | None = None
+    parts: dict[str, Literal["train", "dev", "test"]] = Field(default_factory=dict)
     caption_policy: Literal["first", "all", "join"] = "first"
     keep_unlabelled: bool = False
 
@@ -93,11 +96,14 @@ class VisualGenomeParams(Frozen):
         How many of the most frequent objects are classes.
     subset : int or None
         So many pictures, drawn by `prepare.seed`; None takes all.
+    keep_unlabelled : bool
+        Keep pictures without an object of these classes, unlabelled; otherwise they are skipped and counted.
     """
 
     phrases: int = Field(default=5, ge=1)
     classes: int = Field(default=100, ge=1)
     subset: int | None = Field(default=None, ge=1)
+    keep_unlabelled: bool = False
 
 
 class MmfrbParams(Frozen):
@@ -109,4 +115,4 @@ class MmfrbParams(Frozen):
         The JSONL file below the root, where there is more than one.
     """
 
-    file: str | None = None
+    file: str | None = Field(default=None, min_length=1)

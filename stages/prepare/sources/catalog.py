@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from stages.prepare.params import PrepareParams
+from stages.prepare.sources.coco import CocoSource
 from stages.prepare.sources.goodreads import GoodreadsSource
+from stages.prepare.sources.mmfrb import MmfrbSource
 from stages.prepare.sources.protocol import Folders, Source, SourceRow
 from stages.prepare.sources.scenes import SceneSource
 from stages.prepare.sources.table import TableSource
+from stages.prepare.sources.visual_genome import VisualGenomeSource
 from stages.prepare.sources.webvision import WebvisionSource
 
 SOURCES: tuple[SourceRow, ...] = (
@@ -23,6 +26,12 @@ SOURCES: tuple[SourceRow, ...] = (
         TableSource,
     ),
     SourceRow(
+        "coco",
+        "A folder in the layout of COCO: pictures with captions and instances of categories; multi-label.",
+        "the folder that holds annotations/ and the pictures, or annotations/ alone beside `root`",
+        CocoSource,
+    ),
+    SourceRow(
         "webvision",
         "WebVision 1.0 or 2.0: pictures of a search engine with title and description; one class of 5000.",
         "the folder of the lists",
@@ -33,6 +42,18 @@ SOURCES: tuple[SourceRow, ...] = (
         "Goodreads: covers, titles and descriptions; fiction or not, genre, or rating.",
         "the folder of the dumps, or of books_with_genres.csv",
         GoodreadsSource,
+    ),
+    SourceRow(
+        "visual_genome",
+        "Visual Genome: region phrases as the caption, the most frequent object as the class.",
+        "the folder of image_data.json and the pictures",
+        VisualGenomeSource,
+    ),
+    SourceRow(
+        "mmfrb",
+        "Products as JSON lines: picture, caption, category, items and landmarks.",
+        "the JSONL file, or the folder that holds it and its pictures",
+        MmfrbSource,
     ),
 )
 

@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from .painting import HEIGHT, WIDTH, paint
+from .painting import HEIGHT, WIDTH, dice, paint
 
 CATEGORIES = (("person", 1, "person"), ("car", 3, "vehicle"), ("cat", 17, "animal"), ("dog", 18, "animal"))
 SIZES = {"train2014": 36, "val2014": 16}
@@ -56,7 +55,7 @@ def _subset(folder: Path, subset: str, numbers: range) -> tuple[dict[str, Any], 
 
 def _things(number: int) -> list[int]:
     """Return the shapes of a picture: one class for sure, a second and a third sometimes."""
-    random = Random(f"things {number}")
+    random = dice("things", number)
     return [number % 4, *(random.randrange(4) for _ in range(random.choice((0, 0, 1, 1, 2))))]
 
 

@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from .painting import COLOURS, paint
+from .painting import COLOURS, dice, paint
 
 CATEGORIES = (("coat", "outdoor"), ("lamp", "indoor"), ("mug", "kitchen"), ("shoe", "outdoor"))
 SIZE = 48
@@ -20,7 +19,7 @@ def write_mmfrb(folder: Path) -> None:
 
 
 def _product(folder: Path, number: int) -> dict[str, Any]:
-    random = Random(f"product {number}")
+    random = dice("product", number)
     thing = number % 4
     category, room = CATEGORIES[thing]
     paint(folder / "images" / f"p{number:04d}.jpg", 2000 + number, [thing])

@@ -10,9 +10,14 @@ WIDTH, HEIGHT = 112, 96
 COLOURS = ("crimson", "forestgreen", "royalblue", "gold", "purple", "darkorange")
 
 
+def dice(*seed: str | int) -> Random:
+    """Return a source of chance of its own for each seed."""
+    return Random("/".join(map(str, seed)))  # noqa: S311 (pictures, not secrets)
+
+
 def paint(path: Path, number: int, things: Sequence[int]) -> None:
     """Write picture `number`, which shows one shape per thing (0 to 5); the ending of the name says the format."""
-    random = Random(number)
+    random = dice("picture", number)
     picture = Image.new("RGB", (WIDTH, HEIGHT), tuple(random.randint(150, 235) for _ in range(3)))
     draw = ImageDraw.Draw(picture)
     for place, thing in enumerate(things):

@@ -1,11 +1,10 @@
 """Writes a small data set in the layout of Visual Genome: two folders of pictures, regions, attributes and objects."""
 
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from .coco import write_json
-from .painting import HEIGHT, WIDTH, paint
+from .painting import HEIGHT, WIDTH, dice, paint
 
 OBJECTS = (("man", "man.n.01"), ("tree", "tree.n.01"), ("car", "car.n.01"), ("dog", "dog.n.01"))
 SIZE = 52
@@ -47,7 +46,7 @@ def image_id(number: int) -> int:
 def _objects(number: int) -> list[int]:
     if number == BARE:
         return []
-    return [number % 4, number % 4, Random(f"objects {number}").randrange(4)]
+    return [number % 4, number % 4, dice("objects", number).randrange(4)]
 
 
 def _image(number: int) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def _image(number: int) -> dict[str, Any]:
 
 
 def _regions(number: int, things: list[int]) -> dict[str, Any]:
-    looks = Random(f"looks {number}").sample(LOOKS, 6)
+    looks = dice("looks", number).sample(LOOKS, 6)
     names = [OBJECTS[thing][0] for thing in things] or ["nothing"]
     regions = [
         {
