@@ -64,8 +64,11 @@ def _listen(child: subprocess.Popen[str], log: Path, told: Callable[[str], None]
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Interrupt the child and its stages where they still run, then end them by force."""
-    for number in (signal.SIGINT, signal.SIGKILL):
+    """Interrupt the child and its stages where they still run, then end them by force.
+
+    DVC waits for an interrupted stage and not for one that is told to end; behind `nohup ... &` interrupts are ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if child.poll() is not None:
             return
         os.killpg(child.pid, number)

@@ -149,7 +149,9 @@ def test_a_failing_seed_keeps_what_is_done_and_puts_all_back(project: Path) -> N
 def test_an_interrupt_ends_the_stage_and_puts_all_back(project: Path, number: signal.Signals) -> None:
     before = (project / "params.yaml").read_bytes()
     command = ["diptych", "repeat", "t.csv", "slow", "--seeds", "2"]
+    held = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
     child = subprocess.Popen(command, cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    signal.signal(signal.SIGINT, held)
     deadline = time.monotonic() + 60
     while not (project / "started").exists():
         assert time.monotonic() < deadline
