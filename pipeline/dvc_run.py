@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from stages.errors import RunError
@@ -41,12 +42,7 @@ def repro(targets: Sequence[str], log: Path, told: Callable[[str], None]) -> Non
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", process_group=0
     )
     try:
-        with child, log.open("w", encoding="utf-8") as stream:
-            for line in child.stdout or ():
-                stream.write(line)
-                stream.flush()
-                if found := _STAGE.match(line):
-                    told(found[1])
+        _listen(child, log, told)
     finally:
         _end(child)
     if child.returncode:
@@ -57,9 +53,22 @@ def repro(targets: Sequence[str], log: Path, told: Callable[[str], None]) -> Non
         )
 
 
+def _listen(child: subprocess.Popen[str], log: Path, told: Callable[[str], None]) -> None:
+    with child.stdout or nullcontext(()) as said, log.open("w", encoding="utf-8") as stream:
+        for line in said:
+            stream.write(line)
+            stream.flush()
+            if found := _STAGE.match(line):
+                told(found[1])
+    child.wait()
+
+
 def _end(child: subprocess.Popen[str]) -> None:
-    """Interrupt the child and its stages where they still run, then end them by force."""
-    for number in (signal.SIGINT, signal.SIGKILL):
+    """Interrupt the child and its stages where they still run, then end them by force.
+
+    DVC waits for an interrupted stage and not for one that is told to end; behind `nohup ... &` interrupts are ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if child.poll() is not None:
             return
         os.killpg(child.pid, number)

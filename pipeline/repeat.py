@@ -95,7 +95,7 @@ def repeat(table: Path, seeds: int, names: Sequence[str], progress: Progress) ->
 
 
 def _targets(params: Params, names: Sequence[str]) -> tuple[str, ...]:
-    known = {"evaluate": params.train, "retrieve": params.retrieve}
+    known: dict[str, Mapping[str, object]] = {"evaluate": params.train, "retrieve": params.retrieve}
     every = list(dict.fromkeys(name for section in known.values() for name in section))
     for name in names:
         if name not in every:
