@@ -36,7 +36,7 @@ def flat(hashes: np.ndarray, near: int) -> np.ndarray:
     ndarray of bool, [N]
     """
     ones = np.bitwise_count(hashes)
-    return (ones <= near) | (ones >= _BITS - near)
+    return np.asarray((ones <= near) | (ones >= _BITS - near))
 
 
 def neighbours(
