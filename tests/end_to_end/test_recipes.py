@@ -28,14 +28,13 @@ def project_of(folder: Path, params: dict[str, Any]) -> Path:
 
 
 def check(project: Path, params: dict[str, Any]) -> None:
-    """Every experiment is scored, every published system is listed, and every number is one."""
+    """Every experiment is scored, every published system is listed with what was measured, every figure is a number."""
     with (project / "report/leaderboard.csv").open(encoding="utf-8") as stream:
         assert {row["experiment"] for row in csv.DictReader(stream)} == set(params["train"])
     published = read_yaml(project / params["report"]["published"])
     text = (project / "report/compare.md").read_text("utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     measured = {row[0] for row in rows if len(row) > 4 and row[4]}
-    assert set(published["systems"]) <= {row[0] for row in rows}
     assert set(published["systems"]) <= measured
     for name in params["train"]:
         card = json.loads((project / f"metrics/evaluate/{name}.json").read_text())
@@ -64,7 +63,13 @@ def test_a_recipe_runs_to_the_report(tmp_path: Path, name: str) -> None:
     params = small_params(name)
     project = project_of(tmp_path, params)
     done = subprocess.run(
-        ["dvc", "repro"], cwd=project, env=environment(), capture_output=True, text=True, timeout=3600, check=False
+        ["dvc", "repro"],
+        cwd=project,
+        env=environment(DIPTYCH_ENGINE="torch"),  # the other one compiles each network first, for a few rows
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     check(project, params)
