@@ -158,7 +158,7 @@ def test_an_interrupt_ends_the_stage_and_puts_all_back(project: Path, number: si
         time.sleep(0.05)
     assert (project / "params.yaml").read_bytes() != before
     child.send_signal(number)
-    child.communicate(timeout=40)
+    child.communicate(timeout=120)
     assert child.returncode == 128 + number
     assert (project / "params.yaml").read_bytes() == before
     assert not (project / paths.BORROWED).exists()
@@ -210,8 +210,10 @@ def test_after_a_kill_the_borrowed_params_go_back_unless_they_were_edited(
 def test_the_values_of_a_seed_are_those_of_a_plain_run_with_it(tmp_path: Path) -> None:
     params = {
         **SMALL,
-        "reduce": {"few": {"features": "caption-hash", "method": "pca", "components": 4}},
-        "retrieve": {"by-group": {"features": ["few"], "k": [1, 5], "head": "kmeans_svm", "clusters": 4}},
+        "embed": {"words": {"encoder": "hash", "field": "caption"}},
+        "fuse": {},
+        "train": {"text": {"features": ["words"], "head": "knn", "neighbours": 3}},
+        "retrieve": {"by-group": {"features": ["words"], "k": [1, 5], "head": "kmeans_svm", "clusters": 4}},
     }
     folder = make_project(tmp_path / "project", params)
     done = call(folder, "diptych", "repeat", "t.csv", "--seeds", "2")
@@ -221,11 +223,11 @@ def test_the_values_of_a_seed_are_those_of_a_plain_run_with_it(tmp_path: Path) -
     plain["retrieve"] = {"by-group": {**params["retrieve"]["by-group"], "seed": 1}}
     write_params(folder, plain)
     assert load_params(folder / "params.yaml").retrieve["by-group"].seed == 1
-    again = call(folder, "dvc", "repro", "--no-run-cache")
+    again = call(folder, "dvc", "repro", "--no-run-cache", "evaluate@text", "retrieve@by-group")
     assert again.returncode == 0, again.stdout + again.stderr
     kept = json.loads((folder / "t.json").read_text())["seeds"]
     table = rows(folder / "t.csv")
-    for target in ("evaluate@text", "evaluate@joined", "retrieve@by-group"):
+    for target in ("evaluate@text", "retrieve@by-group"):
         card = json.loads((folder / "metrics" / (target.replace("@", "/") + ".json")).read_text())
         values = kept["1"]["metrics"][target]
         assert values == {name: value for name, value in card.items() if name in values}
