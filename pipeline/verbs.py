@@ -91,7 +91,7 @@ def _prepare(session: Session) -> None:
     from pipeline.prepared import print_summary
     from stages.prepare import run as prepare
 
-    outputs = prepare.PrepareOutputs(paths.PREPARE, paths.CACHE)
+    outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
     print_summary(prepare.run(session.params.prepare, outputs, session.progress))
 
 
