@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# A file's tests stay in one process: they share what is dear to make.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# A file's tests stay in one process: they share what is dear to make. In the order of their names: the long ones of end_to_end first.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-all check bench clean
