@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
@@ -45,6 +45,7 @@ def test_the_first_class_decides_for_a_picture_of_several() -> None:
     assert Counter(cut.parts[50:]) == {"train": 97, "dev": 1, "test": 1}
 
 
+@settings(deadline=None, max_examples=50)
 @given(ROWS, st.integers(0, 3))
 def test_groups_never_straddle_and_dev_equals_test(rows: list[tuple[int, int]], seed: int) -> None:
     groups = [str(group) for group, _ in rows]
@@ -55,6 +56,7 @@ def test_groups_never_straddle_and_dev_equals_test(rows: list[tuple[int, int]], 
     assert counts["dev"] == counts["test"] > 0
 
 
+@settings(deadline=None, max_examples=50)
 @given(ROWS, st.integers(0, 3), st.integers(0, 1000))
 def test_the_order_of_the_rows_does_not_matter(rows: list[tuple[int, int]], seed: int, shuffle: int) -> None:
     def part_of(given: list[tuple[int, int]]) -> dict[int, str]:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
@@ -24,6 +24,7 @@ def test_later_editions_follow_the_first() -> None:
     assert cut.counts == {"moved_to_train": {"rows": 3, "groups": 2}}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 30).map(str), min_size=10, max_size=100), st.integers(0, 3))
 def test_groups_never_straddle(numbers: list[str], seed: int) -> None:
     groups = ["a", "b", *numbers, "z"]

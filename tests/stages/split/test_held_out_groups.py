@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
@@ -24,6 +24,7 @@ def test_ten_repetitions_hold_out_ten_pairs_and_each_directory_a_few_times() -> 
     assert max(times) <= 4
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(2, 9), st.data())
 def test_no_choice_comes_again_before_all_were_made(count: int, data: st.DataObject) -> None:
     values = [str(value) for value in range(count)]
@@ -45,6 +46,7 @@ def test_many_values_and_large_seeds_take_no_time() -> None:
     assert len(set(chosen)) == 15
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 30), min_size=40, max_size=120), st.integers(0, 5))
 def test_groups_never_straddle(numbers: list[int], seed: int) -> None:
     groups = [str(number) for number in [*numbers, *range(6)]]

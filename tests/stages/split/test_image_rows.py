@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
@@ -24,6 +24,7 @@ def per_label(labels: list[int | None], parts: list[str]) -> dict[int | None, Co
     return counts
 
 
+@settings(deadline=None, max_examples=50)
 @given(LABELS, st.floats(0.1, 0.5), st.integers(0, 3))
 def test_every_label_of_test_trains_and_shares_are_even(labels: list[int | None], test: float, seed: int) -> None:
     cut = by_rows(names(len(labels)), names(len(labels)), labels, test, 0.1, seed)
@@ -61,6 +62,7 @@ def test_groups_are_ignored_counted_and_told_of() -> None:
     assert "on purpose" in cut.notes[0]
 
 
+@settings(deadline=None, max_examples=50)
 @given(LABELS, st.integers(0, 3), st.integers(0, 1000))
 def test_the_order_of_the_rows_does_not_matter(labels: list[int | None], seed: int, shuffle: int) -> None:
     rows = list(zip(names(len(labels)), labels, strict=True))
