@@ -73,6 +73,8 @@ def _cut(params: dict[str, Any]) -> None:
     for entry in params["train"].values():
         _shorten(entry, option_names(entry.get("fusion", "none"), entry["head"]))
         entry["seeds"] = [0]
+        if entry.get("replica"):
+            entry["epochs"] = 1  # of 499 or 999 draws, however few the rows
 
 
 def _randomise(entry: dict[str, Any], options: set[str]) -> None:
