@@ -57,6 +57,7 @@ def section(name: str) -> str:
     clusters = {"k-means + SVM, top-1": ("svm", "top_1"), "top-10": ("svm", "top_10")}
     clusters |= {"cluster accuracy": ("svm", "cluster_accuracy"), "one-vs-rest": ("svm", "ovr_accuracy")}
     clusters |= {"largest cluster": ("svm", "cluster_accuracy_majority")}
+    clusters |= {"same identifier, top-1": ("same-svm", "top_1")}
     same = {f"top-{k}": ("same", f"top_{k}") for k in (1, 3, 5, 10)}
     same |= {"top-1 with twins": ("same", "with_identical_top_1"), "blind top-1": ("same", "random_top_1")}
     apart = {f"top-{k}": ("apart", f"top_{k}") for k in (1, 3, 5, 10)} | {"blind top-1": ("apart", "random_top_1")}
