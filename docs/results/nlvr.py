@@ -57,14 +57,16 @@ def section(name: str) -> str:
     clusters = {"k-means + SVM, top-1": ("svm", "top_1"), "top-10": ("svm", "top_10")}
     clusters |= {"cluster accuracy": ("svm", "cluster_accuracy"), "one-vs-rest": ("svm", "ovr_accuracy")}
     clusters |= {"largest cluster": ("svm", "cluster_accuracy_majority")}
+    clusters |= {"same identifier, top-1": ("same-svm", "top_1")}
     same = {f"top-{k}": ("same", f"top_{k}") for k in (1, 3, 5, 10)}
     same |= {"top-1 with twins": ("same", "with_identical_top_1"), "blind top-1": ("same", "random_top_1")}
     apart = {f"top-{k}": ("apart", f"top_{k}") for k in (1, 3, 5, 10)} | {"blind top-1": ("apart", "random_top_1")}
+    said = f"{seeds} repetition{'s' if seeds > 1 else ''}"
     parts = [
-        (f"{PROTOCOLS[name]}, relevant: the same sentence; nearest neighbours, {seeds} repetitions", near),
-        (f"{PROTOCOLS[name]}, relevant: the same sentence; clusters, {seeds} repetitions", clusters),
-        (f"{PROTOCOLS[name]}, relevant: the same identifier; nearest neighbours, {seeds} repetitions", same),
-        (f"{PROTOCOLS[name]}, relevant: the same sentence, siblings left out, {seeds} repetitions", apart),
+        (f"{PROTOCOLS[name]}, relevant: the same sentence; nearest neighbours, {said}", near),
+        (f"{PROTOCOLS[name]}, relevant: the same sentence; clusters, {said}", clusters),
+        (f"{PROTOCOLS[name]}, relevant: the same identifier; nearest neighbours, {said}", same),
+        (f"{PROTOCOLS[name]}, relevant: the same sentence, siblings left out, {said}", apart),
     ]
     return "\n\n".join("\n".join([f"**{title}**", "", *table(values, columns)]) for title, columns in parts)
 

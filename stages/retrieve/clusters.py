@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.heads.kmeans_svm import KMeansSvm
+from stages.heads.options import KMeansSvmOptions
 from stages.heads.tiers import Tiers
 from stages.retrieve.features import FeatureRows
-from stages.retrieve.params import RetrieveParams
 from stages.retrieve.roles import Roles
 
 _STEP = 4096
 
 
-def search_tiers(params: RetrieveParams, features: FeatureRows, roles: Roles) -> tuple[Tiers, dict[str, float]]:
-    """Prepare the search of every query.
+def search_tiers(options: KMeansSvmOptions, features: FeatureRows, roles: Roles) -> tuple[Tiers, dict[str, float]]:
+    """Prepare the search of every query with `kmeans_svm`.
 
     Returns
     -------
     Tiers
-        Of `roles.queries` and `roles.gallery`; for `knn` the whole gallery is one cluster.
+        Of `roles.queries` and `roles.gallery`.
     dict
-        What the head itself is measured by, nothing for `knn`. Of `kmeans_svm`: ``cluster_accuracy``, the share of
-        queries whose cluster the machine tells as k-means does; ``ovr_accuracy``, the same in one-vs-rest decisions;
-        ``cluster_accuracy_majority``, what the largest cluster of the train rows reaches when it is always told.
+        What the head itself is measured by: ``cluster_accuracy``, the share of queries whose cluster the machine tells
+        as k-means does; ``ovr_accuracy``, the same in one-vs-rest decisions; ``cluster_accuracy_majority``, what the
+        largest cluster of the train rows reaches when it is always told.
 
     Raises
     ------
@@ -33,9 +33,6 @@ def search_tiers(params: RetrieveParams, features: FeatureRows, roles: Roles) ->
 
     Source: systems.md 5.1 and 6.1.
     """
-    options = params.clustering
-    if options is None:
-        return Tiers.single(len(roles.queries), len(roles.gallery)), {}
     model = KMeansSvm(options.clusters, options.seed).fit(features.only(roles.fit)[:])
     asked = features.only(roles.queries)
     order = np.concatenate([model.order(asked[part]) for part in _parts(len(asked))])

@@ -10,10 +10,10 @@ import numpy as np
 
 from stages.contract import Progress
 from stages.features import open_aligned
+from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_roles, read_split
-from stages.retrieve.clusters import search_tiers
 from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import reached_shares, retrieval_metrics
@@ -67,7 +67,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     roles, exclusions = _roles(params, inputs, ids, usable, judged), exclusions_of(params, manifest, identical=True)
     check_reach(params, roles, exclusions)
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
-    tiers, measured = search_tiers(params, features, roles)
+    tiers, measured = _search_order(params, features, roles)
     search = Search(features, roles, tiers, relevance, exclusions)
     ranking = rank(search, max(params.k), progress)
     values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts, **measured}
@@ -81,6 +81,15 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
         values["ranked_digest"] = file_digest(ranked)
     write_json(outputs.metrics, values)
     return values
+
+
+def _search_order(params: RetrieveParams, features: FeatureRows, roles: Roles) -> tuple[Tiers, dict[str, float]]:
+    if params.clustering is None:
+        return Tiers.single(len(roles.queries), len(roles.gallery)), {}
+    # scikit-learn, which takes four fifths of the start of a `knn` that never calls it
+    from stages.retrieve.clusters import search_tiers
+
+    return search_tiers(params.clustering, features, roles)
 
 
 def _roles(

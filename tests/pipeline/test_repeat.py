@@ -152,7 +152,7 @@ def test_an_interrupt_ends_the_stage_and_puts_all_back(project: Path, number: si
     held = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
     child = subprocess.Popen(command, cwd=project, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     signal.signal(signal.SIGINT, held)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not (project / "started").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
