@@ -22,7 +22,7 @@ from pipeline.console import ConsoleProgress, err, out
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
 from pipeline.store_cli import store_app
-from pipeline.verbs import Session, preview_data, run_verb
+from pipeline.verbs import Session, run_verb
 from stages.errors import DiptychError
 from store import StoreError
 
@@ -64,7 +64,12 @@ def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
     """
     if rows is not None and not dry_run:
         raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
-    preview_data(rows) if dry_run else run_verb("prepare", None)
+    if dry_run:
+        from pipeline.dry_run import preview_data  # draws with matplotlib's font, which takes a while to import
+
+        preview_data(rows)
+    else:
+        run_verb("prepare", None)
 
 
 @app.command(rich_help_panel=_STAGES)

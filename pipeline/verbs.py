@@ -14,7 +14,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
-from pipeline.params import Params, load_params, load_prepare
+from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
 from pipeline.yaml_file import read_yaml
 from stages.errors import InputError
@@ -93,28 +93,6 @@ def _prepare(session: Session) -> None:
 
     outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
     print_summary(prepare.run(session.params.prepare, outputs, session.progress))
-
-
-def preview_data(rows: int | None) -> None:
-    """Say what `prepare` would make of the data set, and draw a contact sheet; the outputs stay as they are.
-
-    Mistakes in other sections of params.yaml are told last: one looks at the data first, and then writes those.
-
-    Raises
-    ------
-    InputError
-        When the data set or its section is wrong, as `prepare` would.
-    """
-    from stages.prepare.preview import preview
-    from stages.prepare.preview_text import preview_lines
-
-    os.chdir(paths.find_root(Path.cwd()))
-    params, elsewhere = load_prepare(paths.PARAMS_FILE)
-    found = preview(params, paths.PREVIEW, ConsoleProgress(), rows)
-    for line in preview_lines(found, paths.PREPARE):
-        out.print(line, markup=False)
-    if elsewhere:
-        out.print(f"before a real run mend the other sections of {elsewhere}", markup=False)
 
 
 def _split(session: Session) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from stages.errors import RunError
 
+# skops lists what it trusts when it is imported, and for that loads torch: two seconds that a search need not wait.
 _SCHEMA = "schema.json"
 # skops trusts no tree by itself, because a crafted one reads beyond its arrays: `_check_trees` looks at its numbers.
 _TRUSTED = ["sklearn.tree._tree.Tree"]
@@ -26,6 +26,8 @@ def save_estimator(path: Path, content: dict[str, Any]) -> None:
     skops names things by their addresses in memory, stamps its zip with the time, and stores what happened to stand in
     the padding of a tree's nodes: here they are numbered in order, stamped alike and blanked.
     """
+    import skops.io
+
     numbers: dict[str, str] = {}
     with (
         zipfile.ZipFile(io.BytesIO(skops.io.dumps(content))) as given,
@@ -46,6 +48,8 @@ def load_estimator(path: Path) -> dict[str, Any]:
     RunError
         When a tree in it points outside its own nodes or columns.
     """
+    import skops.io
+
     content: dict[str, Any] = skops.io.load(path, trusted=_TRUSTED)
     for value in content.values():
         for tree in getattr(value, "estimators_", ()):

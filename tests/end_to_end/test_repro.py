@@ -85,6 +85,7 @@ def test_another_split_embeds_nothing(project: Project) -> None:
     assert not [stage for stage in ran if stage.startswith(("embed", "prepare"))]
 
 
+@pytest.mark.slow
 def test_an_experiment_removed_leaves_the_leaderboard(project: Project) -> None:
     project.params["train"]["gone"] = {"features": ["caption-hash"], "head": "dummy"}
     assert {"train@gone", "report"} <= project.repro()
@@ -129,6 +130,7 @@ def test_a_sweep_by_dvc_reaches_one_parameter(project: Project) -> None:
     assert "evaluate/text.json" in shown.stdout.replace("\\", "/")
 
 
+@pytest.mark.slow
 def test_h5_gives_the_same_digests_as_zarr(project: Project) -> None:
     def digests() -> dict[str, str]:
         cards = (project.folder / "metrics" / "embed").glob("*.json")

@@ -154,7 +154,14 @@ def test_a_matrix_is_verified_once_per_file_and_that_is_remembered(project: Path
     assert all(entry.stat().st_mtime_ns == written for entry, written in remembered.items())
 
 
-@pytest.mark.parametrize("command", [["fuse", "both"], ["train", "text"], ["retrieve", "by-image"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["fuse", "both"], marks=pytest.mark.slow),
+        ["train", "text"],
+        pytest.param(["retrieve", "by-image"], marks=pytest.mark.slow),
+    ],
+)
 def test_a_matrix_that_is_not_the_one_of_its_card_is_refused(project: Path, command: list[str]) -> None:
     name = "caption-hash" if command[0] == "train" else "image-colors"
     card = project / f"metrics/embed/{name}.json"

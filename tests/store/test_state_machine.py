@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -254,11 +255,21 @@ def digest(row: np.ndarray) -> bytes:
     return row_digests(row[None])[0].tobytes()
 
 
-StoreMachine.TestCase.settings = settings(
-    max_examples=200,
-    stateful_step_count=50,
-    deadline=None,
-    phases=set(Phase) - {Phase.shrink},
-    suppress_health_check=list(HealthCheck),
-)
+class LongStoreMachine(StoreMachine):
+    """The same over more histories."""
+
+
+def histories(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        stateful_step_count=50,
+        deadline=None,
+        phases=set(Phase) - {Phase.shrink},
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+StoreMachine.TestCase.settings = histories(50)
+LongStoreMachine.TestCase.settings = histories(200)
 TestStore = StoreMachine.TestCase
+TestStoreAtLength = pytest.mark.slow(LongStoreMachine.TestCase)

@@ -38,7 +38,16 @@ FINETUNED = [row.name for row in FINETUNED_ROWS]
 # The ones left out differ from mobilenetv2-ft50 in the name of their base alone, which is a tiny network here anyhow.
 COVERED = [name for name in SMALL if name not in {"inceptionv3-ft50", "resnet50v2-ft50"}]
 WITH_EPOCHS = [name for name in COVERED if "epochs" in SMALL[name]]
-every = pytest.mark.parametrize("name", COVERED)
+# bge-ft differs from bert-ft in its pooling, resnet152-ft from mobilenetv2-ft50 in what it freezes.
+ALIKE = {"bge-ft", "resnet152-ft"}
+
+
+def each_of(names: list[str]) -> pytest.MarkDecorator:
+    marked = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in names]
+    return pytest.mark.parametrize("name", marked)
+
+
+every = each_of(COVERED)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -97,7 +106,7 @@ def test_another_seed_or_other_train_rows_give_another_artefact(case: Case, tmp_
     assert fewer.fit(**SMALL[name])["digest"] != digest
 
 
-@pytest.mark.parametrize("name", WITH_EPOCHS)
+@each_of(WITH_EPOCHS)
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_a_killed_fit_goes_on_behind_its_last_epoch_and_ends_alike(
     case: Case, tmp_path: Path, name: str, epochs: int
@@ -117,7 +126,7 @@ def test_a_killed_fit_goes_on_behind_its_last_epoch_and_ends_alike(
     assert not list(case.states.iterdir())
 
 
-@pytest.mark.parametrize("name", WITH_EPOCHS)
+@each_of(WITH_EPOCHS)
 def test_the_state_of_another_fit_is_not_taken_up(case: Case, tmp_path: Path, name: str) -> None:
     with pytest.raises(Killed):
         case.fit(progress=Counting(kill_at=30), **SMALL[name])
@@ -128,7 +137,7 @@ def test_the_state_of_another_fit_is_not_taken_up(case: Case, tmp_path: Path, na
     assert noisy.written_bytes() == fresh.written_bytes()
 
 
-@pytest.mark.parametrize("name", WITH_EPOCHS)
+@each_of(WITH_EPOCHS)
 def test_a_damaged_state_is_told_and_not_used(
     case: Case, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -37,6 +37,10 @@ QUICK_FUSIONS: dict[str, dict[str, Any]] = {
     "gated": {"epochs": 2}, "gated2d": {"epochs": 2},
 }  # fmt: skip
 
+# Seconds each: they walk over words and regions one after the other.
+LONG = {"FusionClassifier cim native", "FusionClassifier vse native", "FusionClassifier coot native"}
+LONG |= {"FusionClassifier dpm native"}
+
 _BLIND = "it predicts without looking at the features"
 _SHARES = (
     "shares of neighbours, or of the votes of trees, may be exactly 0 or 1, and the check takes that for a mistake"
@@ -91,7 +95,8 @@ def estimators() -> list[Any]:
     ]
     fusions = [fused(FusionClassifier, name) for name in FUSIONS if name not in {"concat", *READS_PIXELS}]
     made = [*heads, *fusions, fused(FusionRegressor, "attention")]
-    return [pytest.param(each, id=f"{type(each).__name__} {each.fusion} {each.head}") for each in made]
+    named = {f"{type(each).__name__} {each.fusion} {each.head}": each for each in made}
+    return [pytest.param(each, id=name, marks=pytest.mark.slow if name in LONG else ()) for name, each in named.items()]
 
 
 def fused(kind: type[Any], name: str) -> Any:
