@@ -21,6 +21,7 @@ from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
 from store import remember_verifications
+from store.backend import printable
 
 # Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
 
@@ -103,6 +104,12 @@ def _split(session: Session) -> None:
     parts = ", ".join(f"{count} {part}" for part, count in summary["rows"].items())
     leaks = ", ".join(f"{count} of {field}" for field, count in summary["leaks"].items())
     out.print(f"split: {parts}; contents of test that train or dev also hold: {leaks}", markup=False)
+    near = summary["near_duplicates"]
+    if near and near["rows"]:
+        found = f"split: pictures of test that look like one of train or dev: {near['rows']}"
+        out.print(f"{found}; {paths.SPLIT / 'leaks.csv'} lists them", markup=False)
+    for note in summary["notes"]:
+        out.print(f"split: note: {printable(note)}", markup=False)
 
 
 def _report(session: Session) -> None:

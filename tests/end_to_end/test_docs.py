@@ -21,13 +21,17 @@ from tests.pipeline.project import ROOT, call, make_project
 README = (ROOT / "README.md").read_text("utf-8")
 YOUR_DATA = (ROOT / "docs/your-data.md").read_text("utf-8")
 FITTING = (ROOT / "docs/fitting.md").read_text("utf-8")
+MISSING = (ROOT / "docs/missing-data.md").read_text("utf-8")
+DATA_SETS = (ROOT / "docs/data-sets.md").read_text("utf-8")
 
 
 def _blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("block", [*_blocks("yaml"), *_blocks("yaml", FITTING)])
+@pytest.mark.parametrize(
+    "block", [block for page in (README, FITTING, MISSING, DATA_SETS) for block in _blocks("yaml", page)]
+)
 def test_its_params_are_valid(block: str) -> None:
     text = overlaid((ROOT / "params.yaml").read_text("utf-8"), YAML(typ="safe").load(block))
     assert validate_params(parse_yaml(text, Path("README.md")), text, Path("README.md"))
