@@ -42,7 +42,8 @@ def _assert_nothing_visible_was_computed_again(store: Path, counts: dict[str, di
     A run looks at the store when it begins and with each commit, and encodes nothing that it saw. So a row that was
     computed twice was begun by the second run before it could see it: after its last look, hence among the rows of one
     of its commits (at most as many as its largest segment, as those that it then finds published are left out of it
-    but replace no others) or in the batch that was with the model. Without the looks it would be all that is common.
+    but replace no others), in the batch that was with the model, or in those that went through it while a commit was
+    being written: two on a busy machine. Without the looks it would be all that is common.
     """
     for log in FeatureStore(store).logs():
         encoder = {"hash": "caption-hash", "colorhist": "image-colors"}[log.fingerprint.encoder]
@@ -54,8 +55,8 @@ def _assert_nothing_visible_was_computed_again(store: Path, counts: dict[str, di
             assert cached + new == POSTS - OWN + (encoder == "caption-hash")
             assert new >= OWN
         computed = sum(each[encoder][1] for each in counts.values())
-        in_flight = 2 * (max(len(each) for each in segments) + BATCH)
-        assert in_flight < COMMON / 2, "the commits were too large for this check to tell anything"
+        in_flight = 2 * (max(len(each) for each in segments) + 3 * BATCH)
+        assert in_flight < 0.75 * COMMON, "the commits were too large for this check to tell anything"
         assert distinct <= computed <= distinct + in_flight
         # What was computed twice all the same is left out at the commit, but for the moment between look and write.
         assert len(keys) <= computed
