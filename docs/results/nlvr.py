@@ -92,10 +92,12 @@ def figure() -> str:
             lines.append(
                 f'<rect x="{left}" y="{bar}" width="{mean * scale:.1f}" height="{height}" fill="{colours[name]}"/>'
             )
+            right = left + mean * scale
             if math.isfinite(spread):
+                right += spread * scale
                 low, high = (left + max(0.0, mean + sign * spread) * scale for sign in (-1, 1))
                 lines.append(f'<path d="M{low:.1f} {bar + 5.5}H{high:.1f}" stroke="#222"/>')
-            lines.append(f'<text x="{left + mean * scale + 14:.1f}" y="{bar + 9}" class="n">{mean:.1f}</text>')
+            lines.append(f'<text x="{right + 6:.1f}" y="{bar + 9}" class="n">{mean:.1f}</text>')
     bottom = top + len(SYSTEMS) * gap
     style = "text{font:12px sans-serif;fill:#222}.n{font-size:10px}"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 {bottom}" role="img">'
