@@ -55,6 +55,7 @@ def test_a_second_run_does_nothing(project: Project) -> None:
     assert project.repro() == set()
 
 
+@pytest.mark.slow
 def test_an_option_changed_fits_and_embeds_that_entry_only(project: Project) -> None:
     project.params["fit"]["words"]["window"] = 3
     ran = project.repro()

@@ -64,6 +64,7 @@ def test_one_experiment_changed_reruns_it_its_evaluation_and_the_report(project:
     assert project.repro() == {"train@text", "evaluate@text", "report", "wire@train"}
 
 
+@pytest.mark.slow
 def test_an_encoder_added_trains_nothing_again(project: Project) -> None:
     project.params["embed"]["caption-again"] = {"encoder": "hash", "field": "caption", "dtype": "float32"}
     ran = project.repro()
@@ -78,6 +79,7 @@ def test_an_encoder_changed_retrains_only_its_users(project: Project) -> None:
     assert not ran & {"train@text", "train@dummy", "embed@caption-hash"}
 
 
+@pytest.mark.slow  # test_fit.py holds the same of frozen encoders
 def test_another_split_embeds_nothing(project: Project) -> None:
     project.params["split"]["seed"] = 1
     ran = project.repro()

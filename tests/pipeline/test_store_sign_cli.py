@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_a_team_starts_to_sign(project: Path, tmp_path: Path) -> None:
     key = tmp_path / "ann.pem"
     made = call(project, "diptych", "store", "keygen", str(key), "--comment", "Ann")

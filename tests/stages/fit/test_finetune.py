@@ -230,7 +230,9 @@ def test_one_class_per_item(case: Case, bert: str) -> None:
     assert np.log(3) * 0.7 < card["loss"] < np.log(3) * 1.4  # softmax over three classes, hardly trained
 
 
-@pytest.mark.parametrize("name", ["resnet152", "resnet50v2", "inceptionv3", "mobilenetv2"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("resnet152", marks=pytest.mark.slow), "resnet50v2", "inceptionv3", "mobilenetv2"]
+)
 def test_the_real_architectures_are_trained_from_random_weights(tmp_path: Path, name: str) -> None:
     whole = make_case(tmp_path / "case")
     case = Case(whole.root, tuple(each for each in whole.records if each.part == "train")[:4]).written()
