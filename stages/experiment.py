@@ -108,15 +108,7 @@ def read_data(inputs: ExperimentInputs, fusion: str) -> Data:
         )
     matrices = open_aligned(inputs.matrices, ids, inputs.digests)
     layout = layout_of(matrices, FUSIONS[fusion].needs, fusion)
-    return Data(ids, task, manifest.info.classes, matrices, layout, _targets(manifest), parts, labelled)
-
-
-def _targets(manifest: Manifest) -> NDArray[Any]:
-    if manifest.info.task == "multilabel":
-        return manifest.label_matrix().astype(np.float32)
-    if manifest.info.task == "multiclass":
-        return np.asarray(manifest.class_index(), dtype=np.int64)
-    return manifest.targets().astype(np.float32).reshape(-1, 1)
+    return Data(ids, task, manifest.info.classes, matrices, layout, manifest.fit_targets(), parts, labelled)
 
 
 def read_trained(folder: Path) -> Trained:

@@ -195,6 +195,15 @@ class Manifest:
             [np.nan if value is None else value for value in self._column("target").to_pylist()], np.float64
         )
 
+    def fit_targets(self) -> np.ndarray:
+        """Return what models are fitted to.
+
+        multilabel: float32 [N, K]; multiclass: int64 [N], -1 where unlabelled; regression: float32 [N, 1].
+        """
+        if self.info.task == "multilabel":
+            return self.label_matrix().astype(np.float32)
+        return self.class_index() if self.info.task == "multiclass" else self.targets().astype(np.float32)[:, None]
+
     def labelled(self) -> np.ndarray:
         """Return which items bear what the task needs: bool [N]."""
         column = self._column("target" if self.info.task == "regression" else "labels")

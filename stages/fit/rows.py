@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.encoders.inputs import Inputs
 from stages.errors import InputError
-from stages.items import Manifest
 
 Raw = Any  # `str`, the encoded `bytes` of a picture, or a tuple of both, as the encoder reads it
 Index = NDArray[np.int64]
@@ -82,7 +81,7 @@ def read_rows(inputs: Inputs, rows: Index) -> FitRows:
     single = [Inputs(manifest, (field,)) for field in inputs.fields]
     fields = {each.name: FieldRows(each.keys()[0][rows], each.loader(rows)) for each in single}
     ids, groups = manifest.ids(), manifest.groups()
-    targets, labelled = _targets(manifest)[rows], manifest.labelled()[rows]
+    targets, labelled = manifest.fit_targets()[rows], manifest.labelled()[rows]
     return FitRows(
         ids=[ids[row] for row in rows.tolist()],
         groups=[groups[row] for row in rows.tolist()],
@@ -110,11 +109,3 @@ def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, In
     aside = {names[position] for position in drawn}
     chosen = np.array([group in aside for group in groups], np.bool_)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
-
-
-def _targets(manifest: Manifest) -> NDArray[Any]:
-    if manifest.info.task == "multilabel":
-        return manifest.label_matrix().astype(np.float32)
-    if manifest.info.task == "multiclass":
-        return np.asarray(manifest.class_index(), dtype=np.int64)
-    return manifest.targets().astype(np.float32).reshape(-1, 1)
