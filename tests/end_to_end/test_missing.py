@@ -56,6 +56,8 @@ def test_another_missing_vector_is_seen_where_no_prediction_changed(project: Pro
 def test_whoever_lacks_the_models_is_told_what_to_pull_and_needs_none_without_the_test(
     project: Project, tmp_path: Path
 ) -> None:
+    project.params["evaluate"]["missing"] = {"classes": 3, "seed": 0}
+    write_params(project.folder, project.params)
     (project.folder / "models" / "train" / "text").rename(tmp_path / "away")
     done = call(project.folder, "diptych", "evaluate", "text")
     assert done.returncode == 2
