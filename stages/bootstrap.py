@@ -213,7 +213,7 @@ class _Swap:
         half = (one - two) / 2
         differ = half.any(axis=(1, 2, 3))
         middle = (one + two).sum(axis=0) / 2
-        return cls(block.groups[differ], half[differ], middle, block.support.any(axis=0))
+        return cls(block.groups[differ], half[differ], middle, np.asarray(block.support.any(axis=0)))
 
     def difference(self, signs: Floats, moving: Groups) -> Floats:
         """Return first minus second [d], summed over the classes, with signs [d, moving] that say who is first."""
@@ -238,13 +238,14 @@ def _signs(moving: int) -> Iterator[Floats]:
     The way that was observed is one of them, so that no p is 0.
     """
     if moving < _SWAPS.bit_length():
-        yield 1.0 - 2.0 * (np.arange(2**moving)[:, None] >> np.arange(moving) & 1)
+        ways = np.arange(2**moving)[:, None] >> np.arange(moving) & 1
+        yield np.where(ways, -1.0, 1.0)
         return
     yield np.ones((1, moving))
     rng = np.random.default_rng(0)
     for size in _chunks(_SWAPS - 1, moving):
         bits = np.unpackbits(np.frombuffer(rng.bytes(size * (-(-moving // 8))), np.uint8).reshape(size, -1), axis=1)
-        yield 1.0 - 2.0 * bits[:, :moving]
+        yield np.where(bits[:, :moving], -1.0, 1.0)
 
 
 def _chunks(total: int, groups: int) -> Iterator[int]:
