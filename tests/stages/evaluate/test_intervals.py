@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import f1_score
 
-from stages.evaluate.intervals import f1_interval, mse_interval
+from stages.evaluate.intervals import intervals
 
 ROWS = np.arange(60)
 
