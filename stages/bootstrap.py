@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 
 _DRAWS = 1000
 _SWAPS = 10_000  # a p below 0.05 must be within reach after Holm's correction for a hundred pairs
-_CHUNK_CELLS = 1 << 24  # of draws x groups held at once
+_CHUNK_CELLS = 1 << 22  # of draws x groups held at once
 _BLOCK = 32  # classes
 _TAIL = 2.5  # percent on each side
 _EQUAL = 1e-12  # differences that only rounding sets apart

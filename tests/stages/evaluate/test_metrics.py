@@ -188,7 +188,12 @@ def test_regression_metrics_agree_with_scikit_learn(seed: int) -> None:
 
 
 def test_equal_targets_leave_nothing_to_explain() -> None:
-    assert regression_metrics(np.float32([1, 3]), np.array([2.0, 2.0])) == {"mse": 1.0, "rmse": 1.0, "mae": 1.0, "r2": 0.0}
+    assert regression_metrics(np.float32([1, 3]), np.array([2.0, 2.0])) == {
+        "mse": 1.0,
+        "rmse": 1.0,
+        "mae": 1.0,
+        "r2": 0.0,
+    }
 
 
 def test_a_score_that_reaches_the_threshold_counts() -> None:
