@@ -134,5 +134,5 @@ def test_labels_that_changed_since_the_training_are_noticed(make_experiment: Cal
     experiment.train("knn")
     experiment.evaluate(missing=None)
     experiment.dataset.write("multilabel", 1 - experiment.targets, TRAINED_PARTS)
-    with pytest.raises(RunError, match="expected predictions for the manifest .* found those for another"):
+    with pytest.raises(RunError, match=r"expected predictions for the manifest .* found those for another"):
         experiment.evaluate(missing=None)
