@@ -1,4 +1,4 @@
-"""`retrieve` from end to end: read matrices and labels, rank with `ranking`, score with `metrics`, write both files."""
+"""`retrieve` from end to end: read matrices and labels, rank with `ranking`, score with `metrics`, write all files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_roles, read_split
+from stages.retrieve.curve import write_curve
 from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import reached_shares, retrieval_metrics
@@ -37,10 +38,11 @@ class RetrieveInputs:
 
 @dataclass(frozen=True)
 class RetrieveOutputs:
-    """What one retrieval system writes: `metrics` as JSON, `ranked` as Parquet."""
+    """What one retrieval system writes: `metrics` as JSON, `ranked` as Parquet, `curve` as CSV."""
 
     metrics: Path
     ranked: Path
+    curve: Path
 
 
 def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs, progress: Progress) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
         values["ranked_digest"] = file_digest(ranked)
+    write_curve(outputs.curve, ranking.outcome())
     write_json(outputs.metrics, values)
     return values
 
