@@ -125,7 +125,8 @@ def compare(first: str, second: str, question: Question, params: Params, progres
         near = [_rows(matrix, common, unit=True) for matrix in matrices]
         overlap = neighbour_overlap(near[0], near[1], asked, question.ks, tracker)
     return Comparison(
-        *(_side(name, matrix, params) for name, matrix in zip(names, matrices, strict=True)),
+        _side(first, matrices[0], params),
+        _side(second, matrices[1], params),
         items=len(manifest),
         rows=len(common),
         cka=round(cka.value, 6),

@@ -14,7 +14,7 @@ from stages.retrieve.metrics import Outcome
 COLUMNS = ("k", "top_k", "recall", "precision", "random")
 
 
-def curve(outcome: Outcome) -> Iterator[tuple[int, float, float, float, float]]:
+def curve(outcome: Outcome) -> Iterator[tuple[float, ...]]:
     """Yield for k = 1, 2, ... what `retrieval_metrics` calls top_K, recall_K, precision_K and random_top_K.
 
     All are means over the answerable queries, of which there is at least one.
