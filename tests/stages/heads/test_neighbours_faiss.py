@@ -18,9 +18,8 @@ def test_ids_are_those_of_a_flat_index_wherever_float32_can_tell_distances_apart
 ) -> None:
     rng = np.random.default_rng(width)
     # Vectors of few degrees of freedom, as encoders give: in pure noise all distances are nearly the same.
-    cloud = rng.normal(size=(rows + 200, 12)) @ rng.normal(size=(12, width)) + 0.1 * rng.normal(
-        size=(rows + 200, width)
-    )
+    cloud = rng.normal(size=(rows + 100, 12)) @ rng.normal(size=(12, width))
+    cloud += 0.1 * rng.normal(size=cloud.shape)
     cloud = (cloud / (np.linalg.norm(cloud, axis=1, keepdims=True) if unit else 1.0)).astype(np.float32)
     gallery, queries = cloud[:rows], cloud[rows:]
     gallery[-TWINS:] = gallery[:TWINS]
@@ -33,7 +32,7 @@ def test_ids_are_those_of_a_flat_index_wherever_float32_can_tell_distances_apart
     np.testing.assert_allclose(squared, near.squared, atol=noise)
     gaps = np.diff(near.squared, axis=1)[:, :K]
     apart = (gaps > noise) & (np.column_stack([np.full(len(gaps), np.inf), gaps[:, :-1]]) > noise)
-    assert apart.mean() > 0.9
+    assert apart.mean() > 0.8
     np.testing.assert_array_equal(near.indices[:, :K][apart], theirs[:, :K][apart])
     same = np.diff(near.squared, axis=1) == 0
     assert same[:20, 0].all()  # a query and its two copies
