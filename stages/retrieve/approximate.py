@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 AllowedPairs = Callable[[Ints], NDArray[np.bool_]]
 """Says which of some gallery positions, int64 [q, m], each query may find: bool [q, m]."""
 
-_LINKS, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 100, 128
+_LINKS, _BUILD_WIDTH, _SEARCH_WIDTH = 32, 64, 256
 _STEP = 4096
 _PAIR_FLOATS = 1 << 22
 _MOST_EXTRA = 256
@@ -34,7 +34,7 @@ class HnswIndex:
     """A hierarchical graph of near neighbours over the gallery.
 
     Source: Malkov and Yashunin, Efficient and robust approximate nearest neighbor search using hierarchical navigable
-    small world graphs, 2016; faiss' `IndexHNSWFlat` with 32 links, 100 candidates when building, 128 when searching.
+    small world graphs, 2016; faiss' `IndexHNSWFlat` with 32 links, 64 candidates when building, 256 when searching.
     """
 
     graph: Any
