@@ -18,6 +18,7 @@ from pipeline import recipes as overlays
 from pipeline import repeat as repetitions
 from pipeline import sweep as tables
 from pipeline import wire as plumbing
+from pipeline.compare_cli import compare
 from pipeline.console import ConsoleProgress, err, out
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
@@ -203,6 +204,9 @@ def repeat(
     table = table.resolve()
     os.chdir(paths.find_root(Path.cwd()))
     repetitions.print_table(repetitions.repeat(table, seeds, names or [], ConsoleProgress()))
+
+
+app.command()(compare)
 
 
 @app.command()

@@ -274,9 +274,11 @@ def _retrieve(session: Session, name: str) -> str:
     params, matrices = session.params.retrieve[name], session.params.matrices
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
     inputs = retrieve.RetrieveInputs(paths.MANIFEST, paths.PARTS, sources, digests)
-    ranked = paths.DATA / "retrieve" / f"{name}.parquet"
-    ranked.parent.mkdir(parents=True, exist_ok=True)
-    outputs = retrieve.RetrieveOutputs(paths.card("retrieve", name), ranked)
+    folder = paths.DATA / "retrieve"
+    folder.mkdir(parents=True, exist_ok=True)
+    outputs = retrieve.RetrieveOutputs(
+        paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
+    )
     content = retrieve.run(params, inputs, outputs, session.progress)
     return json.dumps({key: content[key] for key in content if key.startswith("top_")})
 

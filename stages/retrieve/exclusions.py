@@ -32,10 +32,14 @@ class Exclusions:
 
     def allow(self, queries: Ints, gallery: Ints) -> NDArray[np.bool_]:
         """Compare items by their row numbers: bool [queries, gallery]; an item never finds itself."""
-        free = queries[:, None] != gallery[None, :]
+        return self.allow_pairs(queries, gallery[None, :])
+
+    def allow_pairs(self, queries: Ints, gallery: Ints) -> NDArray[np.bool_]:
+        """Compare each query with items of its own, int64 [queries, m]: bool of the same shape."""
+        free = queries[:, None] != gallery
         for codes in self.codes:
-            own, other = codes[queries][:, None], codes[gallery][None, :]
-            free &= (own != other) | (own < 0)
+            own = codes[queries][:, None]
+            free &= (own != codes[gallery]) | (own < 0)
         return np.asarray(free)
 
     def reach(self, queries: Ints, gallery: Ints) -> Ints:

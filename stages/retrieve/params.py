@@ -22,6 +22,9 @@ class RetrieveParams(BaseModel):
         Names of the matrices; several are scaled one by one and laid side by side.
     head : {"knn", "kmeans_svm"}
         Exact Euclidean nearest neighbours, or the same with the cluster first that a machine tells.
+    index : {"exact", "hnsw"}
+        Whether `knn` measures every pair, or a graph over the gallery proposes what is measured: faster for many
+        queries, and now and then a neighbour is overlooked; the metrics tell how often. Needs the extra `index`.
     clusters, seed : int, optional
         Of `kmeans_svm` alone; 15 and 0 when they are left out.
     gallery : {"train", "rest", "all", "split"}
@@ -49,6 +52,7 @@ class RetrieveParams(BaseModel):
 
     features: list[str] = Field(min_length=1)
     head: Literal["knn", "kmeans_svm"] = "knn"
+    index: Literal["exact", "hnsw"] = "exact"
     clusters: int | None = Field(default=None, ge=1)
     seed: Seed | None = None
     gallery: Literal["train", "rest", "all", "split"] = "train"
@@ -71,6 +75,12 @@ class RetrieveParams(BaseModel):
     def _no_clusters_without_kmeans(self) -> Self:
         if self.head == "knn" and (self.clusters is not None or self.seed is not None):
             raise ValueError("`clusters` and `seed` are options of head kmeans_svm; name it or remove them")
+        return self
+
+    @model_validator(mode="after")
+    def _no_index_of_clusters(self) -> Self:
+        if self.head != "knn" and self.index != "exact":
+            raise ValueError(f"`index: {self.index}` is an option of head knn; head {self.head} searches by clusters")
         return self
 
     @model_validator(mode="after")

@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.contract import Progress
-from stages.heads.neighbours import Picks
+from stages.heads.neighbours import Neighbours, Picks
 from stages.heads.tiers import Tiers, first_places, nearest_in_tiers
+from stages.retrieve.approximate import HnswIndex, index_recall
 from stages.retrieve.exclusions import Exclusions, count_pairs
 from stages.retrieve.features import FeatureRows
 from stages.retrieve.metrics import Outcome
@@ -38,6 +39,8 @@ class Ranking:
         How many relevant items the gallery holds, and the place of the first in the full ranking (0: none).
     candidates : int64 [Q]
         How many gallery items the query could find.
+    refilled : bool [Q]
+        Whether an index proposed too few that the query may find, so that it was answered without.
     """
 
     queries: Ints
@@ -47,6 +50,7 @@ class Ranking:
     relevant: Ints
     first: Ints
     candidates: Ints
+    refilled: NDArray[np.bool_]
 
     def outcome(self) -> Outcome:
         """Keep only what the metrics look at."""
@@ -82,6 +86,9 @@ class Search:
         Judges the found items.
     exclusions : Exclusions
         Says what a query may not find.
+    index : HnswIndex, optional
+        Proposes neighbours; without it every pair is measured. Where nothing relevant is among the k that it leads to,
+        the place of the first relevant item is found without it.
     """
 
     features: FeatureRows
@@ -89,6 +96,7 @@ class Search:
     tiers: Tiers
     relevance: Relevance
     exclusions: Exclusions
+    index: HnswIndex | None = None
 
     def part(self, start: int) -> _Asked:
         """Return one chunk of queries."""
@@ -137,6 +145,22 @@ class _Asked:
         features = self.search.features
         return features.only(self.queries), features.only(self.gallery)
 
+    def nearest(self, k: int, lost: int) -> tuple[Neighbours, NDArray[np.bool_]]:
+        """Find the first k, and tell which queries the index left short of them; `lost` rows at most are excluded."""
+        if self.search.index is None:
+            near = nearest_in_tiers(*self.rows, k, self.tiers, self.allowed)
+            return near, np.zeros(len(self.queries), np.bool_)
+        near = self.search.index.nearest(self.rows[0], k, self._allowed_pairs, lost)
+        short = near.indices[:, -1] < 0
+        if short.any():
+            rest = self.only(np.flatnonzero(short))
+            exact = nearest_in_tiers(*rest.rows, k, rest.tiers, rest.allowed)
+            near.indices[short], near.squared[short] = exact.indices, exact.squared
+        return near, short
+
+    def _allowed_pairs(self, places: Ints) -> NDArray[np.bool_]:
+        return self.search.exclusions.allow_pairs(self.queries, self.gallery[places])
+
     def only(self, queries: Ints) -> _Asked:
         """Keep the queries at some positions."""
         return replace(self, queries=self.queries[queries], tiers=self.tiers.only(queries))
@@ -161,7 +185,8 @@ class _Asked:
 def _rank_some(asked: _Asked, k: int) -> Ranking:
     """Rank the gallery for one chunk of queries."""
     queries, gallery, relevance = asked.queries, asked.gallery, asked.search.relevance
-    near = nearest_in_tiers(*asked.rows, k, asked.tiers, asked.allowed)
+    candidates = asked.search.exclusions.reach(queries, gallery)
+    near, refilled = asked.nearest(k, len(gallery) - int(candidates.min()))
     found = gallery[near.indices]
     hits = np.array([relevance.between(queries[i : i + 1], found[i])[0] for i in range(len(queries))])
     relevant = asked.relevant()
@@ -170,5 +195,25 @@ def _rank_some(asked: _Asked, k: int) -> Ranking:
     deep = np.flatnonzero((first == 0) & (relevant > 0))
     rest = asked.only(deep)
     first[deep] = first_places(*rest.rows, rest.tiers, rest.answered, rest.allowed)
-    candidates = asked.search.exclusions.reach(queries, gallery)
-    return Ranking(queries, found, near.distances, hits, relevant, first, candidates)
+    return Ranking(queries, found, near.distances, hits, relevant, first, candidates, refilled)
+
+
+def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[str, float | int]:
+    """Tell how much of the exact ranking the index found.
+
+    Returns
+    -------
+    dict
+        ``index_refilled``, the queries that it could not answer; ``index_sampled``, how many were asked again without
+        it: a tenth of all, at least 100 and at most 1,000 where there are as many, drawn by a fixed seed; for each K
+        ``index_recall_K``, the share of the exact first K of these that were found.
+    """
+    count = len(ranking.queries)
+    sampled = min(count, 1000, max(100, count // 10))
+    places = np.sort(np.random.default_rng(0).choice(count, sampled, replace=False))
+    roles = replace(search.roles, queries=ranking.queries[places])
+    sample = replace(search, roles=roles, tiers=search.tiers.only(places), index=None)
+    starts = range(0, sampled, _QUERIES_AT_ONCE)
+    far = np.concatenate([sample.part(start).nearest(max(ks), 0)[0].distances for start in starts])
+    recalls = {f"index_recall_{k}": index_recall(ranking.distances[places], far, k) for k in sorted(ks)}
+    return {"index_refilled": int(ranking.refilled.sum()), "index_sampled": sampled, **recalls}

@@ -54,7 +54,7 @@ def cast_roles(
     Raises
     ------
     InputError
-        When there is no query.
+        When there is no query, or nothing to be found.
     """
     asked, offered = _parties(params, parts, given)
     able = usable & labelled
@@ -71,6 +71,11 @@ def cast_roles(
         raise InputError(
             f"expected labelled {whose} with an input to ask with, found none among {int(asked.sum())}; "
             "choose another query part or mend the split"
+        )
+    if not len(gallery):
+        raise InputError(
+            f"expected labelled gallery rows with an input, found none among {int(offered.sum())}; "
+            "choose another gallery or mend the split"
         )
     return Roles(queries, gallery, np.flatnonzero(able & (parts == "train")), counts)
 
@@ -90,9 +95,15 @@ def check_reach(params: RetrieveParams, roles: Roles, exclusions: Exclusions) ->
     Raises
     ------
     InputError
-        It states the largest k that every query can have.
+        It states the largest k that every query can have, or how many can have nothing at all.
     """
-    reach = int(exclusions.reach(roles.queries, roles.gallery).min())
+    reaches = exclusions.reach(roles.queries, roles.gallery)
+    reach = int(reaches.min())
+    if reach == 0:
+        raise InputError(
+            f"expected gallery items that every query can find, found none for {int((reaches == 0).sum())} of "
+            f"{len(reaches)} queries, for which all are excluded; choose a larger gallery or exclude less"
+        )
     if max(params.k) > reach:
         raise InputError(
             f"expected k of at most {reach}, the gallery items that every query can find, found {max(params.k)}; "

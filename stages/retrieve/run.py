@@ -1,4 +1,4 @@
-"""`retrieve` from end to end: read matrices and labels, rank with `ranking`, score with `metrics`, write both files."""
+"""`retrieve` from end to end: read matrices and labels, rank with `ranking`, score with `metrics`, write all files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_roles, read_split
+from stages.retrieve.approximate import HnswIndex
+from stages.retrieve.curve import write_curve
 from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.ranking import Search, rank
+from stages.retrieve.ranking import Search, measure_index, rank
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach
 from stages.retrieve.writing import file_digest, write_ranked
@@ -37,10 +39,11 @@ class RetrieveInputs:
 
 @dataclass(frozen=True)
 class RetrieveOutputs:
-    """What one retrieval system writes: `metrics` as JSON, `ranked` as Parquet."""
+    """What one retrieval system writes: `metrics` as JSON, `ranked` as Parquet, `curve` as CSV."""
 
     metrics: Path
     ranked: Path
+    curve: Path
 
 
 def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs, progress: Progress) -> dict[str, Any]:
@@ -50,14 +53,16 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     -------
     dict
         What the metrics file holds: the counts and metrics of `retrieval_metrics`, how many rows had to stay out and
-        why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what `search_tiers` measures,
-        ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the ranked file).
+        why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what `search_tiers` measures, with
+        an index its name and what `measure_index` tells, ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the
+        ranked file).
 
     Raises
     ------
     InputError
         When the inputs do not belong together, there is nothing to judge relevance by, k is larger than the gallery of
-        a query, or there are fewer distinct train vectors than clusters. Nothing is written then.
+        a query, there are fewer distinct train vectors than clusters, or the library of the index is not installed.
+        Nothing is written then.
     """
     manifest = Manifest.open(inputs.manifest)
     ids = manifest.ids()
@@ -68,9 +73,12 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     check_reach(params, roles, exclusions)
     features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
     tiers, measured = _search_order(params, features, roles)
-    search = Search(features, roles, tiers, relevance, exclusions)
+    index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
+    search = Search(features, roles, tiers, relevance, exclusions, index)
     ranking = rank(search, max(params.k), progress)
     values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts, **measured}
+    if index is not None:
+        values |= {"index": params.index, **measure_index(search, ranking, params.k)}
     if params.exclude_identical:
         with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
         shares = reached_shares(rank(with_all, max(params.k), progress).outcome(), params.k)
@@ -79,6 +87,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
         values["ranked_digest"] = file_digest(ranked)
+    write_curve(outputs.curve, ranking.outcome())
     write_json(outputs.metrics, values)
     return values
 

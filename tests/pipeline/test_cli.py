@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_help_names_every_command_and_each_has_its_own(project: Path) -> None:
     done = call(project, "diptych", "--help", COLUMNS="200")
     assert done.returncode == 0
-    for command in (*COMMANDS, "plan", "catalog", "recipe", "doctor", "store"):
+    for command in (*COMMANDS, "plan", "catalog", "recipe", "compare", "doctor", "store"):
         assert command in done.stdout
     assert "wire" not in done.stdout
 

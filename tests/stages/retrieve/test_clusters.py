@@ -37,7 +37,7 @@ def written(dataset: Any) -> None:
 
 def retrieve(dataset: Any, vectors: np.ndarray, **params: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the metrics, and the ranked rows without what is a digest of them."""
-    outputs = RetrieveOutputs(dataset.root / "metrics.json", dataset.root / "ranked.parquet")
+    outputs = RetrieveOutputs(*(dataset.root / name for name in ("metrics.json", "ranked.parquet", "curve.csv")))
     settings = RetrieveParams(**{"features": ["m"], "head": "kmeans_svm", "scale": "none", "k": [1, 5], **params})
     inputs = RetrieveInputs(dataset.manifest, dataset.split, (dataset.matrix("m", vectors),))
     values = run(settings, inputs, outputs, SilentProgress())

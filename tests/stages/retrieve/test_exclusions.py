@@ -18,6 +18,7 @@ from stages.items import Item, ManifestInfo, write_manifest
 from stages.parts import write_split
 from stages.retrieve.exclusions import Exclusions
 from stages.retrieve.params import RetrieveParams
+from stages.retrieve.roles import Roles, check_reach
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import MatrixBlock, MatrixHeader, write_matrix
 
@@ -61,7 +62,7 @@ class Line:
         inputs = RetrieveInputs(
             self.root / "manifest.parquet", self.root / "split.parquet", (self.root / "m.zarr.zip",)
         )
-        outputs = RetrieveOutputs(self.root / "metrics.json", self.root / "ranked.parquet")
+        outputs = RetrieveOutputs(self.root / "metrics.json", self.root / "ranked.parquet", self.root / "curve.csv")
         values = run(settings, inputs, outputs, SilentProgress())
         assert values == json.loads(outputs.metrics.read_text())
         return values
@@ -149,6 +150,13 @@ def test_k_is_held_against_the_smallest_gallery(line: Line) -> None:
     assert line.run(k=[4])["top_4"] == 1.0
     with pytest.raises(InputError, match=r"expected k of at most 2, the gallery items that every query can find"):
         line.run(k=[3], exclude_same="family")
+
+
+def test_a_query_for_which_everything_is_excluded_is_refused() -> None:
+    roles = Roles(np.array([3, 4]), np.array([0, 1]), np.array([0, 1]), {})
+    rule = Exclusions((np.array([7, 7, 8, 7, 8]),))
+    with pytest.raises(InputError, match=r"found none for 1 of 2 queries, for which all are excluded; choose a larger"):
+        check_reach(RetrieveParams(features=["x"], k=[1]), roles, rule)
 
 
 def test_clusters_are_searched_without_what_is_excluded(line: Line) -> None:

@@ -42,7 +42,7 @@ class Case:
 
     @property
     def outputs(self) -> RetrieveOutputs:
-        return RetrieveOutputs(self.root / "metrics.json", self.root / "ranked.parquet")
+        return RetrieveOutputs(self.root / "metrics.json", self.root / "ranked.parquet", self.root / "curve.csv")
 
     @property
     def ids(self) -> list[str]:
@@ -102,11 +102,20 @@ def test_neighbours_metrics_and_counts_of_a_known_circle(case: Case) -> None:
 
 
 def test_the_same_inputs_give_the_same_bytes(case: Case) -> None:
-    case.run()
-    before = case.outputs.metrics.read_bytes(), case.outputs.ranked.read_bytes()
-    case.run()
-    assert (case.outputs.metrics.read_bytes(), case.outputs.ranked.read_bytes()) == before
+    written, found = (case.outputs.metrics, case.outputs.ranked, case.outputs.curve), []
+    for _ in range(2):
+        case.run()
+        found.append([path.read_bytes() for path in written])
+    assert found[0] == found[1]
     assert not list(case.root.glob(".*"))
+
+
+def test_the_curve_goes_to_the_longest_list_and_ends_where_the_metrics_do(case: Case) -> None:
+    values = case.run(k=[1, 3])
+    lines = case.outputs.curve.read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["k", "1", "2", "3"]
+    names = ("top_3", "recall_3", "precision_3", "random_top_3")
+    assert lines[-1].split(",")[1:] == [f"{values[name]:.6f}" for name in names]
 
 
 def test_with_the_whole_gallery_a_query_never_finds_itself(case: Case) -> None:
