@@ -210,7 +210,10 @@ def _reduce(session: Session, name: str) -> str:
     (source,), digests = matrices.features([params.features]), stated_digests(matrices, [params.features])
     inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, source, digests)
     outputs = reduce.ReduceOutputs(
-        matrices.matrix("reduce", name), paths.card("reduce", name), paths.model("reduce", name)
+        matrices.matrix("reduce", name),
+        paths.card("reduce", name),
+        paths.model("reduce", name),
+        paths.DATA / "reduce" / f"{name}.variance.csv",
     )
     card = reduce.run(params, inputs, outputs, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
