@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stages.contract import Progress
 from stages.errors import InputError
 from stages.evaluate.conditions import TrainedInputs
+from stages.evaluate.inside import Inside, Look
 from stages.evaluate.intervals import f1_interval, mse_interval
 from stages.evaluate.metrics import Bools, ClassCounts, Scores
 from stages.evaluate.outcomes import Robustness, metric_names, missing_lines
@@ -30,7 +31,7 @@ from stages.parts import read_split
 
 @dataclass(frozen=True)
 class EvaluateInputs:
-    """What `evaluate` reads; `trained` is needed for the test of missing inputs alone."""
+    """What `evaluate` reads; `trained` is needed to test missing inputs and to look inside."""
 
     manifest: Path
     split: Path
@@ -40,7 +41,7 @@ class EvaluateInputs:
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """What `evaluate` writes: flat metrics, and a folder with `per_class.csv`, `confusion.csv` and `missing.csv`."""
+    """What `evaluate` writes: flat metrics, and a folder of tables as `_write_tables` lists them."""
 
     metrics: Path
     tables: Path
@@ -79,11 +80,13 @@ def run(
     seeds = {seed: evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
     decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
     robustness = _robustness(params, inputs, (truth, scores, thresholds), settings, progress)
+    inside = _inside(params, inputs, about["fusion"], (truth, scores, thresholds), settings, progress)
     content: dict[str, Any] = {
         **over_seeds([each.metrics for each in seeds.values()]),
         **_interval(truth, decisions, list(scores.values())),
         **truth.counts,
         **robustness.facts,
+        **inside.facts,
         "seeds": len(seeds),
         "part": params.part,
         "fallback": params.fallback,
@@ -95,7 +98,7 @@ def run(
         "predictions_digest": hashlib.sha256(inputs.predictions.read_bytes()).hexdigest(),
     }
     missing = missing_lines(metric_names(truth.task, params.top_k), robustness)
-    _write_tables(outputs.tables, manifest, truth, decisions, missing)
+    _write_tables(outputs.tables, manifest, truth, decisions, missing, inside)
     write_json(outputs.metrics, content)
     return content
 
@@ -132,6 +135,34 @@ def _robustness(
     return RobustnessTest(params, params.missing, trained, experiment, Scored(*scored)).run(settings.device, progress)
 
 
+def _inside(
+    params: EvaluateParams,
+    inputs: EvaluateInputs,
+    fusion: str,
+    scored: tuple[Truth, dict[int, Scores], dict[int, float]],
+    settings: EvaluateSettings,
+    progress: Progress,
+) -> Inside:
+    """Look into the model where that is asked for; otherwise no model and no matrix is opened."""
+    trained = inputs.trained
+    if trained is None:
+        if params.weights or params.tsne is not None:
+            raise InputError(
+                "evaluate: expected trained models for `evaluate.weights` and `evaluate.tsne`; found none given; set "
+                "them to false and null."
+            )
+        return Inside()
+    look = Look.asked(params, trained.name, fusion)
+    if not look:
+        return Inside()
+    from stages.evaluate.inside_models import look_inside
+    from stages.evaluate.robustness import Scored
+    from stages.experiment import ExperimentInputs
+
+    experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
+    return look_inside(look, trained, experiment, Scored(*scored), settings.device, progress)
+
+
 def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]) -> dict[str, float]:
     """Return the ends of the main metric's interval over draws of test groups."""
     if truth.targets is not None:
@@ -143,11 +174,16 @@ def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]
 
 
 def _write_tables(
-    folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools], missing: Iterable[list[str]]
+    folder: Path,
+    manifest: Manifest,
+    truth: Truth,
+    decisions: Sequence[Bools],
+    missing: Iterable[list[str]],
+    inside: Inside,
 ) -> None:
-    """Write the per-class table over all seeds, the confusion of the first, and the test of missing inputs.
+    """Write the per-class table over all seeds, the confusion of the first, missing inputs, and what is inside.
 
-    The first two are headers only for regression, the last where it was not asked for.
+    The first two are headers only for regression, the others where they were not asked for.
     """
     classes = manifest.info.classes
     with fresh_folder(folder) as fresh:
@@ -166,6 +202,7 @@ def _write_tables(
                 writer.writerows((safe_cell(actual), safe_cell(predicted)) for actual, predicted in pairs)
         with write_lines(fresh / "missing.csv") as stream:
             csv.writer(stream, lineterminator="\n").writerows(missing)
+        inside.write(fresh)
 
 
 def _cell(value: object) -> str:
