@@ -48,7 +48,8 @@ def _unknown_experiments(content: Mapping[str, Any]) -> Iterator[Found]:
     known = _entries(content, "train")
     for at, name in enumerate(named if isinstance(named, list) else []):
         if isinstance(name, str) and name not in known:
-            message = f"no experiment {name!r}{did_you_mean(name, known)} in train; there are {list(known)}"
+            near = did_you_mean(name, known)
+            message = f"no experiment {name!r}{near} in train; name some of {list(known)}, or set `evaluate.tsne: null`"
             yield ("evaluate", "tsne", "experiments", at), message
 
 
