@@ -181,7 +181,7 @@ def _known_keys(location: tuple[str | int, ...]) -> list[str]:
         if field is not None:
             model = next(_models_in(field.annotation), None)
         # Otherwise the step is an entry's name: its model is the one found at the section.
-    return list(model.model_fields) if model else []
+    return [field.alias or name for name, field in model.model_fields.items()] if model else []
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -36,8 +36,21 @@ def reference_mistakes(content: Mapping[str, Any]) -> Iterator[Found]:
     yield from _unknown_fields(content)
     yield from _wrong_fits(content)
     yield from _lacking_arrays(content)
+    yield from _unknown_experiments(content)
     if not _entries(content, "train"):
         yield ("train",), "expected at least one experiment; found none; add one (`dummy` is the smallest)"
+
+
+def _unknown_experiments(content: Mapping[str, Any]) -> Iterator[Found]:
+    """Find names in `evaluate.tsne.experiments` that are no entries of `train`."""
+    tsne = _entries(content, "evaluate").get("tsne")
+    named = tsne.get("experiments") if isinstance(tsne, dict) else None
+    known = _entries(content, "train")
+    for at, name in enumerate(named if isinstance(named, list) else []):
+        if isinstance(name, str) and name not in known:
+            near = did_you_mean(name, known)
+            message = f"no experiment {name!r}{near} in train; name some of {list(known)}, or set `evaluate.tsne: null`"
+            yield ("evaluate", "tsne", "experiments", at), message
 
 
 def _entries(content: Mapping[str, Any], verb: str) -> dict[str, Any]:

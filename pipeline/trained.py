@@ -1,4 +1,4 @@
-"""What `evaluate` reads of a trained experiment for the test of missing inputs: models, matrices, what they encode."""
+"""What `evaluate` reads of a trained experiment to ask its models again: models, matrices, what they encode."""
 
 from __future__ import annotations
 

@@ -210,7 +210,10 @@ def _reduce(session: Session, name: str) -> str:
     (source,), digests = matrices.features([params.features]), stated_digests(matrices, [params.features])
     inputs = reduce.ReduceInputs(paths.MANIFEST, paths.PARTS, source, digests)
     outputs = reduce.ReduceOutputs(
-        matrices.matrix("reduce", name), paths.card("reduce", name), paths.model("reduce", name)
+        matrices.matrix("reduce", name),
+        paths.card("reduce", name),
+        paths.model("reduce", name),
+        paths.DATA / "reduce" / f"{name}.variance.csv",
     )
     card = reduce.run(params, inputs, outputs, session.progress)
     return f"{card['rows']} rows of {card['dim']} dimensions"
@@ -251,16 +254,17 @@ def _evaluate(session: Session, name: str) -> str:
     from stages.evaluate import run as evaluate
 
     params, predictions, trained = session.params, paths.DATA / "train" / f"{name}.parquet", None
-    if params.evaluate.missing is not None:
+    asked = params.evaluate
+    if asked.missing is not None or asked.weights or asked.tsne is not None:
         from pipeline.trained import trained_inputs
 
         trained = trained_inputs(params, name)
     inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions, trained)
     outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
     settings = evaluate.EvaluateSettings(session.settings.device)
-    content = evaluate.run(params.evaluate, inputs, outputs, settings, session.progress)
+    content = evaluate.run(asked, inputs, outputs, settings, session.progress)
     said = ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
-    refused = trained is not None and trained.fused
+    refused = asked.missing is not None and trained is not None and trained.fused
     return (
         f"{said}; how it does without an input cannot be told, {outputs.tables}/missing.csv says why"
         if refused

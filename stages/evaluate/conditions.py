@@ -20,7 +20,7 @@ Fields = tuple[str, ...]
 
 @dataclass(frozen=True)
 class TrainedInputs:
-    """What the test reads beyond the predictions.
+    """What is read beyond the predictions where trained models are asked again.
 
     Attributes
     ----------
@@ -41,6 +41,11 @@ class TrainedInputs:
     matrices: tuple[Path, ...]
     digests: tuple[str, ...]
     fields: tuple[Fields, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the experiment."""
+        return self.model.name
 
     @property
     def fused(self) -> tuple[str, ...]:

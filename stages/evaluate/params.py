@@ -24,6 +24,52 @@ class MissingParams(BaseModel):
     seed: int = Field(default=0, ge=0)
 
 
+class HighlightParams(BaseModel):
+    """Rows that the t-SNE panels mark, such as the noise of one class: figure 12 of seed 1, systems.md 6.5.
+
+    Attributes
+    ----------
+    name : str
+        A class, `class` in params.yaml; it is always among those drawn.
+    ids : str
+        A UTF-8 file of ids, one a line; those of rows of the class that are shown are marked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(alias="class")
+    ids: str = Field(min_length=1)
+
+
+class TsneParams(BaseModel):
+    """The t-SNE panels; systems.md 6.5.
+
+    Attributes
+    ----------
+    experiments : tuple of str
+        Those of `train` that are looked into; each takes seconds.
+    classes : int
+        How many are shown, drawn among those that have a row in the part; rows that bear exactly one of them are
+        shown.
+    per_class : int
+        The most rows of a class, drawn too.
+    perplexity : float
+        Of t-SNE; panels of so few rows, or fewer, take (rows - 1) / 3.
+    seed : int
+        Of the draws and of t-SNE.
+    highlight : HighlightParams or None
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    experiments: tuple[str, ...] = Field(min_length=1)
+    classes: int = Field(default=10, ge=1)
+    per_class: int = Field(default=200, ge=1)
+    perplexity: float = Field(default=30.0, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    highlight: HighlightParams | None = None
+
+
 class EvaluateParams(BaseModel):
     """How predictions become decisions and numbers; systems.md 6.1.
 
@@ -41,6 +87,10 @@ class EvaluateParams(BaseModel):
         The larger K of the top-K accuracies (multi-class only).
     missing : MissingParams or None
         Whether, and how, every experiment is scored again without each of its inputs.
+    weights : bool
+        Whether fusions that weigh their inputs tell the weights by class.
+    tsne : TsneParams or None
+        Whether, for which experiments and how vectors are drawn in two dimensions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +100,8 @@ class EvaluateParams(BaseModel):
     fallback: Literal["none", "argmax"] = "none"
     top_k: int = Field(default=5, ge=1)
     missing: MissingParams | None = None
+    weights: bool = False
+    tsne: TsneParams | None = None
 
     @model_validator(mode="after")
     def _tuned_elsewhere(self) -> Self:

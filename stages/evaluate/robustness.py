@@ -5,7 +5,6 @@ It restores models, and so imports torch or scikit-learn: `run` imports it only 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -18,15 +17,12 @@ from stages.evaluate.conditions import WHOLE, Condition, TrainedInputs, conditio
 from stages.evaluate.metrics import Scores
 from stages.evaluate.outcomes import Outcome, Robustness, metric_names
 from stages.evaluate.params import EvaluateParams, MissingParams
+from stages.evaluate.restored import refuse_other_model, refuse_other_scores
 from stages.evaluate.scoring import Scored, evaluate
 from stages.evaluate.thinned import ThinnedTable
-from stages.experiment import Data, ExperimentInputs, Trained, read_data, read_trained, restore
+from stages.experiment import ExperimentInputs, read_data, read_trained, restore
 from stages.fusions.model import FusedModel
 from stages.heads.model import blocks_of
-
-_LOG = logging.getLogger("diptych.evaluate")
-# Neighbours at equal distance may change places on another processor, and the scores of their rows with them.
-_CLOSE, _FEW = 1e-3, 0.01
 
 
 class RobustnessTest:
@@ -87,7 +83,7 @@ class RobustnessTest:
         """Return for each condition, seed and scope the metrics; no scores are kept, which may be gigabytes."""
         about = read_trained(self.trained.model)
         data = read_data(self.inputs, about.recipe.fusion)
-        self._refuse_other_model(about, data)
+        refuse_other_model(self.trained, self.scored.scores, about, data)
         part = np.flatnonzero(data.parts == self.scored.truth.part)
         table, kept = data.features(part), data.labelled[part]
         found: dict[str, list[list[list[float]]]] = {each.name: [] for each in conditions}
@@ -99,7 +95,8 @@ class RobustnessTest:
                     thinned = ThinnedTable(table, data.layout, table.missing, condition.removed)
                     scores = _scores(model, thinned)[kept]
                     if not any(condition.removed):
-                        self._refuse_other_scores(scores, seed)
+                        where = f"{self.trained.model}, seed {seed}"
+                        refuse_other_scores(where, self.scored.scores[seed], [scores])
                     found[condition.name].append(self._metrics(seed, scores))
                     bar.advance()
         return found
@@ -120,33 +117,6 @@ class RobustnessTest:
     def _named(self, values: NDArray[np.float64]) -> dict[str, float]:
         # Plus zero, so that no zero is written with a minus sign.
         return {name: round(float(value), 6) + 0.0 for name, value in zip(self._names, values, strict=True)}
-
-    def _refuse_other_model(self, about: Trained, data: Data) -> None:
-        layout = [block.as_json() for block in data.layout]
-        facts = (
-            ("features", list(self.trained.features), list(about.features)),
-            ("columns", layout, about.layout),
-            ("seeds", sorted(self.scored.scores), sorted(about.seeds)),
-        )
-        for what, expected, found in facts:
-            if expected != found:
-                raise RunError(
-                    f"{self.trained.model}: expected models of the {what} {expected}; found some of {found}; run "
-                    "`dvc repro` to train the experiment again."
-                )
-
-    def _refuse_other_scores(self, scores: Scores, seed: int) -> None:
-        """Make sure that this model, on these matrices, is the one that made the predictions."""
-        apart = ~np.isclose(scores, self.scored.scores[seed], rtol=_CLOSE, atol=_CLOSE).all(axis=1)
-        where = f"{self.trained.model}, seed {seed}"
-        if apart.mean() > _FEW:
-            raise RunError(
-                f"{where}: expected the scores of the predictions; found others in {apart.sum()} of {len(scores)} "
-                "rows: model, matrices and predictions are not of one run; run `dvc repro` to train the experiment "
-                "again."
-            )
-        if apart.any():
-            _LOG.warning("%s: %d of %d rows have other scores than the predictions", where, apart.sum(), len(scores))
 
 
 def _scores(model: FusedModel, table: ThinnedTable) -> Scores:

@@ -13,6 +13,7 @@ from stages.contract import Progress
 from stages.errors import InputError
 from stages.evaluate.calibration import Calibration
 from stages.evaluate.conditions import TrainedInputs
+from stages.evaluate.inside import Inside, Look
 from stages.evaluate.intervals import interval_ends
 from stages.evaluate.outcomes import Robustness, metric_names
 from stages.evaluate.params import EvaluateParams
@@ -28,7 +29,7 @@ from stages.parts import read_split
 
 @dataclass(frozen=True)
 class EvaluateInputs:
-    """What `evaluate` reads; `trained` is needed for the test of missing inputs alone."""
+    """What `evaluate` reads; `trained` is needed to test missing inputs and to look inside."""
 
     manifest: Path
     split: Path
@@ -78,6 +79,7 @@ def run(
     decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
     calibrations = _calibrations(scored)
     robustness = _robustness(params, inputs, scored, settings, progress)
+    inside = _inside(params, inputs, about["fusion"], scored, settings, progress)
     calibrated = [each.metrics for each in calibrations] or [{} for _ in seeds]
     content: dict[str, Any] = {
         **over_seeds([{**each.metrics, **more} for each, more in zip(seeds.values(), calibrated, strict=True)]),
@@ -85,6 +87,7 @@ def run(
         **_untrained(params, scored),
         **truth.counts,
         **robustness.facts,
+        **inside.facts,
         "seeds": len(seeds),
         "part": params.part,
         "fallback": params.fallback,
@@ -98,6 +101,7 @@ def run(
     found = Findings(decisions, calibrations[0] if calibrations else None, robustness)
     with fresh_folder(outputs.tables) as fresh:
         write_folder(fresh, params, manifest, scored, found)
+        inside.write(fresh)
     write_json(outputs.metrics, content)
     return content
 
@@ -152,3 +156,30 @@ def _robustness(
     trained = inputs.trained
     experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
     return RobustnessTest(params, params.missing, trained, experiment, scored).run(settings.device, progress)
+
+
+def _inside(
+    params: EvaluateParams,
+    inputs: EvaluateInputs,
+    fusion: str,
+    scored: Scored,
+    settings: EvaluateSettings,
+    progress: Progress,
+) -> Inside:
+    """Look into the model where that is asked for; otherwise no model and no matrix is opened."""
+    trained = inputs.trained
+    if trained is None:
+        if params.weights or params.tsne is not None:
+            raise InputError(
+                "evaluate: expected trained models for `evaluate.weights` and `evaluate.tsne`; found none given; set "
+                "them to false and null."
+            )
+        return Inside()
+    look = Look.asked(params, trained.name, fusion)
+    if not look:
+        return Inside()
+    from stages.evaluate.inside_models import look_inside
+    from stages.experiment import ExperimentInputs
+
+    experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
+    return look_inside(look, trained, experiment, scored, settings.device, progress)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import as_layout, split_parts
 from stages.heads.network import Mlp
 
@@ -74,11 +75,25 @@ class AttentionFusion(nn.Module):
 
     def fuse(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the fused vectors [n, d] and the weights [n, M]."""
+        states, weights = self._weighed(x)
+        return (weights[:, :, None] * states).sum(dim=1), weights
+
+    def _weighed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden vectors [n, M, d] and their weights [n, M]."""
         parts = split_parts(x, self.layout)
         states = torch.stack([layer(part.vector) for layer, part in zip(self.enter, parts, strict=True)], dim=1)
         present = torch.stack([part.present for part in parts], dim=1)
-        weights = attention_weights(self.query(states), self.key(states), present)
-        return (weights[:, :, None] * states).sum(dim=1), weights
+        return states, attention_weights(self.query(states), self.key(states), present)
+
+    def input_weights(self, x: Tensor) -> Tensor:
+        """Return how much each modality counts in the fused vector, [n, M]: alpha of systems.md 4.4, rows sum to 1."""
+        return self._weighed(x)[1]
+
+    def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Return the hidden vectors [n, d] of each modality, and their weighted sum [n, d]."""
+        states, weights = self._weighed(x)
+        tuned = {Layer("tuned", number): states[:, number] for number in range(len(self.layout))}
+        return {**tuned, FUSED: (weights[:, :, None] * states).sum(dim=1)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [n, K]."""

@@ -40,9 +40,11 @@ FUSIONS: dict[str, FusionRow] = {
     for row in (
         FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
         FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
-        FusionRow("attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention)),
+        FusionRow(
+            "attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention), weighs=True
+        ),
         *FACTOR_ROWS,
-        FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late),
+        FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late, weighs=True),
         *VSE_ROWS,
         *TOWERS_ROWS,
         *GATES_ROWS,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.epochs import UNWATCHED, Epoch, Watch
+from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Layout, as_layout, split_parts
 from stages.fusions.options_vse import DpmOptions, VseOptions
 from stages.fusions.rows_vse import build_vse
@@ -54,6 +55,13 @@ class DpmFusion(nn.Module):
         """Return the fused vectors z [n, joint width + pair width]."""
         text, pair, image = split_parts(x, self.layout)
         return torch.cat([self.vse(words_of(text), image).joint, pair.vector], dim=1)
+
+    def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Return e_s and e_v [n, d] of the `vse`, and z; the pair's vector goes into z as it is."""
+        text, pair, image = split_parts(x, self.layout)
+        pairs = self.vse(words_of(text), image)
+        tuned = {Layer("tuned", 0): pairs.semantic, Layer("tuned", 2): pairs.visual}
+        return {**tuned, FUSED: torch.cat([pairs.joint, pair.vector], dim=1)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [n, K]."""
@@ -103,6 +111,14 @@ class DpmModel:
     def scores(self, x: Array) -> Scores:
         """Return probabilities [n, K] or values [n, 1]."""
         return self.joint.scores(x)
+
+    def input_weights(self, x: Array) -> Array | None:
+        """Return those of the second network."""
+        return self.joint.input_weights(x)
+
+    def inner_vectors(self, x: Array) -> Mapping[Any, Array]:
+        """Return those of the second network."""
+        return self.joint.inner_vectors(x)
 
     def save(self, folder: Path) -> None:
         """Write the network of the second training, which holds what the first has learned."""

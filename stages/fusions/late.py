@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,24 +23,35 @@ _FILE = "weights.json"
 
 
 def combine(scores: NDArray[np.float32], weights: NDArray[np.float64], present: NDArray[np.float32]) -> Scores:
-    """Return the weighted mean of the modalities' scores.
+    """Return the weighted mean [n, K] of the modalities' scores.
 
     Parameters
     ----------
     scores : ndarray of float32, [M, n, K]
         One set of scores per modality.
     weights : ndarray of float64, [M]
+    present : ndarray of float32, [n, M]
+        See `shares`.
+    """
+    combined: Scores = np.einsum("nm,mnk->nk", shares(weights, present), scores).astype(np.float32)
+    return combined
+
+
+def shares(weights: NDArray[np.float64], present: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return how much each modality counts in a row, [n, M]; rows sum to 1.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, [M]
         Non-negative, not all zero.
     present : ndarray of float32, [n, M]
         Weights are shared out again over the modalities that a row has. A row whose present modalities weigh nothing
         takes their plain mean, and a row without any modality the weighted mean of all.
     """
-    shares = weights[None, :] * present
-    shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, present)
-    shares = np.where(shares.sum(axis=1, keepdims=True) > 0, shares, weights[None, :])
-    shares = shares / shares.sum(axis=1, keepdims=True)
-    combined: Scores = np.einsum("nm,mnk->nk", shares, scores).astype(np.float32)
-    return combined
+    found = weights[None, :] * present
+    found = np.where(found.sum(axis=1, keepdims=True) > 0, found, present)
+    found = np.where(found.sum(axis=1, keepdims=True) > 0, found, weights[None, :])
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 class LateModel:
@@ -105,6 +116,14 @@ class LateModel:
         """Return the combined scores [n, K]."""
         scores, present = self._parts(x)
         return combine(scores, self.weights_, present)
+
+    def input_weights(self, x: Array) -> Array:
+        """Return how much each modality's scores count, float32 [n, M]: the same in all rows that have all inputs."""
+        return shares(self.weights_, split_blocks(x, self.layout)[1]).astype(np.float32)
+
+    def inner_vectors(self, x: Array) -> Mapping[Any, Array]:  # noqa: ARG002 (every model is asked in the same way)
+        """Return nothing: scores are joined here, and no vectors."""
+        return {}
 
     def save(self, folder: Path) -> None:
         """Write the weights and one folder per modality."""

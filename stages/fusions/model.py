@@ -13,11 +13,12 @@ from stages.errors import InputError, RunError
 from stages.fusions.blocks import BlockScaler, ConcatFusion
 from stages.fusions.catalog import FUSIONS, Recipe, dropout_problems
 from stages.fusions.dropping import DroppingTable
-from stages.fusions.layout import Layout, as_layout, layout_columns
+from stages.fusions.layers import FUSED, Layer
+from stages.fusions.layout import Layout, as_layout, layout_columns, split_parts
 from stages.fusions.table import FeatureTable, MappedTable
 from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head
-from stages.heads.model import Array, Features, Model, Problem, Rows, Scores, blocks_of
+from stages.heads.model import Array, Features, Model, Problem, Rows, Scores, Transparent, blocks_of
 from stages.heads.single_class import SingleClassGuard
 
 _JOIN = "fusion"
@@ -113,6 +114,36 @@ class FusedModel:
         scaled: Array = self.scaler.transform(x)
         scores = self.model.scores(scaled if self.join is None else self.join.transform(scaled))
         return scores if self.target is None else self.target.unscaled(scores)
+
+    def weights(self, x: Array) -> Array | None:
+        """Return how much the fusion counts each input of rows [n, columns]; None where it weighs no inputs.
+
+        Inputs are weighed where one number per row and input says how much of its vector, or of its scores, goes into
+        the sum: by `attention` (alpha) and `late` (its weights). Weights over words, regions or iterations (`cim`,
+        `coot`, `sapool`, `joint`) are not shares of inputs, and no more are the gates of `gated` and `gated2d`, which
+        say of each feature of the picture how much passes. The others put vectors side by side.
+
+        Returns
+        -------
+        ndarray of float32, [n, M], or None
+            Rows sum to 1; an absent input weighs 0. A row without any input is read as if it had them all.
+        """
+        if self.join is not None or not isinstance(self.model, Transparent):
+            return None
+        return self.model.input_weights(self.scaler.transform(x))
+
+    def layers(self, x: Array) -> dict[Layer, Array]:
+        """Return the vectors, float32 [n, width], of rows [n, columns], n > 0, at each layer of the model.
+
+        Every input has its raw vector; it has a tuned one where the fusion has a layer for it alone (`attention`,
+        `towers`, and the visual-semantic ones). Fused vectors are what the classifier reads, which `late` has not, nor
+        `none`: they would be the raw ones.
+        """
+        raw = {Layer("raw", number): part.vector for number, part in enumerate(split_parts(x, self.layout))}
+        scaled = self.scaler.transform(x)
+        if self.join is not None:
+            return raw if self.recipe.fusion == "none" else {**raw, FUSED: self.join.transform(scaled)}
+        return {**raw, **(self.model.inner_vectors(scaled) if isinstance(self.model, Transparent) else {})}
 
     def save(self, folder: Path) -> None:
         """Write scaling, fusion and model into an existing folder."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Layout, split_parts
 from stages.fusions.options_vse import PooledOptions
 from stages.fusions.states import words_of
@@ -35,10 +36,18 @@ class PooledFusion(nn.Module):
 
     def fuse(self, x: Tensor) -> Tensor:
         """Return the fused vectors z [n, 2 d]."""
+        return torch.cat(self._beside(x), dim=1)
+
+    def _beside(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return s and e_v, both [n, d]."""
         text, image = split_parts(x, self.layout)
-        words = words_of(text)
         visual = self.visual(image.vector)
-        return torch.cat([self.pool(words, visual), visual], dim=1)
+        return self.pool(words_of(text), visual), visual
+
+    def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Return s and e_v, and z."""
+        pooled, visual = self._beside(x)
+        return {Layer("tuned", 0): pooled, Layer("tuned", 1): visual, FUSED: torch.cat([pooled, visual], dim=1)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [n, K]."""

@@ -35,6 +35,8 @@ class FusionRow:
         What it reads beside the vectors: position of the input, and the arrays of which one must be there.
     learns : bool
         Of "vectors": whether its `fit` learns from the train rows.
+    weighs : bool
+        Whether it gives each input of a row a weight, see `FusedModel.weights`.
     """
 
     name: str
@@ -45,6 +47,7 @@ class FusionRow:
     build: Callable[[Layout, Any, Problem], Any]
     needs: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     learns: bool = False
+    weighs: bool = False
 
     @property
     def vectors(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import as_layout, split_parts
 from stages.heads.network import Mlp
 
@@ -67,6 +68,12 @@ class TowersFusion(nn.Module):
     def fuse(self, x: Tensor) -> Tensor:
         """Return the concatenation layer z [n, sum of the towers' widths]."""
         return torch.cat(self.tuned(x), dim=1)
+
+    def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Return what each tuning layer gives, [n, width], and z; a picture without such a layer has none to show."""
+        given = self.tuned(x)
+        layered = [number for number, tower in enumerate(self.towers) if not isinstance(tower, nn.Identity)]
+        return {**{Layer("tuned", number): given[number] for number in layered}, FUSED: torch.cat(given, dim=1)}
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [n, K]."""

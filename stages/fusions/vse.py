@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from stages.contract import Task
+from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Block, Parts, as_layout, split_parts
 from stages.fusions.options_vse import VseOptions
 from stages.fusions.pair_loss import cosine_loss, cosines, label_matches, ranking_loss
@@ -136,6 +137,13 @@ class VseFusion(nn.Module):
         """Return the fused vectors [n, joint width]."""
         words, image = self.read(x)
         return self.fused(self.vse(words, image), words, image)
+
+    def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
+        """Return e_s and e_v [n, d] of the common space, and the fused vectors."""
+        words, image = self.read(x)
+        pairs = self.vse(words, image)
+        tuned = {Layer("tuned", 0): pairs.semantic, Layer("tuned", 1): pairs.visual}
+        return {**tuned, FUSED: self.fused(pairs, words, image)}
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Embedded]:
         """Return the logits [n, K]; in training with what `auxiliary` takes."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,3 +107,14 @@ class Model(Protocol):
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote into a model built the same way."""
+
+
+@runtime_checkable
+class Transparent(Protocol):
+    """A model that can be looked into, as some can; `FusedModel.weights` and `FusedModel.layers` ask."""
+
+    def input_weights(self, x: Array) -> Array | None:
+        """Return how much each of M inputs counts in rows [n, D], float32 [n, M]; None where nothing weighs them."""
+
+    def inner_vectors(self, x: Array) -> Mapping[Any, Array]:
+        """Return float32 [n, width] of rows [n, D] for each layer within; the fusion names its layers."""

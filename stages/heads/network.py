@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,7 +55,8 @@ class NetworkModel:
     Parameters
     ----------
     module : type of torch module
-        Maps rows [n, D] to logits [n, K]; see `network_training` for what else a module may say.
+        Maps rows [n, D] to logits [n, K]; see `network_training` for what else a module may say. To be looked into, it
+        has `input_weights(x)` or `inner_vectors(x)`, see `Transparent`.
     arguments : mapping
         Keyword arguments of the module, JSON values only: they are saved beside the weights.
     options : NetworkOptions
@@ -104,6 +105,25 @@ class NetworkModel:
                 logits = logits.softmax(dim=1)
         scores: Scores = logits.cpu().numpy()
         return scores
+
+    def input_weights(self, x: Array) -> Array | None:
+        """Return what the module's method of this name gives, float32 [n, M]; None where it has none."""
+        weigh = getattr(self.fitted_, "input_weights", None)
+        return None if weigh is None else self._read(x, lambda rows: {"weights": weigh(rows)})["weights"]
+
+    def inner_vectors(self, x: Array) -> dict[Any, Array]:
+        """Return what the module's method of this name gives, [n, width] by layer; nothing where it has none."""
+        show = getattr(self.fitted_, "inner_vectors", None)
+        return {} if show is None else self._read(x, show)
+
+    def _read(self, x: Array, read: Callable[[Tensor], Mapping[Any, Tensor]]) -> dict[Any, Array]:
+        """Return what `read` gives for rows [n, D], at least one, so many at a time as are scored at once."""
+        parts = []
+        for start in range(0, len(x), _ROWS):
+            rows = torch.from_numpy(np.ascontiguousarray(x[start : start + _ROWS])).to(self.problem.device)
+            with torch.inference_mode():
+                parts.append({name: value.float().cpu().numpy() for name, value in read(rows).items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def save(self, folder: Path) -> None:
         """Write `network.safetensors` and `network.json`."""

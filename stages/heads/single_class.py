@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
 from stages.epochs import UNWATCHED, Epoch, Watch
-from stages.heads.model import Array, Model, Problem, Rows, Scores
+from stages.heads.model import Array, Model, Problem, Rows, Scores, Transparent
 
 _FILE = "single_class.json"
 _LOG = logging.getLogger("diptych.heads")
@@ -53,6 +53,14 @@ class SingleClassGuard:
         scores = np.zeros((len(x), self.problem.outputs), dtype=np.float32)
         scores[:, self.only_] = 1.0
         return scores
+
+    def input_weights(self, x: Array) -> Array | None:
+        """Return those of the model; None where it was not fitted, or cannot be looked into."""
+        return self.model.input_weights(x) if self.only_ is None and isinstance(self.model, Transparent) else None
+
+    def inner_vectors(self, x: Array) -> Mapping[Any, Array]:
+        """Return those of the model; nothing where it was not fitted, or cannot be looked into."""
+        return self.model.inner_vectors(x) if self.only_ is None and isinstance(self.model, Transparent) else {}
 
     def save(self, folder: Path) -> None:
         """Write the model, or `single_class.json`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from stages.errors import InputError
 from stages.features import open_aligned
 from stages.fusions.pca import PcaProjection
 from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json
+from stages.outputs import fresh_folder, write_json, write_lines
 from stages.parts import read_split
 from stages.reduce.params import ReduceParams
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
@@ -33,11 +35,12 @@ class ReduceInputs:
 
 @dataclass(frozen=True)
 class ReduceOutputs:
-    """What `reduce` writes: the projected matrix, its card, the fitted projection."""
+    """What `reduce` writes: the projected matrix, its card, the fitted projection, the variance of each component."""
 
     matrix: Path
     card: Path
     model: Path
+    variance: Path
 
 
 def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress) -> dict[str, object]:
@@ -62,10 +65,21 @@ def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, prog
     with fresh_folder(outputs.model) as folder, progress.track(f"reduce {params.features}", len(ids)) as bar:
         projection.save(folder)
         info = write_matrix(outputs.matrix, header, _blocks(source, projection, bar))
-    explained = [round(float(share), 6) for share in projection.explained_variance_ratio_]
+    shares = [float(share) for share in projection.explained_variance_ratio_]
+    _write_variance(outputs.variance, shares)
+    explained = [round(share, 6) for share in shares]
     card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest, "explained": explained}
     write_json(outputs.card, {**card, **attributes})
     return card
+
+
+def _write_variance(path: Path, shares: Sequence[float]) -> None:
+    """Write what share of the train variance each component has, and all up to it together."""
+    with write_lines(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["component", "variance", "cumulative"])
+        for number, (share, together) in enumerate(zip(shares, accumulate(shares), strict=True), start=1):
+            writer.writerow([number, f"{share:.6f}", f"{min(together, 1.0):.6f}"])
 
 
 def _step(source: Matrix) -> int:

@@ -89,6 +89,21 @@ def test_the_recipe_of_the_default_changes_nothing_that_counts() -> None:
     assert parse_yaml(overlaid(text, read_yaml(recipe)), recipe) == parse_yaml(text, recipe)
 
 
+def test_the_panels_of_seed_1_are_those_of_towers_over_use_and_resnet() -> None:
+    content = read_yaml(ROOT / "recipes" / "webvision.yaml")
+    (name,) = content["evaluate"]["tsne"]["experiments"]
+    entry = content["train"][name]
+    assert (entry["fusion"], entry["features"]) == ("towers", ["description-use", "title-use", "image-resnet50v2"])
+    assert content["evaluate"]["tsne"] == {
+        "experiments": [name], "classes": 10, "per_class": 200, "perplexity": 30, "seed": 0
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["all-fusions", "tuxpaint", "scenes", "coco"])
+def test_recipes_with_fusions_that_weigh_inputs_tell_the_weights(name: str) -> None:
+    assert read_yaml(ROOT / "recipes" / f"{name}.yaml")["evaluate"]["weights"] is True
+
+
 def test_overlay_rules() -> None:
     text = "a:  # why a\n  x: 1\n  y: 2\nb: {k: 1}\nn: null\n"
     after = overlaid(text, {"a": {"x": None, "z": [1]}, "b": {"replace": True, "m": 2}})

@@ -27,6 +27,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "knn": {"fusion": "concat", "head": "knn", "neighbours": 3},
     "late": {"fusion": "late", "head": "mlp", "hidden": [8], **NETWORK},
     "attention": {"fusion": "attention", "head": "native", "width": 8, "hidden": [8], **NETWORK},
+    "towers": {"fusion": "towers", "head": "native", "width": 8, "monitor": "loss", **NETWORK},
 }
 MISSING = {"classes": 2, "seed": 0}
 
@@ -81,10 +82,14 @@ class Experiment:
         outputs = EvaluateOutputs(self.root / "metrics" / "x.json", self.root / "tables" / "x")
         return run(asked, inputs, outputs, EvaluateSettings("cpu"), SilentProgress())
 
+    def table(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of a table."""
+        with (self.root / "tables" / "x" / name).open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
     def outcomes(self) -> dict[tuple[str, str], dict[str, str]]:
         """Return the rows of missing.csv by condition and scope."""
-        with (self.root / "tables" / "x" / "missing.csv").open(newline="") as stream:
-            return {(row["condition"], row["scope"]): row for row in csv.DictReader(stream)}
+        return {(row["condition"], row["scope"]): row for row in self.table("missing.csv")}
 
     def fused(self) -> TrainedInputs:
         return replace(self.trained, fields=(("caption",), ()))

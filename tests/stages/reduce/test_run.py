@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,12 @@ def written(dataset: Any) -> None:
 
 
 def outputs(root: Path) -> ReduceOutputs:
-    return ReduceOutputs(root / "out" / "r.zarr.zip", root / "metrics" / "r.json", root / "models" / "r")
+    out = root / "out"
+    return ReduceOutputs(out / "r.zarr.zip", root / "metrics" / "r.json", root / "models" / "r", out / "r.variance.csv")
+
+
+def written_files(made: ReduceOutputs) -> list[Path]:
+    return [made.matrix, made.card, made.model / "pca.safetensors", made.variance]
 
 
 def reduce(dataset: Any, matrix: Path, **params: Any) -> dict[str, object]:
@@ -54,6 +60,31 @@ def test_every_row_is_projected_by_what_train_says(dataset: Any, vectors: np.nda
     np.testing.assert_allclose(
         PcaProjection().restore(made.model).transform(vectors), found.rows(np.arange(40)), atol=1e-6
     )
+
+
+def variance(root: Path) -> np.ndarray:
+    """Return variance.csv as [components, (variance, cumulative)]; components count from 1."""
+    with outputs(root).variance.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["component"] for row in rows] == [str(number + 1) for number in range(len(rows))]
+    return np.array([[float(row["variance"]), float(row["cumulative"])] for row in rows])
+
+
+def test_the_variance_of_each_component_is_its_share_of_that_of_train(dataset: Any, vectors: np.ndarray) -> None:
+    card = reduce(dataset, dataset.matrix("m", vectors), components=6)
+    train = vectors[PARTS == "train"].astype(np.float64)
+    values = np.linalg.svd(train - train.mean(0), compute_uv=False) ** 2
+    found = variance(dataset.root)
+    np.testing.assert_allclose(found[:, 0], values / values.sum(), atol=1e-5)
+    np.testing.assert_allclose(found[:, 1], np.cumsum(values) / values.sum(), atol=1e-5)
+    assert found[:, 0].tolist() == card["explained"]
+    assert found[-1, 1] == 1
+
+
+def test_equal_train_rows_have_no_variance_to_explain(dataset: Any, vectors: np.ndarray) -> None:
+    vectors[PARTS == "train"] = vectors[0]
+    reduce(dataset, dataset.matrix("m", vectors))
+    assert not variance(dataset.root).any()
 
 
 @pytest.mark.parametrize("part", ["dev", "test"])
@@ -99,7 +130,7 @@ def test_the_same_inputs_give_the_same_bytes(dataset: Any, vectors: np.ndarray) 
     for _ in range(2):
         reduce(dataset, path)
         made = outputs(dataset.root)
-        found.append([each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")])
+        found.append([each.read_bytes() for each in written_files(made)])
     assert found[0] == found[1]
 
 
@@ -120,10 +151,10 @@ def test_a_failure_leaves_model_matrix_and_card_of_before(dataset: Any, vectors:
     path = dataset.matrix("m", vectors)
     reduce(dataset, path)
     made = outputs(dataset.root)
-    before = [each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")]
+    before = [each.read_bytes() for each in written_files(made)]
     with pytest.raises(InputError, match="at most 6 components"):
         reduce(dataset, path, components=7)
-    assert [each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors")] == before
+    assert [each.read_bytes() for each in written_files(made)] == before
 
 
 def test_without_usable_train_rows_there_is_nothing_to_fit(dataset: Any, vectors: np.ndarray) -> None:
