@@ -10,7 +10,7 @@ import numpy as np
 from stages.errors import InputError
 from stages.report.confusion import confusion_plot, count_pairs
 from stages.report.examples import Cards
-from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.figures import Curves, Series, compared, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
 from stages.report.leaderboard import Leaderboard
 from stages.report.readings import Predictions, read_class_scores, read_rows
 from stages.report.svg import Plot
@@ -34,7 +34,7 @@ def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None
     pairs = count_pairs(read_rows(data / "evaluate" / best.name / "confusion.csv", "actual", "predicted"))
     plots = [
         leaderboard_plot(board),
-        per_class_plot(list(_compared(board, data / "evaluate"))),
+        per_class_plot(list(_series(board, data / "evaluate"))),
         confusion_plot(best.name, pairs, several=best.task == "multilabel"),
         _regression(best.name, cards, predictions) if best.task == "regression" else None,
         learning_plot(
@@ -44,14 +44,9 @@ def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None
     return [plot for plot in plots if plot is not None]
 
 
-def _compared(board: Leaderboard, folder: Path) -> Iterator[Series]:
-    """Yield the best experiment, then the best on the text alone and the best on the image alone."""
-    chosen = [board.experiments[0], board.best("text"), board.best("image")]
-    seen: set[str] = set()
-    for one in chosen:
-        if one is not None and one.name not in seen:
-            seen.add(one.name)
-            yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
+def _series(board: Leaderboard, folder: Path) -> Iterator[Series]:
+    for one in compared(board):
+        yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
 
 
 def read_curves(path: Path) -> Curves:

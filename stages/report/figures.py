@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from stages.report.verdict import metric_name, number, score
 WIDTH = 5.3  # inches of 72 units: about what a phone shows unshrunk; a desk shows it larger
 SHOWN_CLASSES = 40
 SHOWN_CURVES = 12
-_LOOKS: Mapping[Kind, tuple[str, str, str]] = {
+LOOKS: Mapping[Kind, tuple[str, str, str]] = {
     "both": (BEST, "o", "text and image"),
     "text": (TEXT, "^", "text only"),
     "image": (IMAGE, "s", "image only"),
@@ -33,13 +33,19 @@ def shorten(text: str, length: int = 26) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def compared(board: Leaderboard) -> Iterator[Experiment]:
+    """Yield the best experiment, then the best on the text alone and the best on the image alone, each once."""
+    chosen = [board.experiments[0], board.best("text"), board.best("image")]
+    yield from {one.name: one for one in chosen if one is not None}.values()
+
+
 def leaderboard_plot(board: Leaderboard) -> Plot:
     """Draw a dot per experiment, best on top, with its deviation as a bar; colour and shape tell the kind."""
     shown, name = board.experiments, metric_name(board.primary)
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for kind, (colour, marker, label) in _LOOKS.items():
+        for kind, (colour, marker, label) in LOOKS.items():
             places = [place for place, one in enumerate(shown) if board.kinds[one.name] == kind]
             if places:
                 means = [shown[place].means[board.primary] for place in places]
@@ -92,7 +98,7 @@ def per_class_plot(series: Sequence[Series]) -> Plot | None:
             values = [one.scores[label].f1 for one in series if label in one.scores]
             axes.plot([min(values), max(values)], [place, place], color=GRID, lw=2.5, solid_capstyle="round", zorder=1)
         for one in reversed(series):
-            colour, marker, _ = _LOOKS[one.kind]
+            colour, marker, _ = LOOKS[one.kind]
             known = [(place, one.scores[label].f1) for place, label in enumerate(labels) if label in one.scores]
             x, y = [value for _, value in known], [place for place, _ in known]
             axes.plot(x, y, marker, color=colour, ms=6, label=shorten(one.experiment.name), zorder=3)
