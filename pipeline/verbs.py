@@ -129,7 +129,10 @@ def _report(session: Session) -> None:
     figures = None if published is None else read_yaml(Path(published))
     inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names, figures)
     outputs = report.ReportOutputs(
-        paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv", paths.REPORT / "compare.md"
+        paths.REPORT / "index.html",
+        paths.REPORT / "leaderboard.csv",
+        paths.REPORT / "compare.md",
+        paths.REPORT / "pairs.csv",
     )
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from stages.errors import InputError
+from stages.report.calibration import calibration_plot
 from stages.report.confusion import confusion_plot, count_pairs
 from stages.report.examples import Cards
-from stages.report.figures import Curves, Series, compared, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.figures import (
+    Curves,
+    Series,
+    compared,
+    leaderboard_plot,
+    learning_plot,
+    per_class_plot,
+    scatter_plot,
+)
 from stages.report.leaderboard import Leaderboard
+from stages.report.lineage import Lineage
 from stages.report.readings import Predictions, read_class_scores, read_rows
 from stages.report.svg import Plot
+from stages.report.variance import variance_plot
+from stages.report.weights import weight_plots
 
 
 def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None, data: Path) -> list[Plot]:
@@ -40,6 +52,28 @@ def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None
         learning_plot(
             [(one.name, read_curves(data / "train" / f"{one.name}.history.csv")) for one in board.experiments]
         ),
+    ]
+    return [plot for plot in plots if plot is not None]
+
+
+def draw_insides(board: Leaderboard, lineage: Lineage, reductions: Sequence[Path], data: Path) -> list[Plot]:
+    """Draw what happens inside: how far scores can be believed, what fusions listen to, what reductions keep.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The experiments.
+    lineage : Lineage
+        Tells what matrices show.
+    reductions : sequence of Path
+        The metrics files of `reduce`.
+    data : Path
+        The folder with `evaluate/` and `reduce/`.
+    """
+    plots = [
+        calibration_plot(board, data / "evaluate"),
+        *weight_plots(board, data / "evaluate", lineage),
+        variance_plot(reductions, data / "reduce", lineage),
     ]
     return [plot for plot in plots if plot is not None]
 

@@ -16,14 +16,21 @@ from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
-from stages.report.missing import MissingData
+from stages.report.leaks import Leaks
+from stages.report.missing import MissingData, signed
+from stages.report.mistakes import Confusion
+from stages.report.paired import p_value
+from stages.report.pairs_plot import PairSection
+from stages.report.presence import Presence
 from stages.report.strips import System
 from stages.report.summaries import DataSummary, EncoderRow
 from stages.report.svg import Plot
+from stages.report.tsne import Maps
 from stages.report.verdict import metric_name, number, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent
+_STYLES = ("page.css", "sections.css")
 _KINDS = {"both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other"}
 
 
@@ -41,16 +48,28 @@ class Page:
         The experiments.
     comparison : Comparison or None
         Published figures beside measured ones; None where the run names none.
+    pairs : PairSection or None
+        Paired tests; None where there is nothing to test.
     plots : list of Plot
         In the order of the page.
     missing : MissingData or None
         What is lost without an input; None where nobody asked.
+    presence : Presence or None
+        Metrics by which inputs an item has; None where nothing tells them.
+    maps : list of Maps
+        t-SNE panels; may be empty.
     gallery : Gallery or None
         Examples of the best experiment; None without its predictions.
+    mistakes : list of Confusion
+        What the best experiment confuses; may be empty.
     systems : list of System
         The retrieval systems; may be empty.
+    curve : Plot or None
+        What they find within the first K; None without their curves.
     data : DataSummary
         Counts of the data and the split.
+    leaks : Leaks or None
+        Test items that resemble train or dev; None where `split` tells of none.
     encoders : list of EncoderRow
         Where the vectors come from; may be empty.
     fitted : list of FittedRow
@@ -64,11 +83,17 @@ class Page:
     info: ManifestInfo
     board: Leaderboard
     comparison: Comparison | None
+    pairs: PairSection | None
     plots: list[Plot]
     missing: MissingData | None
+    presence: Presence | None
+    maps: list[Maps]
     gallery: Gallery | None
+    mistakes: list[Confusion]
     systems: list[System]
+    curve: Plot | None
     data: DataSummary
+    leaks: Leaks | None
     encoders: list[EncoderRow]
     fitted: list[FittedRow]
     unreadable: int
@@ -79,7 +104,7 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "metric_name": metric_name}
+    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "p_value": p_value}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(
@@ -90,7 +115,7 @@ def render(page: Page) -> str:
         lower=LOWER_IS_BETTER,
         pictures=page.data.has_pictures,
         bars=_bars(page.board),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
+        style=Markup("".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)),  # noqa: S704 (our own files)
         script=Markup(script),  # noqa: S704 (our own file)
         script_digest=_digest(script),
     )

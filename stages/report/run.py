@@ -13,19 +13,27 @@ from stages.items import Manifest
 from stages.outputs import write_lines
 from stages.parts import read_split
 from stages.report.compare import Comparison, compare, write_comparison
-from stages.report.comparison import draw_plots
+from stages.report.comparison import draw_insides, draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
+from stages.report.leaks import read_leaks
 from stages.report.lineage import read_lineage
 from stages.report.missing import read_missing
+from stages.report.mistakes import read_mistakes
 from stages.report.page import MAX_BYTES, Page, render
+from stages.report.paired import write_pairs
+from stages.report.pairs import read_pairs
+from stages.report.pairs_plot import pair_section
 from stages.report.params import ReportParams
+from stages.report.presence import read_presence
 from stages.report.published import read_published
 from stages.report.readings import read_experiments, read_predictions
+from stages.report.retrieval_curves import curve_plot
 from stages.report.strips import System, read_systems
 from stages.report.summaries import read_encoders, summarise_data
 from stages.report.thumbnails import Thumbnails
+from stages.report.tsne import read_maps
 from stages.report.verdict import verdict
 
 
@@ -72,11 +80,12 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class ReportOutputs:
-    """What the report writes: the page, the table, and with published figures those beside the measured ones."""
+    """What the report writes: the page, the table; with published figures those beside the measured, and tested pairs."""
 
     page: Path
     leaderboard: Path
     compare: Path
+    pairs: Path
 
 
 def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, progress: Progress) -> dict[str, Any]:
@@ -106,6 +115,8 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
         write_leaderboard(outputs.leaderboard, page.board)
         if page.comparison is not None:
             write_comparison(outputs.compare, page.comparison)
+        if page.pairs is not None:
+            write_pairs(outputs.pairs, page.pairs.tests.pairs)
         with write_lines(outputs.page) as stream:
             stream.write(text)
     best = page.board.experiments[0].name
@@ -128,17 +139,28 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
     if predictions is not None and params.examples:
         gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
     systems = read_systems(inputs.cards("retrieve"), inputs.data / "retrieve", cards, params.seed)
+    scored = inputs.data / "evaluate"
+    tests = read_pairs(board, cards, scored)
     return Page(
         title=params.title,
-        verdict=verdict(board),
+        verdict=verdict(board, () if tests is None else tests.pairs),
         info=info,
         board=board,
         comparison=_compare(params, inputs, manifest, board, systems),
-        plots=draw_plots(board, cards, predictions, inputs.data),
+        pairs=pair_section(tests),
+        plots=[
+            *draw_plots(board, cards, predictions, inputs.data),
+            *draw_insides(board, lineage, inputs.cards("reduce"), inputs.data),
+        ],
         missing=read_missing(board, inputs.metrics, inputs.data),
+        presence=read_presence(board, scored),
+        maps=read_maps(board, cards, scored),
         gallery=gallery,
+        mistakes=read_mistakes(best.name, cards, scored),
         systems=systems,
+        curve=curve_plot(systems, inputs.data / "retrieve", lineage),
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
+        leaks=read_leaks(cards, inputs.data / "split"),
         encoders=encoders,
         fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],
         unreadable=len(cards.thumbnails.unreadable),

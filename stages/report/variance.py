@@ -84,7 +84,9 @@ def variance_plot(cards: Sequence[Path], folder: Path, lineage: Lineage) -> Plot
 
 def _read(cards: Sequence[Path], folder: Path, lineage: Lineage) -> Iterator[Kept]:
     for card in cards:
-        rows = read_table(folder / f"{card.stem}.variance.csv", (), ("component", "variance", "cumulative"), verb="reduce")
+        rows = read_table(
+            folder / f"{card.stem}.variance.csv", (), ("component", "variance", "cumulative"), verb="reduce"
+        )
         values = np.array([row.numbers["cumulative"] for row in rows]) if rows else _of_card(card)
         if ((values < 0) | (values > 1.001)).any() or (np.diff(values) < -1e-6).any():
             raise InputError(
