@@ -80,7 +80,7 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class ReportOutputs:
-    """What the report writes: the page, the table; with published figures those beside the measured, and tested pairs."""
+    """What the report writes: the page, the table, the comparison with published figures, and the paired tests."""
 
     page: Path
     leaderboard: Path

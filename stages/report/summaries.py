@@ -16,7 +16,6 @@ from stages.items import Manifest
 from stages.records import IMAGE
 from stages.report.readings import read_json, read_rows
 
-
 _LEAKS = ("leaks", "near_duplicates", "listed_per_row")  # told beside the examples of `leaks`
 
 

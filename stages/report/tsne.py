@@ -159,7 +159,7 @@ def _places(rows: Sequence[Row]) -> NDArray[np.float64]:
 
 
 def _typical(rows: Sequence[Row], cards: Cards) -> dict[int, str]:
-    """Number for each class the item with a picture that is nearest to the middle of its class."""
+    """Choose for each class the item with a picture that is nearest to the middle of its class."""
     places, classes = _places(rows), np.array([row.texts["class"] for row in rows])
     images = cards.manifest.images(cards.rows([row.texts["id"] for row in rows], "tsne.csv"))
     pictured = np.array([image is not None for image in images])
