@@ -66,7 +66,8 @@ def calibration_plot(board: Leaderboard, folder: Path) -> Plot | None:
         _paint_shares(upper, series)
         _paint_counts(lower, series)
         upper.set_xlim(-0.03, 1.03)
-        figure.legend(loc="outside upper left", ncols=1, handletextpad=0.4)
+        handles, names = upper.get_legend_handles_labels()
+        figure.legend(handles[::-1], names[::-1], loc="outside upper left", ncols=1, handletextpad=0.4)
 
     words = Words("Can the scores be believed?", _caption(series), _alt(series))
     return draw("plot-calibration", words, (WIDTH, 4.6 + 0.2 * len(series)), paint)
@@ -97,6 +98,7 @@ def _paint_counts(axes: Axes, series: Sequence[Reliability]) -> None:
         counts = [row.numbers["count"] for row in one.bins]
         axes.plot(middles, counts, color=colour, marker=marker, ms=4, lw=0.8)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")  # the scale's own is a formula of TeX
     axes.minorticks_off()
     axes.set_ylabel("scores")
     axes.set_xlabel("score (mean of its bin)")

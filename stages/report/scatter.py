@@ -107,7 +107,7 @@ def scatter(name: str, cloud: Cloud, alt: str) -> Markup:
         What is read to those who cannot see it.
     """
     at = _scaled(cloud.places)
-    size = 26 if len(at) < _MANY else 18
+    size = 34 if len(at) < _MANY else 22
     parts = [*_classes(name, at, cloud.classes, size), *_rings(name, at[cloud.ringed], size), *_numbers(at, cloud)]
     return Markup(  # noqa: S704 (the words are escaped, all else is our own)
         f'<svg class="scatter" role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {SIDE} {SIDE}" width="320" '

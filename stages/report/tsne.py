@@ -17,7 +17,6 @@ from stages.report.examples import Card, Cards
 from stages.report.leaderboard import Leaderboard
 from stages.report.scatter import Cloud, Look, legend, scatter
 from stages.report.tables import Row, read_table
-from stages.report.verdict import number
 
 LANDMARKS = 6
 _KINDS = {"raw": "vectors as they come", "tuned": "after the tuning layer", "fused": "fused"}
@@ -145,7 +144,7 @@ def _panel(
     cloud = Cloud(_places(rows), classes, ringed, numbered)
     far = fact.numbers["silhouette"]
     title = f"{key[0]}, {_KINDS.get(key[1], key[1])}" if key[0] != key[1] else _KINDS.get(key[1], key[1])
-    silhouette = "silhouette unknown" if math.isnan(far) else f"silhouette {number(far).replace('-', '−')}"
+    silhouette = "silhouette unknown" if math.isnan(far) else f"silhouette {far:.3f}".replace("-", "−")
     rings = f", {int(ringed.sum()):,} of them ringed" if ringed.any() else ""
     caption = f"{len(rows):,} items{rings}; perplexity {fact.numbers['perplexity']:g}"
     counts = Counter(row.texts["class"] for row in rows)
