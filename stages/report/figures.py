@@ -104,7 +104,7 @@ def per_class_plot(series: Sequence[Series]) -> Plot | None:
         grid[0, 0].set_yticks(range(len(labels)), [f"{shorten(label)} ({best[label].support})" for label in labels])
         grid[0, 0].set_ylim(len(labels) - 0.4, -0.6)
         if accuracy:
-            figure.get_layout_engine().set(wspace=0.06)
+            figure.set_layout_engine("constrained", wspace=0.06)
             _paint_classes(grid[0, 1], series, labels, "accuracy")
             grid[0, 1].set_xlabel("accuracy")
             grid[0, 1].locator_params(axis="x", nbins=3)

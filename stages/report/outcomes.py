@@ -135,7 +135,7 @@ def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Any]:
 
 def _positions(names: Any, classes: Sequence[str], path: Path) -> NDArray[np.int64]:
     found = pc.fill_null(pc.index_in(names, value_set=pa.array(list(classes), pa.string())), -1)
-    places = found.to_numpy().astype(np.int64)
+    places = np.asarray(found.to_numpy(), np.int64)
     if (places < 0).any():
         unknown = names[int(np.flatnonzero(places < 0)[0])].as_py()
         raise InputError(f"expected classes of the manifest in {path}, found {unknown!r}; {_REMEDY}")

@@ -117,9 +117,18 @@ def _pair(
     against: _Against, first: tuple[Experiment, Outcomes], second: tuple[Experiment, Outcomes], metric: str
 ) -> Pair:
     (one, said), (other, replied) = first, second
-    values = (each.means.get(metric, math.nan) for each in (one, other))
     paired = _paired(said, replied, metric)
-    return Pair(one.name, other.name, against, metric, *values, paired, paired.p, len(np.unique(said.groups)))
+    return Pair(
+        first=one.name,
+        second=other.name,
+        against=against,
+        metric=metric,
+        first_value=one.means.get(metric, math.nan),
+        second_value=other.means.get(metric, math.nan),
+        paired=paired,
+        p_holm=paired.p,
+        groups=len(np.unique(said.groups)),
+    )
 
 
 def _paired(first: Outcomes, second: Outcomes, metric: str) -> Paired:
@@ -136,12 +145,13 @@ def _bools(arrays: Sequence[NDArray[np.bool_] | NDArray[np.float64]]) -> list[ND
 def _by_row(outcomes: Outcomes, metric: str) -> NDArray[np.float64]:
     """Return what each row counts, the mean over the seeds: float64 [n]."""
     if metric == "mse":
-        return np.mean([np.square(each - outcomes.truth) for each in outcomes.predicted], axis=0)
-    if metric in {"accuracy", "subset_accuracy"}:
-        return np.mean([(each == outcomes.truth).all(axis=1) for each in outcomes.predicted], axis=0)
-    first = int(_listed(metric))
-    actual = outcomes.truth.argmax(axis=1)[:, None]
-    return np.mean([(each.classes[:, :first] == actual).any(axis=1) for each in outcomes.tops], axis=0)
+        rows = [np.square(each - outcomes.truth) for each in outcomes.predicted]
+    elif metric in {"accuracy", "subset_accuracy"}:
+        rows = [(each == outcomes.truth).all(axis=1) for each in outcomes.predicted]
+    else:
+        first, actual = int(_listed(metric)), outcomes.truth.argmax(axis=1)[:, None]
+        rows = [(each.classes[:, :first] == actual).any(axis=1) for each in outcomes.tops]
+    return np.asarray(np.mean(rows, axis=0), np.float64)
 
 
 def _corrected(pairs: Sequence[Pair]) -> Iterator[Pair]:

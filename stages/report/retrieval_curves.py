@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from stages.report.figures import WIDTH, shorten
 from stages.report.lineage import Lineage
@@ -64,10 +65,12 @@ def curve_plot(systems: Sequence[System], folder: Path, lineage: Lineage) -> Plo
             label = "a blind choice" if place == 0 else None
             axes.plot(one.values("k"), one.values("random"), color=MUTED, ls=(0, (2, 2)), lw=1, label=label)
         for place, one in enumerate(shown):
-            look = {"color": one.colour, "marker": _MARKERS[place % len(_MARKERS)], "ms": 5}
-            axes.plot(one.values("k"), one.values("top_k"), label=shorten(one.name), **look)
+            marker = _MARKERS[place % len(_MARKERS)]
+            axes.plot(
+                one.values("k"), one.values("top_k"), color=one.colour, marker=marker, ms=5, label=shorten(one.name)
+            )
         axes.set_ylim(-0.03, 1.03)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("K")
         axes.set_ylabel("top-K accuracy")
         axes.tick_params(labelcolor=MUTED)
