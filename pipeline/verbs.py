@@ -16,7 +16,7 @@ from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
-from pipeline.yaml_file import read_yaml
+from pipeline.timing import write_time
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
@@ -69,7 +69,9 @@ def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_s
     """
     session = Session.open(retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
     if verb in _SINGLE:
+        start = time.perf_counter()
         _SINGLE[verb](session)
+        write_time(verb, "", time.perf_counter() - start)
         return
     entries = _entries(session.params, verb)
     if name is not None and name not in entries:
@@ -80,7 +82,9 @@ def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_s
     for each in [name] if name is not None else entries:
         start = time.perf_counter()
         said = _NAMED[verb](session, each)
-        out.print(f"{verb} {each}: {said}, {time.perf_counter() - start:.1f} s", markup=False)
+        seconds = time.perf_counter() - start
+        write_time(verb, each, seconds)
+        out.print(f"{verb} {each}: {said}, {seconds:.1f} s", markup=False)
 
 
 def _entries(params: Params, verb: str) -> Mapping[str, Any]:
@@ -113,21 +117,10 @@ def _split(session: Session) -> None:
 
 
 def _report(session: Session) -> None:
+    from pipeline.report_inputs import report_inputs
     from stages.report import run as report
 
-    params = session.params
-    entries: dict[str, Mapping[str, object]] = {
-        "fit": params.fit,
-        "embed": params.embed,
-        "reduce": params.reduce,
-        "fuse": params.fuse,
-        "evaluate": params.train,
-        "retrieve": params.retrieve,
-    }
-    names = {verb: tuple(section) for verb, section in entries.items()}
-    published = params.report.published
-    figures = None if published is None else read_yaml(Path(published))
-    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names, figures)
+    inputs = report_inputs(session.params, session.settings)
     outputs = report.ReportOutputs(
         paths.REPORT / "index.html",
         paths.REPORT / "leaderboard.csv",

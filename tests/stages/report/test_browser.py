@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stages.report.params import ReportParams
 from stages.report.run import run
 
 from .browser import CONTRAST, Window, chromium, open_page
-from .hostile import EXPERIMENTS, hostile_run
+from .hostile import hostile_run
 
 WIDTHS = (320, 390, 768, 1280)
 
@@ -25,7 +26,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def file(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:  # without a browser, no page is made either
+def file(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    assert browser  # without one, no page need be made
     folder, inputs = hostile_run(tmp_path_factory.mktemp("hostile"))
     run(ReportParams(), inputs, folder.outputs, SilentProgress())
     return folder.outputs.page
@@ -86,7 +88,7 @@ def test_anchors_ids_headings_and_language(window: Window) -> None:
     assert {link[1:] for link in links} <= set(ids)
     levels = window.ask("[...document.querySelectorAll('h1,h2,h3,h4,h5,h6')].map(h => +h.tagName[1])")
     assert levels.count(1) == 1
-    assert all(next_ <= level + 1 for level, next_ in zip(levels, levels[1:], strict=False))
+    assert all(next_ <= level + 1 for level, next_ in pairwise(levels))
     assert window.ask("document.documentElement.lang") == "en"
 
 
