@@ -53,16 +53,29 @@ class Window:
         sides = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
         return cast(int, self.ask(sides))
 
-    def column(self, number: int) -> list[str]:
-        """The cells of one column of the leaderboard, as it is sorted now."""
-        cells = "n => [...document.querySelector('#leaderboard').closest('section').querySelectorAll('tbody tr')]"
-        values = f"{cells}.map(row => row.children[n].dataset.value ?? row.children[n].innerText)"
-        return cast(list[str], self.ask(values, number))
+    def head(self, name: str) -> Any:
+        """The button of one column of the leaderboard."""
+        return self.page.locator("table.board th button").get_by_text(name, exact=True)
+
+    def press(self, name: str) -> None:
+        self.head(name).click()
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column of the leaderboard, in the order of now: what it sorts by."""
+        at = self.head(name).evaluate("one => one.parentElement.cellIndex")
+        cells = "[...document.querySelector('table.board').tBodies[0].rows].map(row => row.cells[n])"
+        return cast(list[str], self.ask(f"n => {cells}.map(one => one.dataset.value ?? one.innerText)", at))
+
+    def sorted_by(self) -> list[tuple[str, str]]:
+        heads = "[...document.querySelectorAll('th[aria-sort]')]"
+        found = self.ask(f"{heads}.map(one => [one.innerText, one.getAttribute('aria-sort')])")
+        return [(name, order) for name, order in found]
 
 
 def open_page(browser: Any, path: Path, *, script: bool = True) -> Window:
     """Open a file of this machine; only what it loads besides itself counts as asked for."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, java_script_enabled=script)
+    size = {"width": 1280, "height": 900}
+    context = browser.new_context(viewport=size, java_script_enabled=script, reduced_motion="reduce")
     page = context.new_page()
     window = Window(page)
     page.on("console", lambda message: window.said.append(f"{message.type}: {message.text}"))
@@ -73,6 +86,18 @@ def open_page(browser: Any, path: Path, *, script: bool = True) -> Window:
     page.goto(path.as_uri())
     return window
 
+
+# Notes what the keys come to: its place among all elements, how it shows, and whether it lies where one sees it.
+FOLLOW = """() => {
+  const all = [...document.querySelectorAll("*")];
+  window.reached = [];
+  addEventListener("focusin", ({target: e}) => {
+    const style = getComputedStyle(e), box = e.getBoundingClientRect();
+    window.reached.push({tag: e.tagName, text: e.innerText, place: all.indexOf(e),
+      outline: style.outlineStyle === "none" ? "none" : style.outlineWidth,
+      inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth});
+  });
+}"""
 
 # Every element that holds text itself, and is drawn: its colour on what lies below it, as WCAG 2 reckons contrast. Left
 # out is what a drawing writes in the colour of the card: it stands on a shape that is no parent of it.
