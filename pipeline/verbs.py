@@ -122,7 +122,10 @@ def _report(session: Session) -> None:
 
     inputs = report_inputs(session.params, session.settings)
     outputs = report.ReportOutputs(
-        paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv", paths.REPORT / "compare.md"
+        paths.REPORT / "index.html",
+        paths.REPORT / "leaderboard.csv",
+        paths.REPORT / "compare.md",
+        paths.REPORT / "pairs.csv",
     )
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)

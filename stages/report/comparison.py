@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from stages.errors import InputError
+from stages.report.calibration import calibration_plot
 from stages.report.confusion import confusion_plot, count_pairs
 from stages.report.examples import Cards
-from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.figures import (
+    Curves,
+    Series,
+    compared,
+    leaderboard_plot,
+    learning_plot,
+    per_class_plot,
+    scatter_plot,
+)
 from stages.report.leaderboard import Leaderboard
+from stages.report.lineage import Lineage
 from stages.report.readings import Predictions, read_class_scores, read_rows
 from stages.report.svg import Plot
+from stages.report.variance import variance_plot
+from stages.report.weights import weight_plots
 
 
 def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None, data: Path) -> list[Plot]:
@@ -34,7 +46,7 @@ def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None
     pairs = count_pairs(read_rows(data / "evaluate" / best.name / "confusion.csv", "actual", "predicted"))
     plots = [
         leaderboard_plot(board),
-        per_class_plot(list(_compared(board, data / "evaluate"))),
+        per_class_plot(list(_series(board, data / "evaluate"))),
         confusion_plot(best.name, pairs, several=best.task == "multilabel"),
         _regression(best.name, cards, predictions) if best.task == "regression" else None,
         learning_plot(
@@ -44,14 +56,31 @@ def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None
     return [plot for plot in plots if plot is not None]
 
 
-def _compared(board: Leaderboard, folder: Path) -> Iterator[Series]:
-    """Yield the best experiment, then the best on the text alone and the best on the image alone."""
-    chosen = [board.experiments[0], board.best("text"), board.best("image")]
-    seen: set[str] = set()
-    for one in chosen:
-        if one is not None and one.name not in seen:
-            seen.add(one.name)
-            yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
+def draw_insides(board: Leaderboard, lineage: Lineage, reductions: Sequence[Path], data: Path) -> list[Plot]:
+    """Draw what happens inside: how far scores can be believed, what fusions listen to, what reductions keep.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The experiments.
+    lineage : Lineage
+        Tells what matrices show.
+    reductions : sequence of Path
+        The metrics files of `reduce`.
+    data : Path
+        The folder with `evaluate/` and `reduce/`.
+    """
+    plots = [
+        calibration_plot(board, data / "evaluate"),
+        *weight_plots(board, data / "evaluate", lineage),
+        variance_plot(reductions, data / "reduce", lineage),
+    ]
+    return [plot for plot in plots if plot is not None]
+
+
+def _series(board: Leaderboard, folder: Path) -> Iterator[Series]:
+    for one in compared(board):
+        yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
 
 
 def read_curves(path: Path) -> Curves:

@@ -194,15 +194,15 @@ def choose_examples(
         truth = cards.truth[rows]
         chosen = decision.classes(scores, manifest.info.task)
         quality = label_quality(scores, chosen, truth)
-        said = [(_marks(one, other, manifest.info.classes), "") for one, other in zip(chosen, truth, strict=True)]
+        said = [(marks(one, other, manifest.info.classes), "") for one, other in zip(chosen, truth, strict=True)]
     best, worst = pick(quality, params.examples, params.seed)
     shown = np.concatenate([best, worst])
     made = [Example(card, *said[place]) for card, place in zip(cards.of(rows[shown]), shown, strict=True)]
     return Gallery(tuple(made[: len(best)]), tuple(made[len(best) :]))
 
 
-def _marks(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], classes: Sequence[str]) -> tuple[Mark, ...]:
-    """Mark every label that is true or predicted: hits first, then what was missed, then false alarms."""
+def marks(predicted: NDArray[np.bool_], truth: NDArray[np.bool_], classes: Sequence[str]) -> tuple[Mark, ...]:
+    """Mark every label that is true or predicted, bool [K] each: hits first, then the missed, then false alarms."""
     groups: list[tuple[Outcome, NDArray[np.bool_]]] = [
         ("hit", predicted & truth),
         ("missed", truth & ~predicted),

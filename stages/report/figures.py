@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from stages.report.verdict import metric_name, number, score
 WIDTH = 5.3  # inches of 72 units: about what a phone shows unshrunk; a desk shows it larger
 SHOWN_CLASSES = 40
 SHOWN_CURVES = 12
-_LOOKS: Mapping[Kind, tuple[str, str, str]] = {
+LOOKS: Mapping[Kind, tuple[str, str, str]] = {
     "both": (BEST, "o", "text and image"),
     "text": (TEXT, "^", "text only"),
     "image": (IMAGE, "s", "image only"),
@@ -33,13 +33,19 @@ def shorten(text: str, length: int = 26) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def compared(board: Leaderboard) -> Iterator[Experiment]:
+    """Yield the best experiment, then the best on the text alone and the best on the image alone, each once."""
+    chosen = [board.experiments[0], board.best("text"), board.best("image")]
+    yield from {one.name: one for one in chosen if one is not None}.values()
+
+
 def leaderboard_plot(board: Leaderboard) -> Plot:
     """Draw a dot per experiment, best on top, with its deviation as a bar; colour and shape tell the kind."""
     shown, name = board.experiments, metric_name(board.primary)
 
     def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for kind, (colour, marker, label) in _LOOKS.items():
+        for kind, (colour, marker, label) in LOOKS.items():
             places = [place for place, one in enumerate(shown) if board.kinds[one.name] == kind]
             if places:
                 means = [shown[place].means[board.primary] for place in places]
@@ -78,41 +84,62 @@ class Series:
 
 
 def per_class_plot(series: Sequence[Series]) -> Plot | None:
-    """Draw the F1 of every class for the best experiment (first) and for those it is compared with."""
+    """Draw the F1 of every class for the best experiment (first) and for those it is compared with.
+
+    The accuracy of the class's decision stands beside it where the tables tell it.
+    """
     series = [one for one in series if one.scores]
     if not series:
         return None
     best = series[0].scores
     kept = sorted(best, key=lambda label: (-best[label].support, label))[:SHOWN_CLASSES]
     labels = sorted(kept, key=lambda label: (-best[label].f1, label))
+    accuracy = all(score.accuracy is not None for one in series for score in one.scores.values())
 
     def paint(figure: Figure) -> None:
-        axes = figure.add_subplot()
-        for place, label in enumerate(labels):
-            values = [one.scores[label].f1 for one in series if label in one.scores]
-            axes.plot([min(values), max(values)], [place, place], color=GRID, lw=2.5, solid_capstyle="round", zorder=1)
-        for one in reversed(series):
-            colour, marker, _ = _LOOKS[one.kind]
-            known = [(place, one.scores[label].f1) for place, label in enumerate(labels) if label in one.scores]
-            x, y = [value for _, value in known], [place for place, _ in known]
-            axes.plot(x, y, marker, color=colour, ms=6, label=shorten(one.experiment.name), zorder=3)
-        axes.set_yticks(range(len(labels)), [f"{shorten(label)} ({best[label].support})" for label in labels])
-        axes.set_ylim(len(labels) - 0.4, -0.6)
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_xlabel("F1")
-        bare(axes)
-        handles, names = axes.get_legend_handles_labels()
+        grid = figure.subplots(1, 2 if accuracy else 1, sharey=True, squeeze=False, width_ratios=[2, 1][: 1 + accuracy])
+        _paint_classes(grid[0, 0], series, labels, "f1")
+        grid[0, 0].set_xlim(-0.03, 1.03)
+        grid[0, 0].set_xlabel("F1")
+        grid[0, 0].set_yticks(range(len(labels)), [f"{shorten(label)} ({best[label].support})" for label in labels])
+        grid[0, 0].set_ylim(len(labels) - 0.4, -0.6)
+        if accuracy:
+            figure.set_layout_engine("constrained", wspace=0.06)
+            _paint_classes(grid[0, 1], series, labels, "accuracy")
+            grid[0, 1].set_xlabel("accuracy")
+            grid[0, 1].locator_params(axis="x", nbins=3)
+        handles, names = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles[::-1], names[::-1], loc="outside upper left", ncols=2, handletextpad=0.3)
 
     note = f" The {len(labels)} most frequent of {len(best)} classes." if len(labels) < len(best) else ""
+    beside = (
+        " Accuracy, on a scale of its own, is the share of items on which the decision about the class is right: high "
+        "for every rare class, since leaving it away is mostly right."
+        if accuracy
+        else ""
+    )
+    title = "F1 and accuracy" if accuracy else "F1"
     words = Words(
-        "F1 of every class" if not note else "F1 by class",
-        f"Sorted by {series[0].experiment.name}; in brackets, the test items that bear the class.{note}",
-        f"Dot plot of F1 by class for {', '.join(one.experiment.name for one in series)}. "
-        f"{series[0].experiment.name} is best on {labels[0]} ({best[labels[0]].f1:.2f}) "
-        f"and worst on {labels[-1]} ({best[labels[-1]].f1:.2f}).",
+        f"{title} of every class" if not note else f"{title} by class",
+        f"Sorted by {series[0].experiment.name}; in brackets, the test items that bear the class.{note}{beside}",
+        f"Dot plot of {title} by class for {', '.join(one.experiment.name for one in series)}. "
+        f"{series[0].experiment.name} is best on {labels[0]} (F1 {best[labels[0]].f1:.2f}) "
+        f"and worst on {labels[-1]} (F1 {best[labels[-1]].f1:.2f}).",
     )
     return draw("plot-classes", words, (WIDTH, 1.0 + 0.21 * len(labels)), paint)
+
+
+def _paint_classes(axes: Axes, series: Sequence[Series], labels: Sequence[str], what: str) -> None:
+    """Draw one value of every class, a dot per experiment, tied together."""
+    for place, label in enumerate(labels):
+        values = [getattr(one.scores[label], what) for one in series if label in one.scores]
+        axes.plot([min(values), max(values)], [place, place], color=GRID, lw=2.5, solid_capstyle="round", zorder=1)
+    for one in reversed(series):
+        colour, marker, _ = LOOKS[one.kind]
+        known = [(place, getattr(one.scores[label], what)) for place, label in enumerate(labels) if label in one.scores]
+        x, y = [value for _, value in known], [place for place, _ in known]
+        axes.plot(x, y, marker, color=colour, ms=6, label=shorten(one.experiment.name), zorder=3)
+    bare(axes)
 
 
 Curves = Mapping[int, NDArray[np.float64]]

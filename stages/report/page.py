@@ -17,17 +17,24 @@ from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.leaks import Leaks
 from stages.report.matrices import MatrixRow
-from stages.report.missing import MissingData
+from stages.report.missing import MissingData, signed
+from stages.report.mistakes import Confusion
+from stages.report.paired import p_value
+from stages.report.pairs_plot import PairSection
 from stages.report.panels import Panel
+from stages.report.presence import Presence
 from stages.report.provenance import Origin, clock, size
 from stages.report.strips import System
 from stages.report.summaries import DataSummary
 from stages.report.svg import Plot
+from stages.report.tsne import Maps
 from stages.report.verdict import metric_name, number, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent
+_STYLES = ("page.css", "sections.css")
 KINDS = {"both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other"}
 
 
@@ -45,16 +52,28 @@ class Page:
         The experiments.
     comparison : Comparison or None
         Published figures beside measured ones; None where the run names none.
+    pairs : PairSection or None
+        Paired tests; None where there is nothing to test.
     plots : list of Plot
         In the order of the page.
     missing : MissingData or None
         What is lost without an input; None where nobody asked.
+    presence : Presence or None
+        Metrics by which inputs an item has; None where nothing tells them.
+    maps : list of Maps
+        t-SNE panels; may be empty.
     gallery : Gallery or None
         Examples of the best experiment; None without its predictions.
+    mistakes : list of Confusion
+        What the best experiment confuses; may be empty.
     systems : list of System
         The retrieval systems; may be empty.
+    curve : Plot or None
+        What they find within the first K; None without their curves.
     data : DataSummary
         Counts of the data and the split.
+    leaks : Leaks or None
+        Test items that resemble train or dev; None where `split` tells of none.
     panels : list of Panel
         The experiments, then the retrieval systems, each in full.
     matrices : list of MatrixRow
@@ -72,11 +91,17 @@ class Page:
     info: ManifestInfo
     board: Leaderboard
     comparison: Comparison | None
+    pairs: PairSection | None
     plots: list[Plot]
     missing: MissingData | None
+    presence: Presence | None
+    maps: list[Maps]
     gallery: Gallery | None
+    mistakes: list[Confusion]
     systems: list[System]
+    curve: Plot | None
     data: DataSummary
+    leaks: Leaks | None
     panels: list[Panel]
     matrices: list[MatrixRow]
     fitted: list[FittedRow]
@@ -89,7 +114,8 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "metric_name": metric_name, "clock": clock, "size": size}
+    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "p_value": p_value}
+    environment.filters |= {"clock": clock, "size": size}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(
@@ -101,7 +127,7 @@ def render(page: Page) -> str:
         lower=LOWER_IS_BETTER,
         pictures=page.data.has_pictures,
         bars=_bars(page.board),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),  # noqa: S704 (our own file)
+        style=Markup("".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)),  # noqa: S704 (our own files)
         script=Markup(script),  # noqa: S704 (our own file)
         script_digest=_digest(script),
     )

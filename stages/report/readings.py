@@ -65,11 +65,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One row of `per_class.csv`."""
+    """One row of `per_class.csv`; the accuracy is None where the file does not tell it."""
 
     label: str
     support: int
     f1: float
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,19 @@ def read_class_scores(path: Path) -> dict[str, ClassScore]:
     Raises
     ------
     InputError
-        When a support or an F1 is no number.
+        When a support, an F1 or an accuracy is no number.
     """
     rows = [row for row in read_rows(path, "class", "support", "f1") if row["f1"]]
     try:
-        return {row["class"]: ClassScore(row["class"], int(row["support"]), float(row["f1"])) for row in rows}
+        return {
+            row["class"]: ClassScore(
+                row["class"],
+                int(row["support"]),
+                float(row["f1"]),
+                float(row["accuracy"]) if row.get("accuracy") else None,
+            )
+            for row in rows
+        }
     except ValueError as error:
         raise InputError(f"expected numbers in {path}, found others ({error}); run `diptych evaluate` again") from error
 

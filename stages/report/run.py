@@ -13,23 +13,31 @@ from stages.items import Manifest
 from stages.outputs import write_lines
 from stages.parts import read_split
 from stages.report.compare import Comparison, compare, write_comparison
-from stages.report.comparison import draw_plots
+from stages.report.comparison import draw_insides, draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
+from stages.report.leaks import read_leaks
 from stages.report.lineage import lineage
 from stages.report.matrices import PRODUCERS, MatrixRow, read_matrices
 from stages.report.missing import read_missing
+from stages.report.mistakes import read_mistakes
 from stages.report.page import KINDS, MAX_BYTES, Page, render
+from stages.report.paired import write_pairs
+from stages.report.pairs import read_pairs
+from stages.report.pairs_plot import pair_section
 from stages.report.panels import Panel, Sources, experiment_panels, retrieval_panels
 from stages.report.params import ReportParams
+from stages.report.presence import read_presence
 from stages.report.provenance import Provenance, origin
 from stages.report.published import read_published
 from stages.report.readings import read_experiments, read_predictions
+from stages.report.retrieval_curves import curve_plot
 from stages.report.settings import Asked
 from stages.report.strips import System, read_systems
 from stages.report.summaries import summarise_data
 from stages.report.thumbnails import Thumbnails
+from stages.report.tsne import read_maps
 from stages.report.verdict import verdict
 
 
@@ -84,11 +92,12 @@ class ReportInputs:
 
 @dataclass(frozen=True)
 class ReportOutputs:
-    """What the report writes: the page, the table, and with published figures those beside the measured ones."""
+    """What the report writes: the page, the table, the comparison with published figures, and the paired tests."""
 
     page: Path
     leaderboard: Path
     compare: Path
+    pairs: Path
 
 
 def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, progress: Progress) -> dict[str, Any]:
@@ -118,6 +127,8 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
         write_leaderboard(outputs.leaderboard, page.board)
         if page.comparison is not None:
             write_comparison(outputs.compare, page.comparison)
+        if page.pairs is not None:
+            write_pairs(outputs.pairs, page.pairs.tests.pairs)
         with write_lines(outputs.page) as stream:
             stream.write(text)
     best = page.board.experiments[0].name
@@ -130,7 +141,8 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
     info = manifest.info
     matrices = [row for verb in PRODUCERS for row in read_matrices(verb, inputs.cards(verb), inputs.asked)]
     encoders = {row.fingerprint: row.what for row in matrices if row.fingerprint}
-    board = rank_experiments(read_experiments(inputs.cards("evaluate")), params.primary, lineage(matrices))
+    shows = lineage(matrices)
+    board = rank_experiments(read_experiments(inputs.cards("evaluate")), params.primary, shows)
     best = board.experiments[0]
     scores = inputs.data / "train" / f"{best.name}.parquet"
     predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes), best.part)
@@ -139,17 +151,28 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
     if predictions is not None and params.examples:
         gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
     systems = read_systems(inputs.cards("retrieve"), inputs.data / "retrieve", cards, params.seed)
+    scored = inputs.data / "evaluate"
+    tests = read_pairs(board, cards, scored)
     return Page(
         title=params.title,
-        verdict=verdict(board),
+        verdict=verdict(board, () if tests is None else tests.pairs),
         info=info,
         board=board,
         comparison=_compare(params, inputs, manifest, board, systems),
-        plots=draw_plots(board, cards, predictions, inputs.data),
+        pairs=pair_section(tests),
+        plots=[
+            *draw_plots(board, cards, predictions, inputs.data),
+            *draw_insides(board, shows, inputs.cards("reduce"), inputs.data),
+        ],
         missing=read_missing(board, inputs.metrics, inputs.data),
+        presence=read_presence(board, scored),
+        maps=read_maps(board, cards, scored),
         gallery=gallery,
+        mistakes=read_mistakes(best.name, cards, scored),
         systems=systems,
+        curve=curve_plot(systems, inputs.data / "retrieve", shows),
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
+        leaks=read_leaks(cards, inputs.data / "split"),
         panels=_panels(inputs, board, systems, matrices),
         matrices=matrices,
         fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],

@@ -16,6 +16,8 @@ from stages.items import Manifest
 from stages.records import IMAGE
 from stages.report.readings import read_json, read_rows
 
+_LEAKS = ("leaks", "near_duplicates", "listed_per_row")  # told beside the examples of `leaks`
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -60,7 +62,7 @@ class DataSummary:
     notes : tuple of str
         Choices that `prepare` made without being asked.
     split : tuple of (str, str)
-        What `split` wrote about itself, flattened.
+        What `split` wrote about itself, flattened; leaks have a place of their own.
     """
 
     parts: tuple[PartRow, ...]
@@ -98,7 +100,7 @@ def summarise_data(manifest: Manifest, parts: NDArray[np.str_], data: Path) -> D
         overlaps=tuple(_overlap(field, *keys[field], parts) for field in fields),
         rejects=_rejects(prepared, data / "prepare" / "rejects.csv"),
         notes=tuple(str(note) for note in prepared.get("notes", ())),
-        split=tuple(flatten(split)),
+        split=tuple(flatten({name: value for name, value in split.items() if name not in _LEAKS})),
     )
 
 

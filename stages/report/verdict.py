@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from stages.report.leaderboard import Leaderboard
+from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.paired import Pair, p_value
 from stages.report.readings import Experiment
 
 _NAMES = {
@@ -43,15 +45,23 @@ def score(experiment: Experiment, metric: str) -> str:
     return f"{mean} ± {deviation}" if deviation else mean
 
 
-def verdict(board: Leaderboard) -> str:
-    """Say in one or two sentences what the leaderboard shows, also when it is not what one hoped for."""
+def verdict(board: Leaderboard, tests: Sequence[Pair] = ()) -> str:
+    """Say in a few sentences what the leaderboard shows, also when it is not what one hoped for.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The experiments.
+    tests : sequence of Pair
+        Paired tests; the one of what is compared here tells whether it may be chance.
+    """
     best = board.experiments[0]
     name = metric_name(board.primary)
     if len(board.experiments) == 1:
         return f"{best.name} is the only experiment: {name} {_of(best, board)}."
     if board.kinds[best.name] == "floor":
         return f"No experiment beats the floor: {best.name}, which looks at nothing, has {name} {_of(best, board)}."
-    return f"{_comparison(board, best, name)}{_floor(board)}"
+    return f"{_comparison(board, best, name, tests)}{_floor(board)}"
 
 
 def _of(experiment: Experiment, board: Leaderboard) -> str:
@@ -59,7 +69,7 @@ def _of(experiment: Experiment, board: Leaderboard) -> str:
     return f"{score(experiment, board.primary)} ({runs})"
 
 
-def _comparison(board: Leaderboard, best: Experiment, name: str) -> str:
+def _comparison(board: Leaderboard, best: Experiment, name: str, tests: Sequence[Pair]) -> str:
     single, fusion = board.best("text", "image"), board.best("both")
     lead = f"{best.name} is best with {name} {_of(best, board)}"
     if single is None or fusion is None:
@@ -69,11 +79,13 @@ def _comparison(board: Leaderboard, best: Experiment, name: str) -> str:
     if best.name == single.name:
         return (
             f"Fusion does not win here: {best.name}, on the {kind} alone, is best with {name} {_of(best, board)}; "
-            f"the best fusion, {fusion.name}, has {_of(fusion, board)}, {_gap(board, best, fusion)} behind."
+            f"the best fusion, {fusion.name}, has {_of(fusion, board)}, {_gap(board, best, fusion)} behind"
+            f"{_tested(best, fusion, tests) or ''}."
         )
     return (
         f"{lead}, {_gap(board, best, single)} {'above' if board.descending else 'below'} the best single modality, "
-        f"{single.name} ({kind} only) with {_of(single, board)}{_doubt(board, best, single)}."
+        f"{single.name} ({kind} only) with {_of(single, board)}"
+        f"{_tested(best, single, tests) or _doubt(board, best, single)}."
         f"{_steadiest(board, best, single)}"
     )
 
@@ -94,9 +106,32 @@ def _steadiest(board: Leaderboard, best: Experiment, single: Experiment) -> str:
 
 def _gap(board: Leaderboard, one: Experiment, other: Experiment) -> str:
     gap = abs(one.means[board.primary] - other.means[board.primary])
-    if board.primary in {"mse", "r2"}:
-        return number(gap)
-    return f"{100 * gap:.1f} points"
+    return f"{_size(gap, board.primary)}{_unit(board.primary)}"
+
+
+def _size(gap: float, metric: str) -> str:
+    if not _unit(metric):
+        return f"{'−' if gap < 0 else ''}{number(abs(gap))}"
+    return f"{100 * gap:.1f}".replace("-", "−")
+
+
+def _unit(metric: str) -> str:
+    return "" if metric in {"mse", "r2"} else " points"
+
+
+def _tested(first: Experiment, second: Experiment, tests: Sequence[Pair]) -> str | None:
+    """Say what the paired test of the two found; None where there is none."""
+    test = next((one for one in tests if (one.first, one.second) == (first.name, second.name)), None)
+    if test is None:
+        return None
+    sign = -1 if test.metric in LOWER_IS_BETTER else 1
+    low, high = sorted((sign * test.paired.low, sign * test.paired.high))
+    found = f"{_size(low, test.metric)} to {_size(high, test.metric)}{_unit(test.metric)} of {metric_name(test.metric)}"
+    told = f"(95 % interval {found}, corrected {p_value(test.p_holm)})"
+    once = ", but with a single seed nobody knows what another training would give"
+    seeds = once if test.told_apart and min(first.seeds, second.seeds) < 2 else ""
+    verb = "tells the two apart" if test.told_apart else "cannot tell that from chance"
+    return f"; a paired test over {test.groups:,} groups {verb} {told}{seeds}"
 
 
 def _doubt(board: Leaderboard, one: Experiment, other: Experiment) -> str:

@@ -71,7 +71,9 @@ class RunFolder:
     @property
     def outputs(self) -> ReportOutputs:
         report = self.root / "report"
-        return ReportOutputs(report / "index.html", report / "leaderboard.csv", report / "compare.md")
+        return ReportOutputs(
+            report / "index.html", report / "leaderboard.csv", report / "compare.md", report / "pairs.csv"
+        )
 
     @property
     def ids(self) -> list[str]:
