@@ -233,10 +233,11 @@ def search(  # noqa: PLR0913 (each is an option of its own)
     """
     from pipeline import search as finder  # stages that only this command needs
     from pipeline import search_output as shown
+    from pipeline.search_system import Words
 
     # In full, before the session goes to the project's root.
     image, html = (None if path is None else path.absolute() for path in (image, html))
-    request = finder.Request(system, image, finder.Words.of(text, field or []), k, part)
+    request = finder.Request(system, image, Words.of(text, field or []), k, part)
     shown.check_place(html, image)
     found = finder.search(request, Session.open())
     _print_json(shown.as_json(found)) if as_json else shown.print_found(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class Found:
     seconds: Mapping[str, float]
 
 
-def read_query_image(path: Path | None) -> bytes | None:
+def _read_image(path: Path | None) -> bytes | None:
     """Read the picture of a query and see that it can be decoded.
 
     Raises
@@ -106,7 +107,7 @@ def read_query_image(path: Path | None) -> bytes | None:
     if path is None:
         return None
     try:
-        encoded = read_regular_file(path.resolve())  # resolved: a person may name a link
+        encoded = read_regular_file(Path(os.path.realpath(path)))  # a person may name a link
         load_image(encoded)
     except OSError as error:
         raise InputError(f"--image: expected a picture at {path}; found: {error.strerror}; name another.") from None
@@ -115,7 +116,7 @@ def read_query_image(path: Path | None) -> bytes | None:
     return encoded
 
 
-def check_words(words: Words) -> None:
+def _check_words(words: Words) -> None:
     """Refuse texts that say nothing.
 
     Raises
@@ -169,8 +170,8 @@ def _check(request: Request) -> bytes | None:
     words = request.words
     if request.image is None and words.text is None and not words.named:
         raise InputError("search: expected a query; found none; give --image FILE, --text TEXT or both.")
-    check_words(words)
-    return read_query_image(request.image)
+    _check_words(words)
+    return _read_image(request.image)
 
 
 def _offered(part: SearchPart, parts: NDArray[np.str_]) -> NDArray[np.bool_]:

@@ -48,7 +48,10 @@ def as_json(found: Found) -> dict[str, Any]:
         "system": found.system,
         "head": found.head,
         "features": found.features,
-        "query": {"image": None if request.image is None else str(request.image), **found.vectors.query.texts},
+        "query": {
+            "image": None if request.image is None else printable(str(request.image)),
+            **found.vectors.query.texts,
+        },
         "part": request.part,
         "gallery": len(found.gallery.items),
         "without_input": found.gallery.left_out,
@@ -63,7 +66,7 @@ def _plain(hit: Hit) -> dict[str, Any]:
 
 
 def print_found(found: Found) -> None:
-    """Print the table, below who ranked and above how long it took."""
+    """Print who ranked, the table and how long it took."""
     out.print(f"search: {headline(found)}", markup=False)
     for note in found.notes:
         out.print(f"search: {printable(note)}", markup=False)
@@ -71,7 +74,8 @@ def print_found(found: Found) -> None:
     table = plain_table("rank", "distance", "id", "labels", *fields, "picture")
     for hit in found.hits:
         texts = [_cut(hit.texts[name]) for name in fields]
-        cells = [str(hit.rank), f"{hit.distance:.4f}", hit.id, ", ".join(hit.labels), *texts, hit.image or ""]
+        labels = _cut(", ".join(hit.labels))
+        cells = [str(hit.rank), f"{hit.distance:.4f}", hit.id, labels, *texts, hit.image or ""]
         table.add_row(*(Text(printable(cell)) for cell in cells))
     out.print(table)
     spent = " and ".join(f"{what} {seconds:.2f} s" for what, seconds in found.seconds.items())

@@ -14,6 +14,7 @@ from stages.errors import InputError
 from stages.outputs import write_lines
 from stages.report.examples import Cards
 from stages.report.thumbnails import Thumbnails, thumbnail
+from store.backend import printable
 
 MAX_BYTES = 10_000_000
 
@@ -46,13 +47,14 @@ def render(found: Found) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    manifest, query = found.vectors.manifest, found.vectors.query
+    request, manifest, query = found.request, found.vectors.manifest, found.vectors.query
     cards = Cards(manifest, Thumbnails(Path(manifest.info.root))).of([hit.row for hit in found.hits])
     style = (files("stages.report") / "page.css").read_text(encoding="utf-8")
     return environment.get_template("search.html.j2").render(
         found=found,
         headline=headline(found),
         texts=query.texts,
+        name="" if request.image is None else printable(request.image.name),
         picture=None if query.image is None else thumbnail(query.image),
         finds=list(zip(found.hits, cards, strict=True)),
         style=Markup(style),  # noqa: S704 (our own file)

@@ -101,7 +101,9 @@ class QueryVectors:
         found = opened.attributes
         if name in self.params.embed:
             entry = self.params.embed[name]
-            wanted = {"content": Inputs.of(self.manifest, entry.row.kind, entry.field).content_digest()}
+            wanted: dict[str, object] = {
+                "content": Inputs.of(self.manifest, entry.row.kind, entry.field).content_digest()
+            }
         elif name in self.params.reduce:
             wanted = {"source_digest": self.matrix(self.params.reduce[name].features).digest}
         else:
@@ -147,7 +149,6 @@ class QueryVectors:
             )
         row = self._same_item(name)
         if row is not None:
-            self.notes.append(f"{name}: the stored vector of {self.ids[int(row[0])]!r}, whose content is the same")
             return Vector(matrix.rows(row), {each: matrix.read_array(each, row) for each in matrix.arrays})
         made = encode_single(entry, encoder, self._raw(name), self.settings.device, self.settings.engine)
         self.notes += [f"{name}: {what.replace('_', ' ')}: {count}" for what, count in made.notes.items() if count]
@@ -171,7 +172,11 @@ class QueryVectors:
                 same &= ~present
         for each in self._embedded(name):
             same &= np.asarray(self.matrix(each).present) == np.asarray(self.matrix(each).ok)
-        return np.flatnonzero(same)[:1] if same.any() else None
+        if not same.any():
+            return None
+        row = np.flatnonzero(same)[:1]
+        self.notes.append(f"{name}: the stored vector of {self.ids[int(row[0])]!r}, whose content is the same")
+        return row
 
     def _embedded(self, name: str) -> list[str]:
         """Return the entries of `embed` behind a matrix."""
