@@ -23,11 +23,11 @@ def trained_inputs(params: Params, name: str) -> TrainedInputs:
         tuple(features),
         matrices.features(features),
         stated_digests(matrices, features),
-        tuple(_encoded(params, feature) for feature in features),
+        tuple(encoded_fields(params, feature) for feature in features),
     )
 
 
-def _encoded(params: Params, feature: str) -> tuple[str, ...]:
+def encoded_fields(params: Params, feature: str) -> tuple[str, ...]:
     """Return the fields of a matrix; none for one of `fuse`, in which they can no longer be told apart."""
     source = params.reduce[feature].features if feature in params.reduce else feature
     if source not in params.embed:

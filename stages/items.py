@@ -164,6 +164,11 @@ class Manifest:
         """
         return contents_digest(self.ids(), *self.keys(name))
 
+    def labels(self, rows: np.ndarray) -> list[tuple[str, ...] | None]:
+        """Return the class names of the given rows; None where unlabelled."""
+        found = self._column("labels").take(pa.array(rows)).to_pylist()
+        return [None if names is None else tuple(names) for names in found]
+
     def label_matrix(self) -> np.ndarray:
         """Return which classes each item bears: bool [N, K] as `info.classes`, False where unlabelled."""
         column = {name: position for position, name in enumerate(self.info.classes)}

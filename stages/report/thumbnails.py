@@ -60,12 +60,23 @@ class Thumbnails:
 
     def _make(self, relative: str) -> Picture | None:
         try:
-            image = load_image(read_regular_file(resolve_below(self.root, relative)))
+            return thumbnail(read_regular_file(resolve_below(self.root, relative)))
         except (OSError, InputError, UndecodableImage):
             # A picture that went away since `prepare` must not cost the whole report: the page says that it is gone.
             self.unreadable.add(relative)
             return None
-        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        stream = io.BytesIO()
-        image.save(stream, format="JPEG", quality=_QUALITY, optimize=True)
-        return Picture(f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}", *image.size)
+
+
+def thumbnail(encoded: bytes) -> Picture:
+    """Make the thumbnail of a picture file's bytes.
+
+    Raises
+    ------
+    UndecodableImage
+        When they are no picture.
+    """
+    image = load_image(encoded)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, format="JPEG", quality=_QUALITY, optimize=True)
+    return Picture(f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}", *image.size)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stages.heads.kmeans_svm import KMeansSvm
 from stages.heads.options import KMeansSvmOptions
 from stages.heads.tiers import Tiers
-from stages.retrieve.features import FeatureRows
+from stages.retrieve.features import FeatureRows, Ints
 from stages.retrieve.roles import Roles
 
 _STEP = 4096
@@ -38,6 +38,18 @@ def search_tiers(options: KMeansSvmOptions, features: FeatureRows, roles: Roles)
     order = np.concatenate([model.order(asked[part]) for part in _parts(len(asked))])
     measured = _measured(model, order[:, 0], _assigned(model, asked))
     return Tiers(order, _assigned(model, features.only(roles.gallery))), measured
+
+
+def query_tiers(options: KMeansSvmOptions, query: NDArray[np.float64], gallery: FeatureRows, fit: Ints) -> Tiers:
+    """Prepare the search of one query [1, D] that is no item, in clusters of the train rows `fit` as `search_tiers`.
+
+    Raises
+    ------
+    InputError
+        When the train rows hold fewer distinct vectors than clusters.
+    """
+    model = KMeansSvm(options.clusters, options.seed).fit(gallery.only(fit)[:])
+    return Tiers(model.order(query), _assigned(model, gallery))
 
 
 def _measured(model: KMeansSvm, told: NDArray[np.int64], true: NDArray[np.int64]) -> dict[str, float]:

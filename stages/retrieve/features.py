@@ -40,6 +40,10 @@ class Block:
         if bad.any():
             item = self.matrix.ids[int(indices[np.argmax(bad)])]
             raise InputError(f"expected finite features, found NaN or infinity for item {item!r}; embed it again")
+        return self.scaled(vectors)
+
+    def scaled(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scale vectors [n, D], be they rows of the matrix or not."""
         if self.scale == "l2":
             length = np.linalg.norm(vectors, axis=1, keepdims=True)
             # A zero vector (a missing image) has no direction: it stays where it is.
