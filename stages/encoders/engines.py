@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import sys
 import threading
@@ -161,8 +162,7 @@ class OpenVinoNetwork:
     """A network compiled by OpenVINO for this processor; under the contract `fast` in bfloat16 where it has that."""
 
     def __init__(self, module: Any, example: Sequence[Array], placement: Placement) -> None:
-        openvino = _openvino()
-        core = openvino.Core()
+        openvino, core = _openvino(), _core()
         has_bfloat16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         dtype = "bf16" if placement.precision == "fast" and has_bfloat16 else "f32"
         model = _converted(openvino, module, example)
@@ -179,6 +179,17 @@ class OpenVinoNetwork:
             self._of_thread.request = self._compiled.create_infer_request()
         outputs = self._of_thread.request.infer(list(inputs), share_inputs=True)
         return [np.array(value, dtype=np.float32) for value in outputs.values()]
+
+
+@functools.cache
+def _core() -> Any:
+    """Return the one core of this process, which is never given up.
+
+    Its plugin hands the thread a stack for signals and takes it back with the core. Of two cores the second puts back
+    the stack of the first, whether that is still there or not: the next signal, a Ctrl-C or the end of a child, then
+    kills the process.
+    """
+    return _openvino().Core()
 
 
 def _openvino() -> Any:

@@ -128,6 +128,28 @@ def test_a_device_without_room_is_told_from_a_fault():
     assert network(batch(2))[0].shape == (2, 32)
 
 
+def test_signals_are_handled_after_networks_are_given_up():
+    script = """
+import os, signal
+import numpy as np
+import torch
+from stages.encoders.engines import OpenVinoNetwork
+from stages.encoders.protocol import Placement
+
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+batch = np.ones((4, 64), np.float32)
+networks = [OpenVinoNetwork(torch.nn.Linear(64, 32), [batch], Placement("cpu", "openvino")) for _ in range(2)]
+for network in networks:
+    network(batch)
+del network
+while networks:
+    networks.pop(0)  # the oldest first
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\nhandled\n"), done.stderr[-500:]
+
+
 def test_openvino_comes_without_its_telemetry(tmp_path: Path):
     package = tmp_path / "openvino_telemetry"
     package.mkdir()
