@@ -89,7 +89,8 @@ def test_killed_at_twenty_five_random_times(tmp_path):
         store = FeatureStore(album.store)
         assert verify(store, rows=True) == []
         kept = rows_in_store(album)
-        assert min(4 * (told - 1), WANTED) <= kept <= min(4 * told, WANTED)  # a batch is told of before it is stored
+        # A batch is told of before it is stored, and on a busy machine the next one too, while the first is written.
+        assert min(4 * (told - 2), WANTED) <= kept <= min(4 * told, WANTED)
         kept_rows.add(kept)
         result = album.embed()
         assert (result.cached, result.new, result.failed) == (kept, WANTED - kept, 0)
