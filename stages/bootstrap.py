@@ -94,12 +94,13 @@ class F1Counts:
     @classmethod
     def of(cls, truth: Bools, decisions: Sequence[Bools], groups: Groups) -> Self:
         """Count decisions [n, C] of the rows of each group."""
-        support = by_group(truth, groups)
-        hits = [by_group(truth & each, groups) for each in decisions]
-        sizes = [support + by_group(each, groups) for each in decisions]
-        counts = np.stack([np.stack(hits, axis=1), np.stack(sizes, axis=1)], axis=1)
-        some = np.flatnonzero(counts.any(axis=(1, 2, 3)))
-        return cls(some, counts[some], support[some])
+        values = np.concatenate([truth, *(truth & each for each in decisions), *decisions], axis=1)
+        rows = np.flatnonzero(values.any(axis=1))
+        sums = by_group(values[rows], groups[rows]) if len(rows) else np.zeros((0, values.shape[1]))
+        support, counts = np.split(sums, [truth.shape[1]], axis=1)
+        counts = counts.reshape(len(sums), 2, len(decisions), truth.shape[1])
+        counts[:, 1] += support[:, None]
+        return cls(np.searchsorted(np.unique(groups), np.unique(groups[rows])), counts, support)
 
 
 def f1_counts(truth: Bools, decisions: Sequence[Bools], groups: Groups) -> list[F1Counts]:
