@@ -38,7 +38,7 @@ def paired_experiments(first: str, second: str, metric: str) -> Paired | str:
     said = [_read(path) for path in files]
     for name, each in zip((first, second), said, strict=True):
         if each is None:
-            return f"no paired test: {name} has no table of predictions; run `dvc repro evaluate@{name}`"
+            return f"no paired test: {name} has no sound table of predictions; run `dvc repro evaluate@{name}`"
     one, two = (each for each in said if each is not None)
     if (one.ids, one.truth, one.about.get("classes")) != (two.ids, two.truth, two.about.get("classes")):
         return f"no paired test: {first} and {second} were scored on other rows; run `dvc repro`"
@@ -61,7 +61,8 @@ def _read(path: Path) -> _Said | None:
     count = len(columns["id"]) // max(1, seeds)
     cuts = [slice(at * count, (at + 1) * count) for at in range(seeds)]
     ids, truth = columns["id"][:count], columns["truth"][:count]
-    if not count or any(columns["id"][cut] != ids for cut in cuts):
+    named = {name for row in (*columns["truth"], *columns["predicted"]) if isinstance(row, list) for name in row}
+    if not count or any(columns["id"][cut] != ids for cut in cuts) or not named <= {*about.get("classes", ())}:
         return None
     return _Said(about, ids, columns["group"][:count], truth, [columns["predicted"][cut] for cut in cuts])
 

@@ -223,6 +223,10 @@ def test_what_cannot_be_tested_says_why() -> None:
     truth, right, _ = scored()
     write_predictions("b", right, truth, IDS[10:30])
     assert "a and b were scored on other rows" in changes(params(), "caption-hash", "image-colors")[0].note
+    (paths.DATA / "evaluate/a/predictions.parquet").write_bytes(b"PAR1")
+    found = changes(params(), "caption-hash", "image-colors")[0]
+    assert found.note == "no paired test: a has no sound table of predictions; run `dvc repro evaluate@a`"
+    assert (found.difference, found.low, found.p) == (0.0, None, None)
     write_card("evaluate", "a", {"task": "multiclass", "f1_micro": 0.5})
     write_card("evaluate", "b", {"task": "multiclass", "f1_micro": 0.7})
     micro = params(report={**SMALL["report"], "primary": "f1_micro"})
