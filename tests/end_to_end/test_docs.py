@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 YOUR_DATA = (ROOT / "docs/your-data.md").read_text("utf-8")
 FITTING = (ROOT / "docs/fitting.md").read_text("utf-8")
 MISSING = (ROOT / "docs/missing-data.md").read_text("utf-8")
+INSIDE = (ROOT / "docs/inside.md").read_text("utf-8")
 DATA_SETS = (ROOT / "docs/data-sets.md").read_text("utf-8")
 
 
@@ -30,7 +31,7 @@ def _blocks(language: str, page: str = README) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "block", [block for page in (README, FITTING, MISSING, DATA_SETS) for block in _blocks("yaml", page)]
+    "block", [block for page in (README, FITTING, MISSING, INSIDE, DATA_SETS) for block in _blocks("yaml", page)]
 )
 def test_its_params_are_valid(block: str) -> None:
     text = overlaid((ROOT / "params.yaml").read_text("utf-8"), YAML(typ="safe").load(block))
