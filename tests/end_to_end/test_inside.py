@@ -23,7 +23,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made.params["reduce"] = {"small": {"features": "caption-hash", "method": "pca", "components": 8}}
     made.params["train"] = {
         "dummy": {"features": ["small"], "head": "dummy"},
-        "attention": {"features": BOTH, "fusion": "attention", "head": "native", "width": 8, "hidden": [8]},
+        "attention": {
+            "features": BOTH,
+            "fusion": "attention",
+            "head": "native",
+            "width": 8,
+            "hidden": [8],
+            "epochs": 5,
+        },
     }
     made.params["evaluate"] |= {"weights": True, "tsne": {"experiments": ["attention"], "classes": 3}}
     made.repro()
