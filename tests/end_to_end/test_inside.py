@@ -54,8 +54,8 @@ def test_dvc_plots_all_of_them(project: Project, tmp_path: Path) -> None:
     done = call(project.folder, "dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "plots" / "index.html").read_text("utf-8")
-    for name in ("evaluate/attention/weights", "evaluate/attention/tsne", "reduce/small.variance"):
-        assert f"data/{name}.csv" in page
+    for name in ("evaluate_attention_weights", "evaluate_attention_tsne", "reduce_small_variance"):
+        assert f"data_{name}_csv" in page
     assert "fused vectors" in page
 
 
