@@ -25,6 +25,8 @@ from store import canonical_json
 _CODE = ("train", "fusions", "heads", "evaluate", "bootstrap.py", "experiment.py")
 _MAIN = ("f1_macro", "mse")
 _NAMED = ("features", "fusion", "head", "seeds")
+# What restores models is asked of experiments that are kept; a trial has its numbers alone.
+_NOT_ASKED: Mapping[str, Any] = {"missing": None, "weights": False, "tsne": None}
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,12 @@ def _cause(trial: Trial, session: Session) -> dict[str, Any]:
 
 
 def _rule(session: Session) -> EvaluateParams:
-    """Return how trials are scored: what they lose without an input is asked of those that are kept."""
-    return session.params.evaluate.model_copy(update={"missing": None})
+    """Return how trials are scored."""
+    return session.params.evaluate.model_copy(update=_NOT_ASKED)
 
 
 def _written_rule(session: Session) -> dict[str, Any]:
-    return session.params.evaluate.model_dump(mode="json", exclude={"missing"})
+    return session.params.evaluate.model_dump(mode="json", exclude=set(_NOT_ASKED))
 
 
 def _digest(path: Path) -> str:

@@ -32,8 +32,8 @@ class WeightSums:
 
     def add(self, weights: NDArray[np.float32], present: NDArray[np.bool_], labels: NDArray[np.bool_]) -> None:
         """Count in the weights [n, M] of rows, which of them have which input [n, M], and which classes [n, K]."""
-        some = present.any(axis=1)
-        bears = np.concatenate([some[:, None], labels & some[:, None]], axis=1).astype(np.float64)  # [n, 1 + K]
+        some = present.any(axis=1, keepdims=True)
+        bears = np.concatenate([some, labels & some], axis=1).astype(np.float64)  # [n, 1 + K]
         self._sums += bears.T @ weights.astype(np.float64)
         self._rows += bears.sum(axis=0).astype(np.int64)
 

@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 YOUR_DATA = (ROOT / "docs/your-data.md").read_text("utf-8")
 FITTING = (ROOT / "docs/fitting.md").read_text("utf-8")
 MISSING = (ROOT / "docs/missing-data.md").read_text("utf-8")
+INSIDE = (ROOT / "docs/inside.md").read_text("utf-8")
 DATA_SETS = (ROOT / "docs/data-sets.md").read_text("utf-8")
 RETRIEVAL = (ROOT / "docs/retrieval.md").read_text("utf-8")
 
@@ -30,9 +31,10 @@ def _blocks(language: str, page: str = README) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "block", [block for page in (README, FITTING, MISSING, DATA_SETS, RETRIEVAL) for block in _blocks("yaml", page)]
-)
+_PAGES = (README, FITTING, MISSING, INSIDE, DATA_SETS, RETRIEVAL)
+
+
+@pytest.mark.parametrize("block", [block for page in _PAGES for block in _blocks("yaml", page)])
 def test_its_params_are_valid(block: str) -> None:
     text = overlaid((ROOT / "params.yaml").read_text("utf-8"), YAML(typ="safe").load(block))
     assert validate_params(parse_yaml(text, Path("README.md")), text, Path("README.md"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pipeline.project import call, make_project
+from tests.pipeline.project import SMALL, call, make_project
 
 GRID: dict[str, Any] = {
     "features": [["caption-hash", "image-colors"]],
@@ -23,7 +23,10 @@ GRID: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_project(tmp_path_factory.mktemp("sweep") / "project")
+    # A trial has no model that could be asked again: what is asked of experiments is not asked of trials.
+    asked = {"missing": {"classes": 2}, "weights": True, "tsne": {"experiments": ["text"]}}
+    params = {**SMALL, "evaluate": {**SMALL["evaluate"], **asked}}
+    folder = make_project(tmp_path_factory.mktemp("sweep") / "project", params)
     for verb in ("prepare", "split", "embed"):
         done = call(folder, "diptych", verb)
         assert done.returncode == 0, done.stderr

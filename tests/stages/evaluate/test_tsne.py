@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from stages.evaluate.params import HighlightParams, TsneParams
 from stages.evaluate.readings import Truth
 from stages.evaluate.tsne import fitting_perplexity, objection, project, separation
 from stages.evaluate.tsne_rows import draw_rows, listed_ids
+from stages.items import Manifest
+
+Make = Callable[[np.ndarray], Truth]
 
 
 def params(**chosen: Any) -> TsneParams:
@@ -26,19 +30,22 @@ def highlight(name: str, ids: str = "ids.txt") -> HighlightParams:
     return HighlightParams(**{"class": name, "ids": ids})
 
 
-def truth(labels: np.ndarray | None) -> Truth:
-    count = 9 if labels is None else len(labels)
-    ids = [f"i{row}" for row in range(count)]
-    classes = tuple(f"c{k}" for k in range(0 if labels is None else labels.shape[1]))
-    task, targets = ("regression", np.zeros(count)) if labels is None else ("multilabel", None)
-    return Truth(task, "test", classes, ids, ids, np.arange(count), labels, targets, {})  # type: ignore[arg-type]
+@pytest.fixture
+def truth(dataset: Any) -> Callable[[np.ndarray], Truth]:
+    """What the rows of test are, of labels [n, K], or of values [n] for a regression."""
+
+    def make(targets: np.ndarray) -> Truth:
+        dataset.write("multilabel" if targets.ndim == 2 else "regression", targets, ["test"] * len(targets))
+        return Truth.read(Manifest.open(dataset.manifest), np.array(["test"] * len(targets)), "test")
+
+    return make
 
 
 def single(count: int, classes: int) -> np.ndarray:
     return np.eye(classes, dtype=bool)[np.arange(count) % classes]
 
 
-def test_rows_bear_exactly_one_of_the_drawn_classes() -> None:
+def test_rows_bear_exactly_one_of_the_drawn_classes(truth: Make) -> None:
     labels = np.random.default_rng(0).random((200, 8)) < 0.3
     drawn = draw_rows(truth(labels), params(classes=4))
     chosen = np.unique(drawn.classes)
@@ -49,7 +56,7 @@ def test_rows_bear_exactly_one_of_the_drawn_classes() -> None:
     assert not drawn.marked.any()
 
 
-def test_no_more_rows_of_a_class_than_asked_for_and_each_seed_draws_others() -> None:
+def test_no_more_rows_of_a_class_than_asked_for_and_each_seed_draws_others(truth: Make) -> None:
     known = truth(single(200, 8))
     first, again, other = (draw_rows(known, params(classes=3, per_class=7, seed=seed)) for seed in (0, 0, 1))
     assert np.unique(first.classes, return_counts=True)[1].tolist() == [7, 7, 7]
@@ -60,26 +67,26 @@ def test_no_more_rows_of_a_class_than_asked_for_and_each_seed_draws_others() -> 
     assert set(np.concatenate(seeds)) == set(range(8))
 
 
-def test_a_class_without_a_row_is_not_drawn_and_all_there_are_may_be() -> None:
+def test_a_class_without_a_row_is_not_drawn_and_all_there_are_may_be(truth: Make) -> None:
     labels = single(30, 3)
     known = truth(np.concatenate([np.zeros((30, 5), bool), labels], axis=1))
     assert set(draw_rows(known, params(classes=10)).classes) == {5, 6, 7}
 
 
-def test_the_marked_class_is_always_shown_and_its_listed_rows_before_others() -> None:
-    known, listed = truth(single(200, 8)), frozenset({"i6", "i190", "i7"})  # i7 is of another class
+def test_the_marked_class_is_always_shown_and_its_listed_rows_before_others(truth: Make) -> None:
+    known, listed = truth(single(200, 8)), frozenset({"i006", "i190", "i007"})  # i007 is of another class
     for seed in range(5):
         asked = params(classes=3, per_class=4, seed=seed, highlight=highlight("c6"))
         drawn = draw_rows(known, asked, listed)
         assert (drawn.classes == 6).sum() == 4
         assert len(np.unique(drawn.classes)) == 3
-        assert [known.ids[row] for row in drawn.rows[drawn.marked]] == ["i6", "i190"]
+        assert [known.ids[row] for row in drawn.rows[drawn.marked]] == ["i006", "i190"]
         assert set(drawn.classes[drawn.marked]) == {6}
 
 
-def test_what_has_no_classes_or_hardly_a_row_is_refused() -> None:
+def test_what_has_no_classes_or_hardly_a_row_is_refused(truth: Make) -> None:
     with pytest.raises(InputError, match=r"expected experiments with classes, .*; found the task regression; set"):
-        draw_rows(truth(None), params())
+        draw_rows(truth(np.arange(9.0)), params())
     with pytest.raises(InputError, match=r"expected at least 5 test rows .* 2 drawn classes; found 4; raise `classes`"):
         draw_rows(truth(single(8, 4)), params(classes=2))
     with pytest.raises(InputError, match=r"highlight.class: expected a class of the manifest; found 'c01' \(did you"):
