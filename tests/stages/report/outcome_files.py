@@ -127,7 +127,7 @@ def write_leaks(folder: RunFolder, near: object) -> None:
 def write_sections(folder: RunFolder, *names: str) -> None:
     """Write everything that the later sections read, about some experiments of a run; the first is the best."""
     for place, name in enumerate(names):
-        write_outcomes(folder, name, outcomes(folder, wrong_on(folder, *range(place * 6)), seeds=1))
+        write_outcomes(folder, name, outcomes(folder, wrong_on(folder, *range(place * 6 + 2)), seeds=1))
         write_calibration(folder, name, [0.1, None, 0.2, 0.5, 0.4, 0.6, None, 0.7, 0.8, 1.0])
         lines = (f"image and text,8,{0.5 - place / 10},0.2", f"image only,4,{0.3 + place / 10},0.1")
         at = folder.root / "data/evaluate" / name

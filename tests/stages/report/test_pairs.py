@@ -71,7 +71,8 @@ def test_the_plot_tells_every_pair_in_words(found: PairTests) -> None:
 def test_the_csv_has_one_line_for_each_pair_and_is_safe(tmp_path: Path, found: PairTests) -> None:
     path = tmp_path / "pairs.csv"
     write_pairs(path, [replace(found.pairs[0], second="=1+1"), *found.pairs[1:]])
-    rows = list(csv.DictReader(path.open(newline="")))
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
     assert list(rows[0]) == [
         "first", "second", "metric", "first_value", "second_value", "difference", "low", "high", "p", "p_holm",
         "groups",
