@@ -19,7 +19,7 @@ from stages.report.scatter import Cloud, Look, legend, scatter
 from stages.report.tables import Row, read_table
 
 LANDMARKS = 6
-_KINDS = {"raw": "vectors as they come", "tuned": "after the tuning layer", "fused": "fused"}
+_KINDS = {"raw": "as encoded", "tuned": "tuned", "fused": "fused"}
 _Key = tuple[str, str]
 
 
@@ -143,7 +143,8 @@ def _panel(
     classes = np.array([order[row.texts["class"]] for row in rows], np.int64)
     cloud = Cloud(_places(rows), classes, ringed, numbered)
     far = fact.numbers["silhouette"]
-    title = f"{key[0]}, {_KINDS.get(key[1], key[1])}" if key[0] != key[1] else _KINDS.get(key[1], key[1])
+    kind = _KINDS.get(key[1], key[1])
+    title = key[0] if kind in key[0].split() else f"{key[0]}, {kind}"
     silhouette = "silhouette unknown" if math.isnan(far) else f"silhouette {far:.3f}".replace("-", "−")
     rings = f", {int(ringed.sum()):,} of them ringed" if ringed.any() else ""
     caption = f"{len(rows):,} items{rings}; perplexity {fact.numbers['perplexity']:g}"

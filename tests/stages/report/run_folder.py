@@ -100,15 +100,13 @@ class RunFolder:
         if fields and (row == 1 or self.captions):
             texts[fields[0]] = self.captions[row % len(self.captions)] if self.captions else CAPTION
         labels = (
-            None
-            if self.task == "regression"
-            else tuple(sorted({self.classes[column] for column in self._columns(row)}))
+            None if self.task == "regression" else tuple(sorted({self.classes[column] for column in self.columns(row)}))
         )
         target = row / 4 if self.task == "regression" else None
         item = Item(self.ids[row], picture, texts, labels, target, self.ids[row])
         return item, image_key((self.root / "pictures" / picture).read_bytes()) if picture else None
 
-    def _columns(self, row: int) -> list[int]:
+    def columns(self, row: int) -> list[int]:
         first = row % len(self.classes)
         return [first] if self.task == "multiclass" or row % 3 else [first, (row + 2) % len(self.classes)]
 
@@ -152,7 +150,7 @@ class RunFolder:
     def _scores(self, row: int, rng: np.random.Generator) -> list[float]:
         if self.task == "regression":
             return [row / 4 + float(rng.normal()) / 4]
-        truth = np.isin(np.arange(len(self.classes)), self._columns(row))
+        truth = np.isin(np.arange(len(self.classes)), self.columns(row))
         return list(np.clip(0.75 * truth + rng.normal(0.1, 0.25, len(self.classes)), 0, 1))
 
     def _write_tables(self, system: System) -> None:
