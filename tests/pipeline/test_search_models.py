@@ -16,13 +16,13 @@ from .project import ROOT, make_project
 from .search_case import find, ids
 
 _VERBS = ("prepare", "split", "embed", "reduce", "fuse", "retrieve")
-_ASKED = 12
+_ASKED = 2
 
 
 @pytest.mark.slow
 def test_items_encoded_anew_rank_as_retrieve_ranked_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = YAML(typ="safe").load(ROOT / "params.yaml")
-    params["prepare"]["scenes"]["items"] = 200
+    params["prepare"]["scenes"]["items"] = 120
     params["reduce"] = {name: {**entry, "components": 16} for name, entry in params["reduce"].items()}
     params["retrieve"] |= {"by-fused": {"features": ["both"], "k": [1, 5, 10]}}
     params["retrieve"] |= {"by-reduced": {"features": ["caption-pca", "image-pca"], "k": [1, 5, 10]}}
