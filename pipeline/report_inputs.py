@@ -107,7 +107,7 @@ def commit(folder: Path) -> tuple[str, bool]:
 def _git(folder: Path, *command: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603 (our own words)
-            ["git", *command],  # noqa: S607 (the git of whoever runs this)
+            ["git", "--no-optional-locks", *command],  # noqa: S607 (the git of whoever runs this)
             cwd=folder,
             capture_output=True,
             text=True,

@@ -81,16 +81,28 @@ def read_matrices(verb: str, files: Sequence[Path], asked: Asked) -> list[Matrix
 
 def _row(verb: str, name: str, card: Mapping[str, Any], asked: Mapping[str, Any]) -> MatrixRow:
     features = card.get("features", ())
-    texts = {key: str(card.get(key, "")) for key in ("field", "dtype", "fingerprint", "content", "digest")}
-    counts = {key: int(card.get(key, 0)) for key in ("rows", "present", "failed", "dim")}
+
+    def text(key: str) -> str:
+        return str(card.get(key, ""))
+
+    def count(key: str) -> int:
+        return int(card.get(key, 0))
+
     return MatrixRow(
         name=name,
         verb=verb,
-        what=str(card.get("encoder") or card.get("fusion") or asked.get("method") or ""),
+        what=text("encoder") or text("fusion") or str(asked.get("method") or ""),
+        field=text("field"),
         sources=(features,) if isinstance(features, str) else tuple(map(str, features)),
         fitted_by=str(asked.get("fit") or ""),
-        **texts,
-        **counts,
+        rows=count("rows"),
+        present=count("present"),
+        failed=count("failed"),
+        dim=count("dim"),
+        dtype=text("dtype"),
+        fingerprint=text("fingerprint"),
+        content=text("content"),
+        digest=text("digest"),
     )
 
 
