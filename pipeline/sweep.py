@@ -22,7 +22,7 @@ from stages.nearest import did_you_mean
 from stages.outputs import safe_cell, write_json, write_lines
 from store import canonical_json
 
-_CODE = ("train", "fusions", "heads", "evaluate", "experiment.py")
+_CODE = ("train", "fusions", "heads", "evaluate", "bootstrap.py", "experiment.py")
 _MAIN = ("f1_macro", "mse")
 _NAMED = ("features", "fusion", "head", "seeds")
 

@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 
 _DRAWS = 1000
 _SWAPS = 10_000  # a p below 0.05 must be within reach after Holm's correction for a hundred pairs
-_CHUNK_CELLS = 1 << 24  # of draws x groups held at once
+_CHUNK_CELLS = 1 << 22  # of draws x groups held at once
 _BLOCK = 32  # classes
 _TAIL = 2.5  # percent on each side
 _EQUAL = 1e-12  # differences that only rounding sets apart
@@ -74,10 +74,54 @@ def percentiles(values: Sequence[Floats]) -> Interval:
     return float(low), float(high)
 
 
-def f1_of_draws(truth: Bools, decisions: Sequence[Bools], groups: Groups) -> list[Floats]:
-    """Return macro F1 over classes with support of every draw and seed, chunks of [d, seeds]; see `paired_f1`."""
-    blocks = _blocks(truth, decisions, groups)
-    return [_drawn_f1(weights, blocks) for weights in draws(_many(groups))]
+@dataclass(frozen=True)
+class F1Counts:
+    """What F1 is counted from, for some of the classes and just the groups that have any of it.
+
+    Attributes
+    ----------
+    groups : ndarray of int64, [g]
+        Which of all groups.
+    counts : ndarray of float64, [g, 2, S, C]
+        Hits, then 2 TP + FP + FN, of each of S decisions.
+    support : ndarray of float64, [g, C]
+    """
+
+    groups: Groups
+    counts: Floats
+    support: Floats
+
+    @classmethod
+    def of(cls, truth: Bools, decisions: Sequence[Bools], groups: Groups) -> Self:
+        """Count decisions [n, C] of the rows of each group."""
+        values = np.concatenate([truth, *(truth & each for each in decisions), *decisions], axis=1)
+        rows = np.flatnonzero(values.any(axis=1))
+        sums = by_group(values[rows], groups[rows]) if len(rows) else np.zeros((0, values.shape[1]))
+        support, counts = np.split(sums, [truth.shape[1]], axis=1)
+        counts = counts.reshape(len(sums), 2, len(decisions), truth.shape[1])
+        counts[:, 1] += support[:, None]
+        return cls(np.searchsorted(np.unique(groups), np.unique(groups[rows])), counts, support)
+
+
+def f1_counts(truth: Bools, decisions: Sequence[Bools], groups: Groups) -> list[F1Counts]:
+    """Count S decisions [n, K], a block of classes at a time.
+
+    With one class a row and thousands of classes most groups have nothing in most blocks, and take no room there.
+    """
+    cuts = (slice(start, start + _BLOCK) for start in range(0, truth.shape[1], _BLOCK))
+    return [F1Counts.of(truth[:, cut], [each[:, cut] for each in decisions], groups) for cut in cuts]
+
+
+def drawn_f1(weights: Floats, blocks: Sequence[F1Counts]) -> Floats:
+    """Return macro F1 over classes with support [d, S] of draws [d, G]."""
+    total, classes = np.zeros(()), np.zeros(())
+    for block in blocks:
+        mine = weights[:, block.groups]
+        seen = mine @ block.support > 0
+        pooled = (mine @ block.counts.reshape(len(block.counts), -1)).reshape(-1, *block.counts.shape[1:])
+        total = total + _sum_f1(pooled, seen[:, None, :])
+        classes = classes + seen.sum(axis=1)[:, None]
+    return np.asarray(total / np.maximum(1, classes))
 
 
 def paired_f1(truth: Bools, first: Sequence[Bools], second: Sequence[Bools], groups: Groups) -> Paired:
@@ -91,8 +135,8 @@ def paired_f1(truth: Bools, first: Sequence[Bools], second: Sequence[Bools], gro
     groups : ndarray of int64, [n]
         The same number for rows that are drawn, or swapped, together.
     """
-    blocks = _blocks(truth, [*first, *second], groups)
-    each = [_drawn_f1(weights, blocks) for weights in draws(_many(groups))]
+    blocks = f1_counts(truth, [*first, *second], groups)
+    each = [drawn_f1(weights, blocks) for weights in draws(len(np.unique(groups)))]
     drawn = [f1[:, : len(first)].mean(axis=1) - f1[:, len(first) :].mean(axis=1) for f1 in each]
     swaps = [_Swap.of(block, len(first), len(second)) for block in blocks]
     moving = np.unique(np.concatenate([each.groups for each in swaps]))
@@ -133,51 +177,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-@dataclass(frozen=True)
-class _Block:
-    """What F1 is counted from, for some of the classes and just the groups that have any of it.
-
-    Attributes
-    ----------
-    groups : ndarray of int64, [g]
-    counts : ndarray of float64, [g, 2, S, C]
-        Hits, then 2 TP + FP + FN, of each of S decisions.
-    support : ndarray of float64, [g, C]
-    """
-
-    groups: Groups
-    counts: Floats
-    support: Floats
-
-    @classmethod
-    def of(cls, truth: Bools, decisions: Sequence[Bools], groups: Groups) -> Self:
-        support = by_group(truth, groups)
-        hits = [by_group(truth & each, groups) for each in decisions]
-        sizes = [support + by_group(each, groups) for each in decisions]
-        counts = np.stack([np.stack(hits, axis=1), np.stack(sizes, axis=1)], axis=1)
-        some = np.flatnonzero(counts.any(axis=(1, 2, 3)))
-        return cls(some, counts[some], support[some])
-
-
-def _blocks(truth: Bools, decisions: Sequence[Bools], groups: Groups) -> list[_Block]:
-    """Cut thousands of classes into blocks: with one class a row most groups have nothing in most of them."""
-    starts = range(0, truth.shape[1], _BLOCK)
-    cuts = (slice(start, start + _BLOCK) for start in starts)
-    return [_Block.of(truth[:, cut], [each[:, cut] for each in decisions], groups) for cut in cuts]
-
-
-def _drawn_f1(weights: Floats, blocks: Sequence[_Block]) -> Floats:
-    """Return macro F1 [d, S] of draws [d, G]."""
-    total, classes = np.zeros(()), np.zeros(())
-    for block in blocks:
-        mine = weights[:, block.groups]
-        seen = mine @ block.support > 0
-        pooled = (mine @ block.counts.reshape(len(block.counts), -1)).reshape(-1, *block.counts.shape[1:])
-        total = total + _sum_f1(pooled, seen[:, None, :])
-        classes = classes + seen.sum(axis=1)[:, None]
-    return np.asarray(total / np.maximum(1, classes))
-
-
 def _sum_f1(pooled: Floats, seen: Bools) -> Floats:
     """Return the sum [d, S] of the F1 of classes with support, from counts [d, 2, S, C]."""
     hits, sizes = pooled[:, 0], pooled[:, 1]
@@ -206,14 +205,14 @@ class _Swap:
     seen: Bools
 
     @classmethod
-    def of(cls, block: _Block, first: int, second: int) -> Self:
+    def of(cls, block: F1Counts, first: int, second: int) -> Self:
         # Fewer seeds are repeated until both have as many: the means stay, and each has a partner to be swapped with.
         pairs = np.arange(math.lcm(first, second))
         one, two = block.counts[:, :, pairs % first], block.counts[:, :, first + pairs % second]
         half = (one - two) / 2
         differ = half.any(axis=(1, 2, 3))
         middle = (one + two).sum(axis=0) / 2
-        return cls(block.groups[differ], half[differ], middle, block.support.any(axis=0))
+        return cls(block.groups[differ], half[differ], middle, np.asarray(block.support.any(axis=0)))
 
     def difference(self, signs: Floats, moving: Groups) -> Floats:
         """Return first minus second [d], summed over the classes, with signs [d, moving] that say who is first."""
@@ -238,20 +237,17 @@ def _signs(moving: int) -> Iterator[Floats]:
     The way that was observed is one of them, so that no p is 0.
     """
     if moving < _SWAPS.bit_length():
-        yield 1.0 - 2.0 * (np.arange(2**moving)[:, None] >> np.arange(moving) & 1)
+        ways = np.arange(2**moving)[:, None] >> np.arange(moving) & 1
+        yield np.where(ways, -1.0, 1.0)
         return
     yield np.ones((1, moving))
     rng = np.random.default_rng(0)
     for size in _chunks(_SWAPS - 1, moving):
         bits = np.unpackbits(np.frombuffer(rng.bytes(size * (-(-moving // 8))), np.uint8).reshape(size, -1), axis=1)
-        yield 1.0 - 2.0 * bits[:, :moving]
+        yield np.where(bits[:, :moving], -1.0, 1.0)
 
 
 def _chunks(total: int, groups: int) -> Iterator[int]:
     """Yield how many draws are made at once, of `total`."""
     step = max(1, min(total, _CHUNK_CELLS // groups))
     yield from (min(step, total - start) for start in range(0, total, step))
-
-
-def _many(groups: Groups) -> int:
-    return len(np.unique(groups))

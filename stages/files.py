@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import re
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def resolve_below(root: Path, relative: str) -> Path:
     if path == home or not path.is_relative_to(home):
         raise InputError(f"expected a path below {root}, found {relative!r}, which leads elsewhere; {_REMEDY}")
     return path
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _objection(relative: str) -> str:

@@ -1,4 +1,8 @@
-"""The metrics of systems.md 6.1 as pure functions of arrays; `run` averages them over seeds."""
+"""The metrics of systems.md 6.1 as pure functions of arrays; `scoring` asks for those of one seed.
+
+They are counted here and not by scikit-learn, which has no top-k that ranks equal scores by the lower index, and which
+checks and sorts its arguments anew for every metric; the tests compare each with it where it has the same.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,34 @@ from numpy.typing import NDArray
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
+Ratio = tuple[Floats, Floats]
+"""What each row adds above the line and below it, [n] each: the metric is sum over sum."""
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Hits, false alarms and misses of each class: int64 [K] each."""
+    """Hits, false alarms and misses of each class, int64 [K] each, and over how many rows."""
 
     hits: NDArray[np.int64]
     alarms: NDArray[np.int64]
     misses: NDArray[np.int64]
+    rows: int
 
     @classmethod
     def of(cls, truth: Bools, predicted: Bools) -> Self:
         """Count over rows; both arguments are [n, K]."""
-        return cls((truth & predicted).sum(0), (~truth & predicted).sum(0), (truth & ~predicted).sum(0))
+        hits = (truth & predicted).sum(0)
+        return cls(hits, predicted.sum(0) - hits, truth.sum(0) - hits, len(truth))
 
     @property
     def support(self) -> NDArray[np.int64]:
         """Rows that truly have the class, [K]."""
         return self.hits + self.misses
+
+    @property
+    def accuracy(self) -> Floats:
+        """Share of the rows on which the decision about the class is right, [K]."""
+        return np.asarray(1.0 - (self.alarms + self.misses) / self.rows)
 
     @property
     def precision(self) -> Floats:
@@ -55,12 +68,12 @@ def ratio(above: NDArray[np.int64], below: NDArray[np.int64]) -> Floats:
 def f1_family(counts: ClassCounts) -> dict[str, float]:
     """Return macro (classes with support, and all), micro and support-weighted F1."""
     seen = counts.support > 0
-    pooled = ClassCounts(*(np.asarray([each.sum()]) for each in (counts.hits, counts.alarms, counts.misses)))
+    hits, wrong = counts.hits.sum(), counts.alarms.sum() + counts.misses.sum()
     weights = counts.support / max(1, counts.support.sum())
     return {
         "f1_macro": float(counts.f1[seen].mean()) if seen.any() else 0.0,
         "f1_macro_all": float(counts.f1.mean()) if len(counts.f1) else 0.0,
-        "f1_micro": float(pooled.f1[0]),
+        "f1_micro": float(ratio(2 * hits, 2 * hits + wrong)),
         "f1_weighted": float((counts.f1 * weights).sum()),
         "precision_macro": float(counts.precision[seen].mean()) if seen.any() else 0.0,
         "recall_macro": float(counts.recall[seen].mean()) if seen.any() else 0.0,
@@ -69,16 +82,21 @@ def f1_family(counts: ClassCounts) -> dict[str, float]:
 
 def multilabel_metrics(truth: Bools, predicted: Bools) -> dict[str, float]:
     """Return all multi-label metrics of [n, K] decisions; a row empty in both counts 1 in `f1_samples`."""
-    agree = truth == predicted
-    both = (truth & predicted).sum(axis=1)
-    sizes = truth.sum(axis=1) + predicted.sum(axis=1)
-    per_row = np.where(sizes > 0, ratio(2 * both, sizes), 1.0)
+    values = _values(multilabel_ratios(truth, predicted))
+    return {**f1_family(ClassCounts.of(truth, predicted)), **values, "hamming": 1.0 - values["label_accuracy"]}
+
+
+def multilabel_ratios(truth: Bools, predicted: Bools) -> dict[str, Ratio]:
+    """Return, row by row, what those metrics are made of that are one sum over another."""
+    right = (truth == predicted).sum(axis=1)
+    both = 2.0 * (truth & predicted).sum(axis=1)
+    sizes = np.asarray(truth.sum(axis=1) + predicted.sum(axis=1), dtype=np.float64)
+    ones = np.ones(len(truth))
     return {
-        **f1_family(ClassCounts.of(truth, predicted)),
-        "f1_samples": float(per_row.mean()),
-        "subset_accuracy": float(agree.all(axis=1).mean()),
-        "label_accuracy": float(agree.mean()),
-        "hamming": float(1.0 - agree.mean()),
+        "f1_micro": (both, sizes),
+        "f1_samples": (np.divide(both, sizes, out=ones.copy(), where=sizes > 0), ones),
+        "subset_accuracy": ((right == truth.shape[1]).astype(np.float64), ones),
+        "label_accuracy": (right / max(1, truth.shape[1]), ones),
     }
 
 
@@ -94,20 +112,27 @@ def multiclass_metrics(scores: Scores, truth: NDArray[np.int64], top_k: int) -> 
 
     Of two classes the second is the positive one: `precision`, `recall` and `f1` are of it.
     """
-    classes = scores.shape[1]
-    rank = ranks(scores, truth)
+    classes, ratios = scores.shape[1], multiclass_ratios(scores, truth, top_k)
     counts = ClassCounts.of(one_hot(truth, classes), one_hot(scores.argmax(axis=1), classes))
-    metrics = f1_family(counts)
-    if classes == 2:
-        metrics |= {name: float(getattr(counts, name)[1]) for name in ("precision", "recall", "f1")}
-    metrics["accuracy"] = float((rank == 0).mean())
+    metrics = {**f1_family(counts), **_values(ratios)}
     metrics["ovr_accuracy"] = 1.0 - 2.0 * (1.0 - metrics["accuracy"]) / classes
-    metrics["balanced_top_1"] = _per_class_mean(rank == 0, truth)
+    metrics["balanced_top_1"] = _per_class_mean(ratios["accuracy"][0], truth)
     if top_k > 1:
-        hit = rank < min(top_k, classes)
-        metrics[f"top_{top_k}"] = float(hit.mean())
-        metrics[f"balanced_top_{top_k}"] = _per_class_mean(hit, truth)
+        metrics[f"balanced_top_{top_k}"] = _per_class_mean(ratios[f"top_{top_k}"][0], truth)
     return metrics
+
+
+def multiclass_ratios(scores: Scores, truth: NDArray[np.int64], top_k: int) -> dict[str, Ratio]:
+    """Return, row by row, what those metrics are made of that are one sum over another."""
+    rank, ones = ranks(scores, truth), np.ones(len(truth))
+    found = {"accuracy": ((rank == 0).astype(np.float64), ones)}
+    if top_k > 1:
+        found[f"top_{top_k}"] = ((rank < min(top_k, scores.shape[1])).astype(np.float64), ones)
+    if scores.shape[1] == 2:
+        positive, said = (each.astype(np.float64) for each in (truth, scores.argmax(axis=1)))
+        both = positive * said
+        found |= {"precision": (both, said), "recall": (both, positive), "f1": (2 * both, positive + said)}
+    return found
 
 
 def one_hot(index: NDArray[np.int64], classes: int) -> Bools:
@@ -115,12 +140,28 @@ def one_hot(index: NDArray[np.int64], classes: int) -> Bools:
     return np.asarray(index[:, None] == np.arange(classes)[None, :])
 
 
-def _per_class_mean(hit: Bools, truth: NDArray[np.int64]) -> float:
-    return float(np.mean([hit[truth == each].mean() for each in np.unique(truth)]))
+def _per_class_mean(hit: Floats, truth: NDArray[np.int64]) -> float:
+    seen, rows = np.bincount(truth, weights=hit), np.bincount(truth)
+    return float((seen[rows > 0] / rows[rows > 0]).mean())
+
+
+def _values(ratios: dict[str, Ratio]) -> dict[str, float]:
+    sums = {name: (above.sum(), below.sum()) for name, (above, below) in ratios.items()}
+    return {name: float(above / below) if below > 0 else 0.0 for name, (above, below) in sums.items()}
 
 
 def regression_metrics(values: Scores, truth: Floats) -> dict[str, float]:
-    """Return mean squared error and R2 (1 - SSE / SST on the mean of these rows; 0 when they are all equal)."""
-    squared = float(((values - truth) ** 2).sum())
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    return {"mse": squared / len(truth), "r2": 1.0 - squared / spread if spread > 0 else 0.0}
+    """Return the mean squared error, its root, the mean absolute error, and R2.
+
+    R2 is 1 - SSE / SST on the mean of these rows; 0 when they are all equal, even where all are met.
+    """
+    ratios = regression_ratios(values, truth)
+    mse = _values(ratios)["mse"]
+    spread = float(((truth - truth.mean()) ** 2).mean())
+    return {**_values(ratios), "rmse": float(np.sqrt(mse)), "r2": 1.0 - mse / spread if spread > 0 else 0.0}
+
+
+def regression_ratios(values: Scores, truth: Floats) -> dict[str, Ratio]:
+    """Return, row by row, what the means over rows are made of."""
+    errors, ones = np.abs(values - truth), np.ones(len(truth))
+    return {"mse": (errors**2, ones), "mae": (errors, ones)}

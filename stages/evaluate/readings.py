@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.errors import InputError, RunError
 from stages.evaluate.metrics import Bools, Floats, Scores
+from stages.files import file_digest
 from stages.items import Manifest
 
 _REMEDY = "run `dvc repro` to train the experiment again"
@@ -37,6 +38,12 @@ class Truth:
         Of the labelled rows.
     groups : ndarray of int64, [n]
         The same number for labelled rows of one group.
+    rows : ndarray of int64, [n]
+        Where they stand in the manifest.
+    untrained : ndarray of bool, [n]
+        Which bear a class that no train row shows; none for regression.
+    manifest : str
+        SHA-256 of the manifest's file.
     counts : dict of str to int
         Rows, unlabelled rows, classes that no train row shows, and rows that bear one of those.
     """
@@ -49,6 +56,9 @@ class Truth:
     groups: NDArray[np.int64]
     labels: Bools | None
     targets: Floats | None
+    rows: NDArray[np.int64]
+    untrained: Bools
+    manifest: str
     counts: dict[str, int]
 
     @classmethod
@@ -64,25 +74,30 @@ class Truth:
         rows = np.flatnonzero(inside & labelled)
         if not len(rows):
             raise InputError(f"evaluate: expected labelled {part} rows; found none; check the split and the labels.")
-        info, ids = manifest.info, manifest.ids()
+        ids = manifest.ids()
         everybody, kept = [ids[row] for row in np.flatnonzero(inside)], [ids[row] for row in rows]
         counts = {"rows": len(rows), "unlabelled": len(everybody) - len(rows)}
         groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[rows], return_inverse=True)[1]
-        if info.task == "regression":
-            return cls(info.task, part, info.classes, everybody, kept, groups, None, manifest.targets()[rows], counts)
-        labels = manifest.label_matrix()
-        # A class that train never shows cannot be learned: its rows stay in the metrics and are counted.
-        untrained = ~labels[(parts == "train") & labelled].any(axis=0)
-        counts["untrained_classes"] = int(untrained.sum())
-        counts["untrained_rows"] = int(labels[rows][:, untrained].any(axis=1).sum())
-        return cls(info.task, part, info.classes, everybody, kept, groups, labels[rows], None, counts)
+        labels, targets, untrained = None, None, np.zeros(len(rows), dtype=bool)
+        if manifest.info.task == "regression":
+            targets = manifest.targets()[rows]
+        else:
+            labels = manifest.label_matrix()
+            # A class that train never shows cannot be learned: its rows stay in the metrics and are counted.
+            strange = ~labels[(parts == "train") & labelled].any(axis=0)
+            labels = labels[rows]
+            untrained[:] = labels[:, strange].any(axis=1)
+            counts |= {"untrained_classes": int(strange.sum()), "untrained_rows": int(untrained.sum())}
+        named = (manifest.info.task, part, manifest.info.classes)
+        digest = file_digest(manifest.path)
+        return cls(*named, everybody, kept, groups, labels, targets, rows, untrained, digest, counts)
 
     def at(self, rows: NDArray[np.int64]) -> Self:
         """Return the truth of some of the labelled rows; the counts stay those of the whole part."""
+        there = replace(self, rows=self.rows[rows], groups=self.groups[rows], untrained=self.untrained[rows])
         labels = None if self.labels is None else self.labels[rows]
         targets = None if self.targets is None else self.targets[rows]
-        ids = [self.ids[row] for row in rows.tolist()]
-        return replace(self, ids=ids, groups=self.groups[rows], labels=labels, targets=targets)
+        return replace(there, ids=[self.ids[row] for row in rows.tolist()], labels=labels, targets=targets)
 
     @property
     def outputs(self) -> int:
@@ -117,7 +132,7 @@ def read_predictions(path: Path, truth: Truth) -> tuple[dict[str, Any], dict[int
     found: dict[int, Scores] = {}
     for seed in sorted(set(seeds.to_pylist())):
         mine = np.flatnonzero(seeds.to_numpy() == seed)
-        names = [ids[row].as_py() for row in mine.tolist()]
+        names = ids.take(pa.array(mine)).to_pylist()
         _refuse_other_rows(path, names, truth)
         ordered = np.empty((len(names), truth.outputs), dtype=np.float32)
         ordered[[place[name] for name in names]] = scores[mine]
@@ -136,6 +151,11 @@ def _refuse_other_problem(path: Path, about: dict[str, Any], truth: Truth) -> No
         raise RunError(
             f"{path}: expected scores of the {len(truth.classes)} classes of the manifest in its order; found "
             f"{len(about.get('classes', []))} that differ in name or order; {_REMEDY}."
+        )
+    if about.get("manifest", truth.manifest) != truth.manifest:  # files of earlier versions do not tell it
+        raise RunError(
+            f"{path}: expected predictions for the manifest {truth.manifest[:12]}; found those for another, "
+            f"{str(about['manifest'])[:12]}; {_REMEDY}."
         )
 
 

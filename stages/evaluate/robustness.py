@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,7 @@ from stages.evaluate.conditions import WHOLE, Condition, TrainedInputs, conditio
 from stages.evaluate.metrics import Scores
 from stages.evaluate.outcomes import Outcome, Robustness, metric_names
 from stages.evaluate.params import EvaluateParams, MissingParams
-from stages.evaluate.readings import Truth
-from stages.evaluate.scoring import evaluate
+from stages.evaluate.scoring import Scored, evaluate
 from stages.evaluate.thinned import ThinnedTable
 from stages.experiment import Data, ExperimentInputs, Trained, read_data, read_trained, restore
 from stages.fusions.model import FusedModel
@@ -29,15 +27,6 @@ from stages.heads.model import blocks_of
 _LOG = logging.getLogger("diptych.evaluate")
 # Neighbours at equal distance may change places on another processor, and the scores of their rows with them.
 _CLOSE, _FEW = 1e-3, 0.01
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What was evaluated already: the truth, and for each seed its scores [n, K] and its threshold."""
-
-    truth: Truth
-    scores: Mapping[int, Scores]
-    thresholds: Mapping[int, float]
 
 
 class RobustnessTest:

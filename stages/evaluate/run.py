@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +11,18 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress
 from stages.errors import InputError
+from stages.evaluate.calibration import Calibration
 from stages.evaluate.conditions import TrainedInputs
-from stages.evaluate.intervals import f1_interval, mse_interval
-from stages.evaluate.metrics import Bools, ClassCounts, Scores
-from stages.evaluate.outcomes import Robustness, metric_names, missing_lines
+from stages.evaluate.intervals import interval_ends
+from stages.evaluate.outcomes import Robustness, metric_names
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.readings import Truth, read_predictions
-from stages.evaluate.scoring import evaluate, over_seeds
-from stages.evaluate.tables import ClassRow, confusion_pairs, per_class
+from stages.evaluate.scoring import Scored, evaluate, means_at, over_seeds
 from stages.evaluate.thresholds import tune_threshold
+from stages.evaluate.writing import Findings, write_folder
+from stages.files import file_digest
 from stages.items import Manifest
-from stages.outputs import fresh_folder, safe_cell, write_json, write_lines
+from stages.outputs import fresh_folder, write_json
 from stages.parts import read_split
 
 
@@ -40,7 +38,7 @@ class EvaluateInputs:
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """What `evaluate` writes: flat metrics, and a folder with `per_class.csv`, `confusion.csv` and `missing.csv`."""
+    """What `evaluate` writes: flat metrics, and a folder of tables; see `writing`."""
 
     metrics: Path
     tables: Path
@@ -75,27 +73,31 @@ def run(
     about, scores = read_predictions(inputs.predictions, truth)
     tuned = _thresholds(params, inputs.predictions, manifest, parts)
     fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
-    thresholds = {seed: tuned.get(seed, fixed) for seed in scores}
-    seeds = {seed: evaluate(params, thresholds[seed], each, truth) for seed, each in scores.items()}
+    scored = Scored(truth, scores, {seed: tuned.get(seed, fixed) for seed in scores})
+    seeds = {seed: evaluate(params, scored.thresholds[seed], each, truth) for seed, each in scores.items()}
     decisions = [each.predicted for each in seeds.values() if each.predicted is not None]
-    robustness = _robustness(params, inputs, (truth, scores, thresholds), settings, progress)
+    calibrations = _calibrations(scored)
+    robustness = _robustness(params, inputs, scored, settings, progress)
+    calibrated = [each.metrics for each in calibrations] or [{} for _ in seeds]
     content: dict[str, Any] = {
-        **over_seeds([each.metrics for each in seeds.values()]),
-        **_interval(truth, decisions, list(scores.values())),
+        **over_seeds([{**each.metrics, **more} for each, more in zip(seeds.values(), calibrated, strict=True)]),
+        **interval_ends(truth, list(scores.values()), decisions, params.top_k),
+        **_untrained(params, scored),
         **truth.counts,
         **robustness.facts,
         "seeds": len(seeds),
         "part": params.part,
         "fallback": params.fallback,
-        "threshold": thresholds[next(iter(seeds))],  # the first seed's, as in the tables
+        "threshold": scored.thresholds[next(iter(seeds))],  # the first seed's, as in the tables
         "task": manifest.info.task,
         "features": " + ".join(about["features"]),
         "fusion": about["fusion"],
         "head": about["head"],
-        "predictions_digest": hashlib.sha256(inputs.predictions.read_bytes()).hexdigest(),
+        "predictions_digest": file_digest(inputs.predictions),
     }
-    missing = missing_lines(metric_names(truth.task, params.top_k), robustness)
-    _write_tables(outputs.tables, manifest, truth, decisions, missing)
+    found = Findings(decisions, calibrations[0] if calibrations else None, robustness)
+    with fresh_folder(outputs.tables) as fresh:
+        write_folder(fresh, params, manifest, scored, found)
     write_json(outputs.metrics, content)
     return content
 
@@ -111,10 +113,30 @@ def _thresholds(
     return {seed: tune_threshold(dev.labels, each) for seed, each in scores.items()} if dev.labels is not None else {}
 
 
+def _calibrations(scored: Scored) -> list[Calibration]:
+    """Return that of each seed; none for regression."""
+    truth = scored.truth
+    if truth.labels is None:
+        return []
+    return [Calibration.of(each, truth.labels, single=truth.task == "multiclass") for each in scored.scores.values()]
+
+
+def _untrained(params: EvaluateParams, scored: Scored) -> dict[str, float]:
+    """Return the metrics of rows that bear a class without train rows, and those of all others; systems.md 6.7."""
+    strange, names = scored.truth.untrained, metric_names(scored.truth.task, params.top_k)
+    if not strange.any():
+        return {}
+    found: dict[str, float] = {}
+    for word, rows in (("only", np.flatnonzero(strange)), ("excluded", np.flatnonzero(~strange))):
+        means = means_at(params, scored, rows, names) if len(rows) else {}
+        found |= {f"untrained_{word}_{name}": value for name, value in means.items()}
+    return found
+
+
 def _robustness(
     params: EvaluateParams,
     inputs: EvaluateInputs,
-    scored: tuple[Truth, dict[int, Scores], dict[int, float]],
+    scored: Scored,
     settings: EvaluateSettings,
     progress: Progress,
 ) -> Robustness:
@@ -124,51 +146,9 @@ def _robustness(
     if inputs.trained is None:
         raise InputError("evaluate: expected trained models for `evaluate.missing`; found none given; set it to null.")
     # A second to import, and team-mates who pulled the predictions alone need none of it.
-    from stages.evaluate.robustness import RobustnessTest, Scored
+    from stages.evaluate.robustness import RobustnessTest
     from stages.experiment import ExperimentInputs
 
     trained = inputs.trained
     experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
-    return RobustnessTest(params, params.missing, trained, experiment, Scored(*scored)).run(settings.device, progress)
-
-
-def _interval(truth: Truth, decisions: Sequence[Bools], scores: Sequence[Scores]) -> dict[str, float]:
-    """Return the ends of the main metric's interval over draws of test groups."""
-    if truth.targets is not None:
-        low, high = mse_interval([each[:, 0] - truth.targets for each in scores], truth.groups)
-        return {"mse_low": round(low, 6), "mse_high": round(high, 6)}
-    labels = truth.labels if truth.labels is not None else np.zeros((len(truth.ids), 0), dtype=bool)
-    low, high = f1_interval(labels, decisions, truth.groups)
-    return {"f1_macro_low": round(low, 6), "f1_macro_high": round(high, 6)}
-
-
-def _write_tables(
-    folder: Path, manifest: Manifest, truth: Truth, decisions: Sequence[Bools], missing: Iterable[list[str]]
-) -> None:
-    """Write the per-class table over all seeds, the confusion of the first, and the test of missing inputs.
-
-    The first two are headers only for regression, the last where it was not asked for.
-    """
-    classes = manifest.info.classes
-    with fresh_folder(folder) as fresh:
-        with write_lines(fresh / "per_class.csv") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["class" if each.name == "name" else each.name for each in fields(ClassRow)])
-            if truth.labels is not None:
-                counts = [ClassCounts.of(truth.labels, each) for each in decisions]
-                for row in per_class(classes, manifest.info.super_classes, counts):
-                    writer.writerow(_cell(each) for each in astuple(row))
-        with write_lines(fresh / "confusion.csv") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["actual", "predicted"])
-            if truth.labels is not None:
-                pairs = confusion_pairs(truth.labels, decisions[0], classes)
-                writer.writerows((safe_cell(actual), safe_cell(predicted)) for actual, predicted in pairs)
-        with write_lines(fresh / "missing.csv") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(missing)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, str):
-        return safe_cell(value)
-    return "" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value)
+    return RobustnessTest(params, params.missing, trained, experiment, scored).run(settings.device, progress)

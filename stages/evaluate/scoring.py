@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.decisions import decide
 from stages.evaluate.metrics import (
@@ -18,6 +19,15 @@ from stages.evaluate.metrics import (
 )
 from stages.evaluate.params import EvaluateParams
 from stages.evaluate.readings import Truth
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What is evaluated: the truth, and for each seed its scores [n, K] and its threshold."""
+
+    truth: Truth
+    scores: Mapping[int, Scores]
+    thresholds: Mapping[int, float]
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,13 @@ def evaluate(params: EvaluateParams, threshold: float, scores: Scores, truth: Tr
         return Evaluated(metrics, one_hot(scores.argmax(axis=1), scores.shape[1]))
     predicted = decide(scores, threshold, params.fallback)
     return Evaluated(multilabel_metrics(labels, predicted), predicted)
+
+
+def means_at(params: EvaluateParams, scored: Scored, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
+    """Return the means over the seeds of some metrics, on some of the rows by their positions in the truth."""
+    truth = scored.truth.at(rows)
+    each = [evaluate(params, scored.thresholds[seed], of[rows], truth).metrics for seed, of in scored.scores.items()]
+    return {name: round(float(np.mean([metrics[name] for metrics in each])), 6) for name in names}
 
 
 def over_seeds(metrics: Sequence[dict[str, float]]) -> dict[str, float]:

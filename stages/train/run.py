@@ -15,6 +15,7 @@ from stages.encoders.device import resolve_device
 from stages.epochs import Epoch, Watch
 from stages.errors import InputError, RunError
 from stages.experiment import RECIPE, Data, ExperimentInputs, read_data
+from stages.files import file_digest
 from stages.fusions.catalog import Recipe
 from stages.fusions.model import FusedModel
 from stages.fusions.option_keys import option_keys
@@ -57,7 +58,7 @@ def run(
     with (
         fresh_folder(outputs.model) as folder,
         atomic_output(outputs.predictions) as file,
-        PredictionWriter(file, _about(name, params, data)) as writer,
+        PredictionWriter(file, _about(name, params, data, file_digest(inputs.manifest))) as writer,
         write_lines(outputs.history) as history,
     ):
         write_json(folder / RECIPE, _recipe(params, data))
@@ -122,11 +123,12 @@ def _refuse_unfit_head(params: TrainParams, data: Data) -> None:
         raise InputError(f"train: {refusal} in the manifest; choose another head or prepare other labels.")
 
 
-def _about(name: str, params: TrainParams, data: Data) -> dict[str, object]:
+def _about(name: str, params: TrainParams, data: Data, manifest: str) -> dict[str, object]:
     return {
         "experiment": name,
         "task": data.task,
         "classes": list(data.classes),
+        "manifest": manifest,
         "features": params.features,
         "fusion": params.fusion,
         "head": params.head,

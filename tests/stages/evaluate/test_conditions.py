@@ -85,7 +85,8 @@ def test_nothing_removed_changes_nothing(tmp_path: Path) -> None:
 def truth(labels: np.ndarray, task: str = "multilabel") -> Truth:
     ids = [f"i{row}" for row in range(len(labels))]
     names = tuple(f"c{column}" for column in range(labels.shape[1]))
-    return Truth(task, "test", names, ids, ids, np.arange(len(ids)), labels, None, {})  # type: ignore[arg-type]
+    rows, nowhere = np.arange(len(ids)), np.zeros(len(ids), bool)
+    return Truth(task, "test", names, ids, ids, rows, labels, None, rows, nowhere, "", {})  # type: ignore[arg-type]
 
 
 def test_classes_are_drawn_by_the_seed_among_those_with_a_row() -> None:

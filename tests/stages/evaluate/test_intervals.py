@@ -1,11 +1,24 @@
-"""Bootstrap intervals: against a loop that draws rows one by one, with groups, and repeatable."""
+"""Bootstrap intervals of an experiment: against a loop that draws rows one by one, with groups, and repeatable."""
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.metrics import f1_score
+from collections.abc import Callable
 
-from stages.evaluate.intervals import f1_interval, mse_interval
+import numpy as np
+import pytest
+
+from stages.evaluate.intervals import intervals
+from stages.evaluate.metrics import (
+    multiclass_metrics,
+    multiclass_ratios,
+    multilabel_metrics,
+    multilabel_ratios,
+    one_hot,
+    regression_metrics,
+    regression_ratios,
+)
+
+from .case import HALF, RIGHT, Case
 
 ROWS = np.arange(60)
 
@@ -16,47 +29,82 @@ def decisions(seed: int = 0, wrong: float = 0.2) -> tuple[np.ndarray, np.ndarray
     return truth, truth ^ (rng.random((60, 4)) < wrong)
 
 
-def test_a_loop_over_drawn_rows_gives_the_same_interval() -> None:
+def multilabel(truth: np.ndarray, predicted: list[np.ndarray], groups: np.ndarray = ROWS) -> dict[str, tuple]:
+    return intervals([multilabel_ratios(truth, each) for each in predicted], groups, (truth, predicted))
+
+
+def looped(metrics: Callable[[np.ndarray], dict[str, float]]) -> dict[str, list[float]]:
+    """The ends of the metrics of 1,000 draws of sixty rows, made one by one."""
+    rng = np.random.default_rng(0)
+    found = [metrics(np.repeat(ROWS, rng.multinomial(60, np.full(60, 1 / 60)))) for _ in range(1000)]
+    return {name: [float(end) for end in np.percentile([of[name] for of in found], [2.5, 97.5])] for name in found[0]}
+
+
+def agree(found: dict[str, tuple[float, float]], expected: dict[str, list[float]], *names: str) -> None:
+    assert set(found) == set(names)
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-9, err_msg=name)
+
+
+def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_several_labels() -> None:
     truth, predicted = decisions()
-    rng, values = np.random.default_rng(0), []
-    for _ in range(1000):
-        rows = np.repeat(ROWS, rng.multinomial(60, np.full(60, 1 / 60)))
-        seen = truth[rows].any(axis=0)
-        values.append(f1_score(truth[rows][:, seen], predicted[rows][:, seen], average="macro", zero_division=0))
-    expected = np.percentile(values, [2.5, 97.5])
-    np.testing.assert_allclose(f1_interval(truth, [predicted], ROWS), expected, atol=1e-9)
+    expected = looped(lambda rows: multilabel_metrics(truth[rows], predicted[rows]))
+    names = ("f1_macro", "f1_micro", "f1_samples", "subset_accuracy", "label_accuracy")
+    agree(multilabel(truth, [predicted]), expected, *names)
+
+
+def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_one_of_two_classes() -> None:
+    rng = np.random.default_rng(1)
+    scores, truth = rng.random((60, 2)).astype(np.float32), rng.integers(0, 2, 60)
+    expected = looped(lambda rows: multiclass_metrics(scores[rows], truth[rows], 2))
+    names = ("accuracy", "top_2", "precision", "recall", "f1")
+    agree(intervals([multiclass_ratios(scores, truth, 2)], ROWS), expected, *names)
+
+
+def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_errors() -> None:
+    rng = np.random.default_rng(2)
+    values, truth = rng.normal(size=60).astype(np.float32), rng.normal(size=60)
+    expected = looped(lambda rows: regression_metrics(values[rows], truth[rows]))
+    agree(intervals([regression_ratios(values, truth)], ROWS), expected, "mse", "mae")
 
 
 def test_the_interval_holds_the_value_and_narrows_with_more_rows() -> None:
     truth, predicted = decisions()
-    value = f1_score(truth, predicted, average="macro")
-    low, high = f1_interval(truth, [predicted], ROWS)
-    assert low < value < high
-    many = np.tile(truth, (20, 1)), np.tile(predicted, (20, 1))
-    narrow = f1_interval(many[0], [many[1]], np.arange(1200))
-    assert narrow[1] - narrow[0] < 0.5 * (high - low)
+    few, values = multilabel(truth, [predicted]), multilabel_metrics(truth, predicted)
+    many = multilabel(np.tile(truth, (20, 1)), [np.tile(predicted, (20, 1))], np.arange(1200))
+    for name, (low, high) in few.items():
+        assert low < values[name] < high
+        assert many[name][1] - many[name][0] < 0.5 * (high - low)
 
 
 def test_rows_of_one_group_are_drawn_together_so_copies_add_no_certainty() -> None:
     truth, predicted = decisions()
-    alone = f1_interval(truth, [predicted], ROWS)
-    copied = f1_interval(np.tile(truth, (20, 1)), [np.tile(predicted, (20, 1))], np.tile(ROWS, 20))
-    np.testing.assert_allclose(copied, alone, atol=1e-9)
+    alone = multilabel(truth, [predicted])
+    copied = multilabel(np.tile(truth, (20, 1)), [np.tile(predicted, (20, 1))], np.tile(ROWS, 20))
+    for name, ends in alone.items():
+        assert copied[name] == pytest.approx(ends, abs=1e-9)
 
 
 def test_several_seeds_give_the_interval_of_their_mean() -> None:
     truth, predicted = decisions()
-    np.testing.assert_allclose(f1_interval(truth, [predicted] * 3, ROWS), f1_interval(truth, [predicted], ROWS))
+    once, thrice = multilabel(truth, [predicted]), multilabel(truth, [predicted] * 3)
+    for name, ends in once.items():
+        assert thrice[name] == pytest.approx(ends)
 
 
 def test_perfect_predictions_leave_no_doubt() -> None:
     truth, _ = decisions()
-    assert f1_interval(truth, [truth], ROWS) == (1.0, 1.0)
+    assert set(multilabel(truth, [truth]).values()) == {(1.0, 1.0)}
 
 
-def test_squared_errors_follow_the_drawn_rows() -> None:
-    errors = np.random.default_rng(1).normal(size=60)
-    rng = np.random.default_rng(0)
-    values = [np.mean(errors[np.repeat(ROWS, rng.multinomial(60, np.full(60, 1 / 60)))] ** 2) for _ in range(1000)]
-    np.testing.assert_allclose(mse_interval([errors], ROWS), np.percentile(values, [2.5, 97.5]), atol=1e-12)
-    np.testing.assert_allclose(mse_interval([errors], np.zeros(60, np.int64)), [np.mean(errors**2)] * 2)
+def test_nothing_predicted_of_the_positive_class_is_zero_and_no_division() -> None:
+    never = one_hot(np.zeros(60, np.int64), 2).astype(np.float32)
+    found = intervals([multiclass_ratios(never, np.arange(60) % 2, 1)], ROWS)
+    assert found["precision"] == found["recall"] == found["f1"] == (0.0, 0.0)
+
+
+def test_the_file_of_metrics_tells_the_ends_beside_the_means(case: Case) -> None:
+    case.predict({0: RIGHT, 1: HALF})
+    values = case.evaluate()
+    for name in ("f1_macro", "f1_micro", "f1_samples", "subset_accuracy", "label_accuracy"):
+        assert 0 <= values[f"{name}_low"] <= values[name] <= values[f"{name}_high"] <= 1

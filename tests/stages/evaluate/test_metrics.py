@@ -111,6 +111,8 @@ def test_multilabel_metrics_agree_with_scikit_learn(seed: int) -> None:
         kwargs = {"labels": seen, "average": "macro", "zero_division": 0}
         expected = function(truth, predicted, **kwargs) if len(seen) else 0.0
         assert found[f"{name}_macro"] == pytest.approx(expected)
+    compared = {"f1_macro", "f1_macro_all", "f1_micro", "f1_weighted", "f1_samples", "precision_macro", "recall_macro"}
+    assert set(found) == compared | {"subset_accuracy", "label_accuracy", "hamming"}
 
 
 def test_a_row_empty_in_both_counts_as_right_in_the_mean_over_rows() -> None:
@@ -174,6 +176,23 @@ def test_multiclass_metrics_agree_with_scikit_learn(seed: int) -> None:
     assert found["precision_macro"] == pytest.approx(sk.precision_score(truth, predicted, labels=present, **about))
     assert found["recall_macro"] == pytest.approx(sk.recall_score(truth, predicted, labels=present, **about))
     assert found["balanced_top_1"] == pytest.approx(found["recall_macro"])
+    # Each row is one yes or no for every class: a hit has them all right, a miss has two of them wrong.
+    against_rest = np.equal.outer(truth, every) == np.equal.outer(predicted, every)
+    assert found["ovr_accuracy"] == pytest.approx(against_rest.mean())
+    others = {"f1_macro", "f1_macro_all", "f1_micro", "f1_weighted", "precision_macro", "recall_macro", "accuracy"}
+    others |= {"ovr_accuracy", "balanced_top_1", "top_5", "balanced_top_5"}  # the last two: see above
+    assert set(found) == others | ({"precision", "recall", "f1"} if scores.shape[1] == 2 else set())
+
+
+@QUIET
+@given(SEEDS)
+def test_of_two_classes_the_second_is_the_positive_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = (rng.integers(0, 3, size=(rng.integers(1, 12), 2)) / 2).astype(np.float32)
+    truth = rng.integers(0, 2, len(scores)) * rng.integers(0, 2)  # in half of the cases nothing is positive
+    found, predicted = multiclass_metrics(scores, truth, 1), scores[:, 1] > scores[:, 0]
+    for name, function in (("precision", sk.precision_score), ("recall", sk.recall_score), ("f1", sk.f1_score)):
+        assert found[name] == pytest.approx(function(truth, predicted, pos_label=1, zero_division=0))
 
 
 @QUIET
@@ -183,12 +202,25 @@ def test_regression_metrics_agree_with_scikit_learn(seed: int) -> None:
     truth = rng.normal(size=rng.integers(2, 30)) * 10
     values = (truth + rng.normal(size=len(truth))).astype(np.float32)
     found = regression_metrics(values, truth)
-    assert found["mse"] == pytest.approx(sk.mean_squared_error(truth, values))
-    assert found["r2"] == pytest.approx(sk.r2_score(truth, values))
+    assert found == {
+        "mse": pytest.approx(sk.mean_squared_error(truth, values)),
+        "rmse": pytest.approx(sk.root_mean_squared_error(truth, values)),
+        "mae": pytest.approx(sk.mean_absolute_error(truth, values)),
+        "r2": pytest.approx(sk.r2_score(truth, values)),
+    }
+
+
+def test_a_single_row_has_errors_and_nothing_to_explain() -> None:
+    assert regression_metrics(np.float32([1.0]), np.array([3.0])) == {"mse": 4.0, "rmse": 2.0, "mae": 2.0, "r2": 0.0}
 
 
 def test_equal_targets_leave_nothing_to_explain() -> None:
-    assert regression_metrics(np.float32([1, 3]), np.array([2.0, 2.0])) == {"mse": 1.0, "r2": 0.0}
+    assert regression_metrics(np.float32([1, 3]), np.array([2.0, 2.0])) == {
+        "mse": 1.0,
+        "rmse": 1.0,
+        "mae": 1.0,
+        "r2": 0.0,
+    }
 
 
 def test_a_score_that_reaches_the_threshold_counts() -> None:

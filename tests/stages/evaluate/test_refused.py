@@ -1,7 +1,9 @@
-"""Predictions that belong to something else, and wrong parameters: refused, and nothing is written."""
+"""Predictions that belong to something else, and wrong parameters: refused, and all that stood there stays."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,23 @@ from stages.errors import InputError, RunError
 from stages.evaluate.params import EvaluateParams
 
 from .case import LABELS, PARTS, RIGHT, Case
+from .trained import PARTS as TRAINED_PARTS
+from .trained import Experiment
 
 
 def refused(case: Case, error: type[Exception], message: str) -> None:
+    for old in (case.outputs.metrics, case.outputs.tables / "per_class.csv"):
+        old.parent.mkdir(parents=True, exist_ok=True)
+        old.write_text("of another run")
+    before = contents(case)
     with pytest.raises(error, match=message):
         case.evaluate()
-    assert not case.outputs.metrics.exists()
-    assert not case.outputs.tables.exists()
+    assert contents(case) == before
+
+
+def contents(case: Case) -> dict[str, bytes]:
+    root: Path = case.dataset.root
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_a_test_row_without_a_prediction_is_refused(case: Case) -> None:
@@ -67,6 +79,17 @@ def test_predictions_for_another_task_are_refused(case: Case) -> None:
     refused(case, RunError, "expected predictions for the task multilabel; found the task multiclass")
 
 
+def test_predictions_for_another_manifest_are_refused_although_its_ids_and_classes_are_the_same(case: Case) -> None:
+    case.about = {"manifest": "0123456789abcdef"}
+    case.predict({0: RIGHT})
+    refused(case, RunError, r"for the manifest [0-9a-f]{12}; found those for another, 0123456789ab; run `dvc repro`")
+
+
+def test_predictions_of_rows_that_the_manifest_does_not_have_are_refused(case: Case) -> None:
+    case.predict({0: {**RIGHT, 8: [0.1, 0.1, 0.1]}}, parts=[*PARTS, "test"])
+    refused(case, RunError, r"found 5, 0 rows lacking and 1 of another part, such as 'i008'")
+
+
 def test_another_number_of_scores_is_refused(case: Case) -> None:
     case.predict({0: {**RIGHT, 5: [0.1, 0.2]}})
     refused(case, RunError, "expected 3 scores for each row; found another number")
@@ -104,3 +127,12 @@ def test_a_part_without_labels_is_refused(dataset: Any) -> None:
 def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         EvaluateParams(**wrong)
+
+
+def test_labels_that_changed_since_the_training_are_noticed(make_experiment: Callable[..., Experiment]) -> None:
+    experiment = make_experiment()
+    experiment.train("knn")
+    experiment.evaluate(missing=None)
+    experiment.dataset.write("multilabel", 1 - experiment.targets, TRAINED_PARTS)
+    with pytest.raises(RunError, match=r"expected predictions for the manifest .* found those for another"):
+        experiment.evaluate(missing=None)

@@ -62,6 +62,24 @@ def test_a_class_that_train_lacks_counts_although_no_test_row_bears_it(dataset: 
     assert values["f1_macro_all"] == 0.75
 
 
+def test_rows_of_untrained_classes_count_as_errors_and_are_told_apart(case: Case) -> None:
+    case.predict({0: {**RIGHT, 5: [0.1, 0.8, 0.1]}, 1: RIGHT})
+    values = case.evaluate()
+    assert values["subset_accuracy"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
+    assert (values["untrained_only_subset_accuracy"], values["untrained_excluded_subset_accuracy"]) == (0.5, 1.0)
+    assert (values["untrained_only_f1_macro"], values["untrained_excluded_f1_macro"]) == (0.75, 1.0)
+    assert not [name for name in case.evaluate(part="dev") if name.startswith(("untrained_only", "untrained_excl"))]
+
+
+def test_where_every_row_is_of_an_untrained_class_there_are_no_others(dataset: Any) -> None:
+    case = Case(dataset, "multiclass", np.array([0, 1, 0, 1, 2, 2, 2, -1]))
+    case.predict({0: {row: [1, 0, 0] for row in range(2, 8)}})
+    values = case.evaluate()
+    assert values["untrained_rows"] == values["rows"] == 3
+    assert values["untrained_only_accuracy"] == values["accuracy"] == 0
+    assert "untrained_excluded_accuracy" not in values
+
+
 def test_the_threshold_and_the_fallback_decide(case: Case) -> None:
     case.predict({0: {row: [each / 4 for each in scores] for row, scores in RIGHT.items()}})
     assert case.evaluate()["f1_macro"] == 0.0
@@ -87,6 +105,8 @@ def test_one_table_row_per_class_and_the_confusion_of_the_smallest_seed(case: Ca
     assert [row["class"] for row in rows] == list(CLASSES)
     assert [row["super_class"] for row in rows] == ["BIRD", "CUP", "SUN"]
     assert [row["support"] for row in rows] == ["2", "2", "1"]
+    assert list(rows[0]) == ["class", "super_class", "support", "accuracy", "precision", "recall", "f1", "f1_std"]
+    assert [float(row["accuracy"]) for row in rows] == pytest.approx([1 - 1 / 6, 1 - 2 / 6, 1], abs=1e-6)
     bird = rows[0]
     assert (float(bird["recall"]), float(bird["precision"])) == (0.75, 1.0)
     assert float(bird["f1"]) == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)

@@ -29,9 +29,10 @@ def test_each_class_has_a_row_with_the_mean_over_seeds() -> None:
     bird, cup, sun = per_class(CLASSES, {"bird": "animal"}, seeds)
     assert (bird.name, bird.super_class, bird.support) == ("bird", "animal", 2)
     assert (bird.precision, bird.recall, bird.f1) == (0.75, 0.75, 0.75)
+    assert bird.accuracy == pytest.approx((1 + 1 / 3) / 2)
     assert bird.f1_std == pytest.approx(np.std([1, 0.5], ddof=1))
     assert (cup.support, cup.recall, cup.super_class) == (2, 0.5, "")
-    assert (sun.support, sun.precision, sun.recall, sun.f1, sun.f1_std) == (0, 0, 0, 0, 0)
+    assert (sun.support, sun.accuracy, sun.precision, sun.recall, sun.f1, sun.f1_std) == (0, 1, 0, 0, 0, 0)
 
 
 def test_a_single_seed_has_no_deviation() -> None:
