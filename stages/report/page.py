@@ -21,7 +21,6 @@ from stages.report.leaks import Leaks
 from stages.report.matrices import MatrixRow
 from stages.report.missing import MissingData, signed
 from stages.report.mistakes import Confusion
-from stages.report.paired import p_value
 from stages.report.pairs_plot import PairSection
 from stages.report.panels import Panel
 from stages.report.presence import Presence
@@ -114,7 +113,7 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "p_value": p_value}
+    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed}
     environment.filters |= {"clock": clock, "size": size}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")

@@ -16,6 +16,7 @@ from stages.report.svg import BEST, GRID, IMAGE, INK, TEXT, Plot, Words, bare, d
 from stages.report.tables import Row, read_table
 
 _ALL = "(all)"
+_ALIKE = 0.005  # weights that differ by less than this look the same
 _MARKERS = {TEXT: "^v<>", IMAGE: "sDpP", BEST: "oh*d"}
 
 
@@ -90,7 +91,8 @@ def _plot(one: Listening, part: str, lineage: Lineage) -> Plot:
     first = one.inputs[0]
     named = sorted(one.weights.keys() - {_ALL}, key=lambda label: (-one.rows[label], label))
     chosen = sorted(named[:SHOWN_CLASSES], key=lambda label: (-one.weights[label][first], label))
-    labels = [*([_ALL] if _ALL in one.weights else []), *chosen]
+    same = _ALL in one.weights and _spread(one) < _ALIKE
+    labels = [*([_ALL] if _ALL in one.weights else []), *([] if same else chosen)]
     looks = _looks(one.inputs, lineage)
 
     def paint(figure: Figure) -> None:
@@ -112,6 +114,8 @@ def _plot(one: Listening, part: str, lineage: Lineage) -> Plot:
         figure.legend(loc="outside upper left", ncols=2, handletextpad=0.3, columnspacing=1.2)
 
     note = f" The {len(chosen)} most frequent of {len(named)} classes." if len(chosen) < len(named) else ""
+    if same:
+        note = " They are the same for every class, so one line tells them."
     words = Words(
         f"What {one.experiment} listens to",
         f"Mean weight that the fusion gives to each input over the {part} items that bear the class (in brackets how "
@@ -119,6 +123,12 @@ def _plot(one: Listening, part: str, lineage: Lineage) -> Plot:
         f"Dot plot of the mean weights of {', '.join(one.inputs)} in {one.experiment}: {_told(one, labels)}.",
     )
     return draw(f"plot-weights-{one.experiment}", words, (WIDTH, 1.1 + 0.21 * len(labels)), paint)
+
+
+def _spread(one: Listening) -> float:
+    """Tell how far the weights of one input are at most apart from class to class."""
+    columns = [[found[name] for found in one.weights.values()] for name in one.inputs]
+    return max(max(values) - min(values) for values in columns)
 
 
 def _name(label: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.report.run import ReportInputs
 
+from .outcome_files import write_sections
 from .run_folder import CLASSES, SYSTEMS, RunFolder, System
 from .test_compare import TABLE
 from .test_missing import ROWS, write_rates, write_table
@@ -31,6 +32,7 @@ def hostile_run(root: Path) -> tuple[RunFolder, ReportInputs]:
     folder.write_retrieval("by <b>both")
     _write_nan(folder, NAMES[1])
     _write_missing(folder)
+    write_sections(folder, "attention", NAMES[1])
     _card(folder, "fit", "words", encoder="w2v", field="caption", rows=1400, epochs=5, loss=1.25, transductive=True)
     _card(folder, "fuse", "joined", fusion="mf", features=["caption-hash", "small"], rows=24, dim=8, digest="ef" * 32)
     _card(folder, "reduce", "small", features="image-colorhist", rows=24, dim=4, digest="12" * 32)

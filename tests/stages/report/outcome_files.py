@@ -18,13 +18,13 @@ Decide = Callable[[int, int], Sequence[str]]
 """From a seed and a row of the manifest to the classes that are predicted."""
 
 
-def table(path: Path, header: str, *lines: object) -> None:
+def table(path: Path, header: str, *lines: str | Sequence[object]) -> None:
     """Write a CSV file; lines are texts, or cells."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header.split(","))
-        writer.writerows(line.split(",") if isinstance(line, str) else line for line in lines)  # type: ignore[attr-defined]
+        writer.writerows(line.split(",") if isinstance(line, str) else line for line in lines)
 
 
 def truth_of(folder: RunFolder, row: int) -> list[str]:

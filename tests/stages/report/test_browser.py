@@ -189,6 +189,8 @@ def test_every_text_stands_out_from_its_ground(window: Window, scheme: str) -> N
 
 def test_paper_shows_all_and_cuts_nothing_off(window: Window) -> None:
     window.wide(718)  # A4 between margins of 10 mm
+    opened = "[...document.querySelectorAll('details')].map(one => one.open)"
+    before = window.ask(opened)
     window.page.emulate_media(media="print")
     assert not window.page.locator("nav").is_visible()
     assert not window.page.locator("#all-metrics").is_visible()
@@ -199,7 +201,8 @@ def test_paper_shows_all_and_cuts_nothing_off(window: Window) -> None:
     assert window.ask(beyond) == []
     assert window.overflow() <= 0
     window.page.emulate_media(media="screen")
-    assert not window.ask("[...document.querySelectorAll('details')].some(one => one.open)")
+    assert window.ask(opened) == before
+    assert False in before
 
 
 def test_paper_shows_panels_without_a_script_too(browser: Any, file: Path) -> None:

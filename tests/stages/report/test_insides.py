@@ -59,6 +59,16 @@ def test_weights_are_sorted_by_the_first_input_with_all_items_on_top(tmp_path: P
     assert "<script>" not in plot.svg
 
 
+def test_weights_that_are_the_same_for_every_class_take_one_line(tmp_path: Path) -> None:
+    lines = [
+        f"{label},{name},{weight},3" for label in ("(all)", "bird", "tool") for name, weight in (("x", 0.4), ("y", 0.6))
+    ]
+    table(tmp_path / "fused/weights.csv", "class,input,weight,rows", *lines)
+    (plot,) = weight_plots(board(BOTH), tmp_path, LINEAGE)
+    assert "the same for every class" in plot.caption
+    assert "bird" not in plot.svg
+
+
 def test_no_weights_no_plot_and_holes_are_refused(tmp_path: Path) -> None:
     at = tmp_path / "data/evaluate"
     table(at / "fused/weights.csv", "class,input,weight,rows")

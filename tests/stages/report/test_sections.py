@@ -15,7 +15,7 @@ from .test_page import Page, report
 
 TOLD = (
     "Table of 1 pair",
-    "fused words +",
+    "fused − words +",
     "Corrected for 1 pair by Holm",
     "a paired test over 12 groups",
     "caption-hash, as encoded: silhouette −0.000",
