@@ -194,13 +194,19 @@ def test_paper_shows_all_and_cuts_nothing_off(window: Window) -> None:
     window.page.emulate_media(media="print")
     assert not window.page.locator("nav").is_visible()
     assert not window.page.locator("#all-metrics").is_visible()
-    assert window.ask("[...document.querySelectorAll('details')].every(one => one.open)")
+    window.page.locator("details:not([open])").first.wait_for(
+        state="detached"
+    )  # told of the change with the next frame
     assert window.page.get_by_text("dvc repro evaluate@attention", exact=True).is_visible()
     wide = "[...document.querySelectorAll('table, figure, img, svg, pre, .strip')].filter(one => "
     beyond = f"{wide} one.getBoundingClientRect().right > innerWidth + 1).map(one => one.closest('section').innerText)"
     assert window.ask(beyond) == []
     assert window.overflow() <= 0
     window.page.emulate_media(media="screen")
+    for _ in range(40):  # the page closes them in a later frame
+        if window.ask(opened) == before:
+            break
+        window.page.wait_for_timeout(50)
     assert window.ask(opened) == before
     assert False in before
 
