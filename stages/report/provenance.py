@@ -49,6 +49,11 @@ class Timed:
     seconds: float
     phases: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def shown(self) -> dict[str, float]:
+        """The phases that took a twentieth of a second at least."""
+        return {phase: seconds for phase, seconds in self.phases.items() if seconds >= 0.05}
+
 
 @dataclass(frozen=True)
 class Provenance:

@@ -14,6 +14,8 @@ _NAMES = {
     "subset_accuracy": "subset accuracy", "balanced_accuracy": "balanced accuracy", "mse": "mean squared error",
     "f1_macro_all": "macro F1 (all classes)", "label_accuracy": "label accuracy", "hamming": "Hamming loss",
     "r2": "R²", "top_5": "top-5 accuracy", "f1": "F1",
+    "ece": "calibration error", "brier": "Brier score", "mae": "mean absolute error", "rmse": "root mean squared error",
+    "precision_macro": "macro precision", "recall_macro": "macro recall", "ovr_accuracy": "one-vs-rest accuracy",
 }  # fmt: skip
 
 
