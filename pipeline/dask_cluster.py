@@ -139,7 +139,7 @@ def _gpus() -> list[str]:
     return [str(number) for number in range(sum(line.startswith("GPU ") for line in done.stdout.splitlines()))]
 
 
-class _Share(WorkerPlugin):  # type: ignore[misc]
+class _Share(WorkerPlugin):
     """Gives each worker of this machine its own GPU, or its own share of the cores."""
 
     name = "diptych-share"

@@ -81,7 +81,7 @@ class DaskExecutor:
     def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
         """Yield the results as they come; see `Executor.map`."""
         client, waiting = self._client(), enumerate(tasks)
-        running: dict[Future, int] = {}
+        running: dict[Future[Any], int] = {}
         try:
             while True:
                 for number, task in islice(waiting, max(0, max(_AHEAD, 4 * self.workers) - len(running))):
@@ -95,7 +95,7 @@ class DaskExecutor:
             with suppress(*_GONE):
                 client.cancel(list(running))
 
-    def _finished(self, futures: list[Future]) -> Iterable[Future]:
+    def _finished(self, futures: list[Future[Any]]) -> Iterable[Future[Any]]:
         """Wait until some are finished; look now and then whether anybody is left to do them."""
         from distributed import wait
 
@@ -117,7 +117,7 @@ class DaskExecutor:
             else:
                 return list(done)
 
-    def _result(self, future: Future, number: int) -> Any:
+    def _result(self, future: Future[Any], number: int) -> Any:
         from distributed import KilledWorker
 
         if future.status != "error":
@@ -125,10 +125,10 @@ class DaskExecutor:
                 return future.result()
             except _GONE as error:
                 raise self._gone(error) from error
-        error = future.exception()
-        if isinstance(error, KilledWorker):
-            raise UnitLost(f"{error.allowed_failures + 1} workers of {self._shown} dead of it", number)
-        raise error.with_traceback(future.traceback())
+        raised = future.exception()
+        if isinstance(raised, KilledWorker):
+            raise UnitLost(f"{raised.allowed_failures + 1} workers of {self._shown} dead of it", number)
+        raise raised.with_traceback(future.traceback())
 
     def everywhere(self, work: Unit, argument: Any) -> None:
         """Call it on each worker's own loop; nowhere when none were started.
