@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stages.embed.settings import StorePlace
+from stages.contract import Executor
+from stages.embed.settings import EmbedSettings, StorePlace
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from store import FeatureStore, SegmentFormat
@@ -105,6 +106,30 @@ class Settings(BaseModel):
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
         # In full, because a person is told to import it, wherever they stand.
         return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
+
+    def embed_settings(
+        self, segment_format: SegmentFormat, executor: Executor, *, retry_failed: bool = False
+    ) -> EmbedSettings:
+        """Return the machine's part of one run of `embed`.
+
+        Raises
+        ------
+        StoreError
+            When the address of the store or a file of keys is wrong.
+        """
+        place = self.store_place(segment_format)
+        return EmbedSettings(
+            place.open(),
+            self.device,
+            self.engine,
+            self.workers,
+            self.commit_seconds,
+            spill=self.spill_store(segment_format),
+            failed=self.failed_folder(),
+            retry_failed=retry_failed,
+            executor=executor,
+            place=place,
+        )
 
     def failed_folder(self) -> Path:
         """Return the folder that remembers which contents cannot be embedded; it is made when it is needed."""

@@ -101,7 +101,7 @@ def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
     outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
-    print_summary(prepare.run(session.params.prepare, outputs, session.progress))
+    print_summary(prepare.run(session.params.prepare, outputs, session.progress, executor=session.executor))
 
 
 def _split(session: Session) -> None:
@@ -185,20 +185,8 @@ def _embed(session: Session, name: str) -> str:
         paths.card("embed", name),
         paths.DATA / "embed" / f"{name}.failed.csv",
     )
-    machine = session.settings
-    store = machine.feature_store(session.params.store.format)
-    spill = machine.spill_store(session.params.store.format)
-    settings = embed.EmbedSettings(
-        store,
-        machine.device,
-        machine.engine,
-        machine.workers,
-        machine.commit_seconds,
-        spill=spill,
-        failed=machine.failed_folder(),
-        retry_failed=session.retry_failed,
-        executor=session.executor,
-        place=machine.store_place(session.params.store.format),
+    settings = session.settings.embed_settings(
+        session.params.store.format, session.executor, retry_failed=session.retry_failed
     )
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, fitted), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"

@@ -18,7 +18,7 @@ from tests.stages.embed.album import Album
 PRELOAD = {"distributed.worker.preload": ["tests.parity.encoders"]}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The file that `slow` writes; workers inherit its name."""
     path = tmp_path_factory.mktemp("batches") / "log"
@@ -27,7 +27,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def workers(batches: Path) -> Iterator[DaskExecutor]:  # noqa: ARG001 (what they inherit)
     executor = DaskExecutor(Settings(executor="dask", dask_workers=2, device="cpu"))
     with dask.config.set(PRELOAD):
