@@ -154,8 +154,10 @@ class _Share(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Take the share before anything is computed here."""
-        # Ctrl-C goes to every process of a terminal; the first one tells the workers to store what they have and end.
+        # Ctrl-C goes to every process of a terminal, and a batch system ends all of a job: the process that started us
+        # is told too, and has us store what is finished. We end with it in any case.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         place = int(worker.name)
         if self._gpus:
             os.environ["CUDA_VISIBLE_DEVICES"] = self._gpus[place % len(self._gpus)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -70,6 +73,27 @@ def test_a_scheduler_that_dies_ends_the_run_and_what_was_stored_stays(album: Alb
     kept = len(keys_stored(album.root / "apart"))
     assert 256 <= kept < 3000
     assert not outputs_of(album).matrix.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_stores_what_is_finished_and_leaves_none(
+    album: Album, batches: Path, number: signal.Signals
+) -> None:
+    album.write([f"text {each}" for each in range(6000)])
+    command = [sys.executable, "-m", "tests.parity.interrupted", str(album.root)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 60
+        while not batches.exists() or len(batches.read_text().splitlines()) < 700:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(process.pid, number)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == (143 if number == signal.SIGTERM else -signal.SIGINT), said
+    lines = batches.read_text().splitlines()
+    stored = len(keys_stored(album.root / "apart"))
+    assert len(lines) - 6 * 16 <= stored <= len(lines) < 6000
+    assert not [worker for worker in {line.split()[0] for line in lines} if Path(f"/proc/{worker}").exists()]
 
 
 @pytest.mark.slow

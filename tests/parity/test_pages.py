@@ -14,7 +14,12 @@ from tests.pipeline.project import ROOT, SMALL, call, make_project, write_params
 
 PAGE = (ROOT / "docs/cluster.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```bash\n# tested\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-_ONE = {**SMALL, "embed": {"image-colors": {"encoder": "colorhist", "field": "image"}}}
+_ONE = {
+    **SMALL,
+    "embed": {"image-colors": {"encoder": "colorhist", "field": "image"}},
+    "fuse": {},
+    "train": {"dummy": {"features": ["image-colors"], "head": "dummy"}},
+}
 _LIST = "data/embed/image-colors.zarr.zip"
 
 
@@ -22,7 +27,7 @@ _LIST = "data/embed/image-colors.zarr.zip"
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_project(tmp_path_factory.mktemp("page") / "clone")
     assert call(folder, "diptych", "prepare").returncode == 0
-    write_params(folder, {**_ONE, "fuse": {}, "train": {}, "retrieve": {}})
+    write_params(folder, _ONE)
     done = call(folder, "diptych", "embed")
     assert done.returncode == 0, done.stderr
     return folder
