@@ -36,7 +36,7 @@ from stages.items import Manifest
 from stages.records import IMAGE
 from store import EncoderLog, Fingerprint, StoreError, key_array, text_key
 
-_STOP_SECONDS = 30.0
+_STOP_SECONDS = 60.0
 _one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given
 _stopped: set[str] = set()
 

@@ -88,11 +88,11 @@ def test_a_signal_to_all_processes_stores_what_is_finished_and_leaves_none(
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(process.pid, number)
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=120)[1]
     assert process.returncode == (143 if number == signal.SIGTERM else -signal.SIGINT), said
     lines = batches.read_text().splitlines()
     stored = len(keys_stored(album.root / "apart"))
-    assert len(lines) - 6 * 16 <= stored <= len(lines) < 6000
+    assert len(lines) - 6 * 16 <= stored <= len(lines) < 6000, said
     assert not [worker for worker in {line.split()[0] for line in lines} if Path(f"/proc/{worker}").exists()]
 
 
