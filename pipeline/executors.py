@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Iterable
 from concurrent.futures import CancelledError
@@ -151,6 +152,8 @@ class DaskExecutor:
                 self._running.close()
             self._running = None
         if self._cluster is not None:
+            # All is stored: a worker that takes long to unload its model may well be killed for it, unheard.
+            logging.getLogger("distributed.nanny").setLevel(logging.ERROR)
             self._cluster.close(timeout=_CLOSE_SECONDS)
             self._cluster = None
 

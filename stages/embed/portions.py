@@ -153,5 +153,6 @@ class _Books:
             setattr(self.filled.seconds, name, getattr(self.filled.seconds, name) + value / len(self.workers))
 
     def _note(self) -> str:
-        counts = {"failed": len(self.filled.failures), "found in the store": self.found, "workers": len(self.workers)}
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        counts = {"failed": len(self.filled.failures), "found in the store": self.found}
+        told = [f"{count} {what}" for what, count in counts.items() if count]
+        return ", ".join([*told, f"{len(self.workers)} worker{'s' * (len(self.workers) > 1)}"])

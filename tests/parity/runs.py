@@ -66,13 +66,20 @@ def embed_by(
     store: str = "apart",
     hook: Callable[[], None] = lambda: None,
     commit_seconds: float = 0.5,
+    notes: list[str] | None = None,
     **params: Any,
 ) -> EmbedResult:
     """Embed by workers, into a store and outputs of its own below the album's folder."""
     place = StorePlace(str(album.root / store))
     settings = EmbedSettings(place.open(), commit_seconds=commit_seconds, executor=executor, place=place)
     asked = EmbedParams(**{"encoder": "slow", "field": "caption", **params})
-    return run(asked, EmbedInputs(album.manifest), outputs_of(album, store), settings, Hook(hook))
+    return run(
+        asked,
+        EmbedInputs(album.manifest),
+        outputs_of(album, store),
+        settings,
+        Hook(hook, notes=[] if notes is None else notes),
+    )
 
 
 def outputs_of(album: Album, store: str = "apart") -> EmbedOutputs:

@@ -7,12 +7,13 @@ import os
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.executors import DaskExecutor
 from stages.errors import InputError
-from store import open_matrix
+from store import StoreError, cosines, open_matrix
 from tests.parity.runs import Overheard, embed_by, keys_stored, outputs_of
 from tests.stages.embed.album import Album, picture
 
@@ -51,7 +52,9 @@ def test_pictures_give_what_they_give_here_and_only_counts_travel(workers: DaskE
 
 def test_texts_of_a_second_run_are_all_cached(workers: DaskExecutor, album: Album, batches: Path) -> None:
     album.write(CAPTIONS)
-    first = embed_by(album, workers)
+    notes: list[str] = []
+    first = embed_by(album, workers, notes=notes)
+    assert notes[-1] == "2 workers"
     assert (first.cached, first.new, first.failed) == (0, DISTINCT, 0)
     assert len(batches.read_text().splitlines()) == DISTINCT  # each once
     assert len({line.split()[0] for line in batches.read_text().splitlines()}) == 2  # by both
@@ -126,9 +129,36 @@ def test_a_worker_that_sees_something_else_is_named(
     assert keys_stored(album.root / "apart") == []
 
 
+def test_a_worker_that_cannot_write_the_store_is_named(workers: DaskExecutor, album: Album) -> None:
+    album.write(["one", "two"])
+
+    def elsewhere(task: dict[str, Any]) -> dict[str, Any]:
+        return {**task, "order": {**task["order"], "store": {**task["order"]["store"], "root": "/proc/store"}}}
+
+    with pytest.raises(StoreError, match=r"^worker \S+:\d+: .*/proc/store"):
+        embed_by(album, Overheard(workers, altered=elsewhere))
+
+
 def test_a_mistake_of_the_code_ends_the_run_with_its_message(workers: DaskExecutor, album: Album) -> None:
     album.write([f"text {number}" for number in range(300)] + ["mistake"])
     with pytest.raises(TypeError, match="expected a mistake of the code"):
         embed_by(album, workers)
     assert not outputs_of(album).matrix.exists()
     assert keys_stored(album.root / "apart")  # what was good is kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("encoder", "field"), [("hash", "caption"), ("minilm", "caption"), ("efficientnet-lite0", "image")]
+)
+def test_every_kind_of_encoder_keeps_the_numeric_contract(
+    workers: DaskExecutor, album: Album, encoder: str, field: str
+) -> None:
+    album.write_pairs([f"a caption of {'many words ' * (number % 7)}" for number in range(40)], list(range(40)))
+    album.embed(encoder=encoder, field=field, settings={"device": "cpu"})
+    result = embed_by(album, workers, encoder=encoder, field=field)
+    assert result.failed == 0
+    here, apart = album.matrix(), open_matrix(outputs_of(album).matrix)
+    assert cosines(here.block(0, 40), apart.block(0, 40)).min() >= 0.999999
+    if encoder == "hash":
+        same_outputs(album)
