@@ -26,8 +26,8 @@ from stages.errors import RunError, UnitLost
 
 # Each worker gets several portions, so that a slow one holds up the end by little; a portion is more than a batch or
 # two, since the model waits at its begin and end.
-_SMALLEST, _LARGEST = 256, 2048
-_EACH = 8
+_SMALLEST, _LARGEST = 512, 2048
+_EACH = 4
 
 
 def compute_apart(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:  # noqa: ARG001 (the workers look)

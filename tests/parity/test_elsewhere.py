@@ -71,7 +71,7 @@ def test_a_scheduler_that_dies_ends_the_run_and_what_was_stored_stays(album: Alb
         with pytest.raises(RunError, match=r"the dask scheduler at tcp://127.0.0.1:\d+ to answer.*is kept"):
             embed_by(album, executor, hook=scheduler.kill, missing="zero")
     kept = len(keys_stored(album.root / "apart"))
-    assert 256 <= kept < 3000
+    assert 512 <= kept < 3000
     assert not outputs_of(album).matrix.exists()
 
 
@@ -98,9 +98,9 @@ def test_a_signal_to_all_processes_stores_what_is_finished_and_leaves_none(
 
 @pytest.mark.slow
 def test_a_content_that_ends_every_worker_ends_the_run(album: Album) -> None:
-    album.write([f"text {number}" for number in range(290)] + [POISON])
+    album.write([f"text {number}" for number in range(520)] + [POISON])
     executor = DaskExecutor(Settings(executor="dask", dask_workers=2, device="cpu"))
     with dask.config.set({**PRELOAD, "distributed.scheduler.allowed-failures": 1}), closing(executor):  # noqa: SIM117
-        with pytest.raises(RunError, match=r"the first of item 'i256'; found 2 workers of this machine dead of it"):
+        with pytest.raises(RunError, match=r"the first of item 'i512'; found 2 workers of this machine dead of it"):
             embed_by(album, executor, missing="zero")
-    assert len(keys_stored(album.root / "apart")) >= 256
+    assert len(keys_stored(album.root / "apart")) >= 512

@@ -85,7 +85,7 @@ def test_a_worker_killed_in_the_middle_costs_its_uncommitted_rows(
     assert set(stored.values()) == {1}  # what the dead one had stored was found, not computed again
     encoded = Counter(line.partition(" ")[2] for line in batches.read_text().splitlines())
     assert len(encoded) == 1600
-    assert encoded.total() - 1600 <= 256  # less than its portion: what it had encoded since it last stored any
+    assert encoded.total() - 1600 <= 512  # less than its portion: what it had encoded since it last stored any
     album.embed(encoder="slow", missing="zero")
     same_outputs(album)
 
@@ -105,7 +105,8 @@ def test_an_interrupt_stores_what_the_workers_have_finished(workers: DaskExecuto
     encoded = len(batches.read_text().splitlines())
     stored = len(keys_stored(album.root / "apart"))
     # The batches at work when it came, two or three for each worker, may be lost.
-    assert 256 <= encoded - 6 * 16 <= stored <= encoded < 1000
+    assert encoded - 6 * 16 <= stored <= encoded < 1600
+    assert stored >= 512
     result = embed_by(album, workers, missing="zero")
     assert (result.cached, result.new) == (stored, 1600 - stored)
 
