@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stages.contract import Executor
+from stages.embed.settings import EmbedSettings, StorePlace
 from stages.errors import InputError
 from stages.nearest import did_you_mean
-from store import FeatureStore, SegmentFormat, Signer, TrustedKeys
+from store import FeatureStore, SegmentFormat
 
 _PREFIX = "DIPTYCH_"
 # Tracked by git: whoever trusts a new key, or removes the file, is seen in the history.
@@ -45,6 +47,14 @@ class Settings(BaseModel):
         A local folder that takes finished rows when the store fails in the middle of a run.
     failed : str
         A local folder that remembers which contents cannot be embedded.
+    executor : {"serial", "dask"}
+        Whether this process computes, or workers of dask.distributed.
+    dask : str
+        Address of their scheduler, tcp://host:port or tls://host:port; empty to start workers on this machine.
+    dask_workers : int or None
+        How many to start here; when left out, one for each GPU, and a fourth of the cores, at least two, without any.
+    dask_tls_ca, dask_tls_cert, dask_tls_key : str or None
+        Files by which the scheduler knows us, and we it, for tls://; when left out, dask's own configuration has them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +69,12 @@ class Settings(BaseModel):
     trusted_keys: str | None = None
     spill: str = ".diptych/spill"
     failed: str = ".diptych/failed"
+    executor: Literal["serial", "dask"] = "serial"
+    dask: str = Field(default="", pattern=r"^((tcp|tls)://[^\s/]+:\d+)?$")
+    dask_workers: int | None = Field(default=None, ge=1)
+    dask_tls_ca: str | None = None
+    dask_tls_cert: str | None = None
+    dask_tls_key: str | None = None
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -68,28 +84,60 @@ class Settings(BaseModel):
         StoreError
             When the address or a file of keys is wrong.
         """
-        return FeatureStore(
-            self.store,
-            segment_format=segment_format,
-            cache=Path(self.cache).expanduser() / "index",
-            signer=None if self.signing_key is None else Signer.load(Path(self.signing_key)),
-            trusted=self._trusted(),
+        return self.store_place(segment_format).open()
+
+    def store_place(self, segment_format: SegmentFormat) -> StorePlace:
+        """Return the same store in words that another process can open it by, wherever that stands."""
+        return StorePlace(
+            self.store if "://" in self.store else _in_full(self.store),
+            segment_format,
+            cache=_in_full(self.cache, "index"),
+            signing_key=None if self.signing_key is None else _in_full(self.signing_key),
+            trusted_keys=self._trusted(),
         )
 
-    def _trusted(self) -> TrustedKeys | None:
+    def _trusted(self) -> str | None:
         if self.trusted_keys is not None:
-            return TrustedKeys.load(Path(self.trusted_keys))
+            return _in_full(self.trusted_keys)
         # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
-        return TrustedKeys.load(_TRUSTED_KEYS) if os.path.lexists(_TRUSTED_KEYS) else None
+        return _in_full(_TRUSTED_KEYS) if os.path.lexists(_TRUSTED_KEYS) else None
 
     def spill_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
         # In full, because a person is told to import it, wherever they stand.
         return FeatureStore(Path(self.spill).expanduser().absolute(), segment_format=segment_format)
 
+    def embed_settings(
+        self, segment_format: SegmentFormat, executor: Executor, *, retry_failed: bool = False
+    ) -> EmbedSettings:
+        """Return the machine's part of one run of `embed`.
+
+        Raises
+        ------
+        StoreError
+            When the address of the store or a file of keys is wrong.
+        """
+        place = self.store_place(segment_format)
+        return EmbedSettings(
+            place.open(),
+            self.device,
+            self.engine,
+            self.workers,
+            self.commit_seconds,
+            spill=self.spill_store(segment_format),
+            failed=self.failed_folder(),
+            retry_failed=retry_failed,
+            executor=executor,
+            place=place,
+        )
+
     def failed_folder(self) -> Path:
         """Return the folder that remembers which contents cannot be embedded; it is made when it is needed."""
         return Path(self.failed).expanduser()
+
+
+def _in_full(*parts: str | Path) -> str:
+    return str(Path(*parts).expanduser().absolute())
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:

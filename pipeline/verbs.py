@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.cards import card_digest, stated_digests
 from pipeline.console import ConsoleProgress, out
+from pipeline.executors import DaskExecutor, SerialExecutor, make_executor
 from pipeline.params import Params, load_params
 from pipeline.settings import Settings, load_settings
 from pipeline.timing import write_time
@@ -33,6 +35,7 @@ class Session:
     params: Params
     settings: Settings
     progress: ConsoleProgress
+    executor: SerialExecutor | DaskExecutor
     retry_failed: bool = False
     allow_split_mismatch: bool = False
 
@@ -49,7 +52,7 @@ class Session:
         settings = load_settings(paths.LOCAL_FILE, os.environ)
         remember_verifications(paths.VERIFIED)
         params = load_params(paths.PARAMS_FILE)
-        return cls(params, settings, ConsoleProgress(), retry_failed, allow_split_mismatch)
+        return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
 
 
 def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_split_mismatch: bool = False) -> None:
@@ -68,6 +71,11 @@ def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_s
         When the section has no such entry.
     """
     session = Session.open(retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
+    with closing(session.executor):
+        _run(session, verb, name)
+
+
+def _run(session: Session, verb: str, name: str | None) -> None:
     if verb in _SINGLE:
         start = time.perf_counter()
         _SINGLE[verb](session)
@@ -97,7 +105,7 @@ def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
     outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
-    print_summary(prepare.run(session.params.prepare, outputs, session.progress))
+    print_summary(prepare.run(session.params.prepare, outputs, session.progress, executor=session.executor))
 
 
 def _split(session: Session) -> None:
@@ -173,18 +181,8 @@ def _embed(session: Session, name: str) -> str:
         paths.card("embed", name),
         paths.DATA / "embed" / f"{name}.failed.csv",
     )
-    machine = session.settings
-    store = machine.feature_store(session.params.store.format)
-    spill = machine.spill_store(session.params.store.format)
-    settings = embed.EmbedSettings(
-        store,
-        machine.device,
-        machine.engine,
-        machine.workers,
-        machine.commit_seconds,
-        spill=spill,
-        failed=machine.failed_folder(),
-        retry_failed=session.retry_failed,
+    settings = session.settings.embed_settings(
+        session.params.store.format, session.executor, retry_failed=session.retry_failed
     )
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, fitted), outputs, settings, session.progress)
     record = paths.RUNS / f"embed-{name}.json"

@@ -1,10 +1,10 @@
-"""What the stages ask of whoever runs them (progress) and of each other (tasks): protocols and words, no behaviour."""
+"""What the stages ask of whoever runs them (progress, executor) and of each other (tasks): protocols, no behaviour."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 Task = Literal["multilabel", "multiclass", "regression"]
 Part = Literal["train", "dev", "test"]
@@ -36,3 +36,48 @@ class SilentProgress:
     def track(self, description: str, total: int | None) -> Iterator[Tracker]:  # noqa: ARG002 (the null object)
         """Yield itself as a tracker that does nothing."""
         yield self
+
+
+Unit = Callable[[Any], Any]
+"""A function that stands in a module, so that another process can import it; it takes and returns plain JSON values."""
+
+
+class Executor(Protocol):
+    """Does many units of work, here or in other processes; `pipeline.executors` makes one from the settings.
+
+    What goes to a worker and what comes back is plain JSON data: paths, positions, counts. Vectors and pictures stay
+    out of it; a worker reads them from, and writes them to, the place that it is told.
+
+    Attributes
+    ----------
+    apart : bool
+        Whether the work is done in other processes, so that it pays to cut it up.
+    workers : int
+        How many processes do it; asking starts them.
+    """
+
+    @property
+    def apart(self) -> bool:
+        """Whether the work is done in other processes."""
+
+    @property
+    def workers(self) -> int:
+        """How many processes do it."""
+
+    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        """Yield the position of each task with the result of `work(task)`, as they come; a few tasks are read ahead.
+
+        A task whose worker is lost goes to another worker. Close the generator to drop what has not begun.
+
+        Raises
+        ------
+        UnitLost
+            When a task lost one worker after the other.
+        RunError
+            When whoever hands out the tasks is gone, or all workers are.
+        Exception
+            What `work` raised: the first such error ends the map.
+        """
+
+    def everywhere(self, work: Unit, argument: Any) -> None:
+        """Call `work(argument)` in each process, beside whatever it computes; a coroutine function is awaited there."""

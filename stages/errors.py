@@ -23,5 +23,19 @@ class RunError(DiptychError, RuntimeError):
     """The input was right and the run failed all the same."""
 
 
+class UnitLost(RunError):  # noqa: N818 (named for what happened)
+    """Worker after worker died of the same unit of work.
+
+    Attributes
+    ----------
+    unit : int
+        Position of the unit among the tasks of the map.
+    """
+
+    def __init__(self, message: str, unit: int) -> None:
+        super().__init__(message)
+        self.unit = unit
+
+
 class ItemError(DiptychError, ValueError):
     """One item cannot be used: it is counted with its reason and the run goes on."""

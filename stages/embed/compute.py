@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,7 @@ class Job:
     log: EncoderLog
     settings: EmbedSettings
     progress: Progress
+    fitted: Path | None = None
 
 
 @dataclass
@@ -61,6 +64,8 @@ class Filled:
         What computed; None when nothing had to be.
     known : int
         How many of the failures were known before and not tried again.
+    notes : dict
+        What the encoder counted among the computed ones; see `Encoder.notes`.
     """
 
     locations: Locations
@@ -69,13 +74,20 @@ class Filled:
     seconds: Seconds
     runtime: Runtime | None = None
     known: int = 0
+    notes: dict[str, int] = field(default_factory=dict)
 
 
-def fill_store(job: Job, before: Filled | None = None) -> Filled:
+Compute = Callable[[Job, Rows, Elsewhere, Filled], None]
+"""Encodes and stores missing contents, and adds what becomes of them to what it is given."""
+
+
+def fill_store(job: Job, compute: Compute, before: Filled | None = None) -> Filled:
     """Encode every content that the store lacks; the model is loaded only when there is one.
 
     Parameters
     ----------
+    compute : callable
+        `compute_here`, or `compute_apart` of `portions`.
     before : Filled, optional
         What an earlier call for this job gave, when rows were lost since: it is continued, and nothing that failed is
         tried again.
@@ -97,7 +109,7 @@ def fill_store(job: Job, before: Filled | None = None) -> Filled:
             return filled
         if attempt < _ROUNDS:
             with _remembered(job).updated(job.request.keys, filled.computed, filled.failures):
-                _compute(job, missing, elsewhere, filled)
+                compute(job, missing, elsewhere, filled)
     raise RunError(
         f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
         "look at it with `diptych store verify`, and run again."
@@ -128,14 +140,12 @@ def _load(job: Job, seconds: Seconds) -> Runtime:
         return job.encoder.load(placement)
 
 
-def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
-    """Encode and store the missing contents; add what becomes of them to `filled`."""
+def compute_here(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
+    """Encode and store the missing contents in this process; add what becomes of them to `filled`."""
     filled.runtime = filled.runtime or _load(job, filled.seconds)
-    cached = int(np.count_nonzero(filled.locations.found))
-    title = f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
     wanted = np.zeros(len(filled.computed), dtype=bool)
     wanted[missing] = True
-    with job.progress.track(title, len(missing)) as bar:
+    with job.progress.track(title_of(job, filled), len(missing)) as bar:
         committer = Committer(
             job.log,
             job.request.keys,
@@ -154,6 +164,13 @@ def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> N
                 _encode_slice(job, _next_portion(job, committer), committer)
         finally:
             committer.finish()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
+    filled.notes = dict(job.encoder.notes())
+
+
+def title_of(job: Job, filled: Filled) -> str:
+    """Say over a progress bar what is computed."""
+    cached = int(np.count_nonzero(filled.locations.found))
+    return f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
 
 
 def _next_portion(job: Job, committer: Committer) -> Rows:

@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from stages.contract import Progress
-from stages.embed.compute import Filled, Job, fill_store
+from stages.embed.compute import Filled, Job, compute_here, fill_store
+from stages.embed.encoder import encoder_and_fingerprint, stored_type
 from stages.embed.export import export
 from stages.embed.failures import refuse_failures, write_failures
 from stages.embed.params import EmbedParams
+from stages.embed.portions import compute_apart
 from stages.embed.request import make_request
 from stages.embed.settings import EmbedSettings
-from stages.encoders.catalog import build_encoder
 from stages.encoders.inputs import Inputs
-from stages.encoders.protocol import Encoder
 from stages.items import Manifest
-from store import CorruptSegment, Fingerprint, RowsRemoved, VectorType
+from store import CorruptSegment, RowsRemoved
 
 __all__ = [
     "EmbedInputs",
@@ -84,29 +84,6 @@ class EmbedResult:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-def stored_type(params: EmbedParams, encoder: Encoder) -> VectorType:
-    """Return the type in which the store keeps the rows: bytes as bytes, all else as the params say."""
-    return "uint8" if encoder.bytewise else params.dtype
-
-
-def encoder_and_fingerprint(params: EmbedParams, fitted: Path | None = None) -> tuple[Encoder, Fingerprint]:
-    """Build the encoder and the record of all that causes its vectors; nothing heavy is loaded.
-
-    Raises
-    ------
-    InputError
-        When the model's files are not there, or do not go with the other choices.
-    """
-    encoder = build_encoder(params.encoder, params.choice(fitted))
-    record = {
-        **encoder.identity(),
-        "numeric_contract": params.precision,
-        "dtype": stored_type(params, encoder),
-        **({} if encoder.zero_rows == "refused" else {"zero_rows": "legal"}),
-    }
-    return encoder, Fingerprint.of(params.encoder, record)
-
-
 def run(
     params: EmbedParams, inputs: EmbedInputs, outputs: EmbedOutputs, settings: EmbedSettings, progress: Progress
 ) -> EmbedResult:
@@ -126,12 +103,14 @@ def run(
     log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     given = Inputs.of(manifest, params.row.kind, params.field)
     request = make_request(given, with_empty=params.missing_rule == "encode_empty")
-    job = Job(params, given, request, encoder, log, settings, progress)
-    return _result(_fill_and_export(job, outputs), encoder)
+    job = Job(params, given, request, encoder, log, settings, progress, inputs.fitted)
+    return _result(_fill_and_export(job, outputs))
 
 
 def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
-    filled = fill_store(job)
+    executor = job.settings.executor
+    compute = compute_apart if executor is not None and executor.apart else compute_here
+    filled = fill_store(job, compute)
     for attempt in range(1, _ROUNDS + 1):
         write_failures(outputs.failed, job.inputs.manifest, job.request, filled.failures)
         refuse_failures(job.params, job.request, filled.failures)
@@ -144,11 +123,11 @@ def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
             # are then missing, and are computed again.
             if attempt == _ROUNDS:
                 raise
-        filled = fill_store(job, filled)
+        filled = fill_store(job, compute, filled)
     return filled
 
 
-def _result(filled: Filled, encoder: Encoder) -> EmbedResult:
+def _result(filled: Filled) -> EmbedResult:
     computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
     runtime = filled.runtime
     return EmbedResult(
@@ -160,5 +139,5 @@ def _result(filled: Filled, encoder: Encoder) -> EmbedResult:
         bottleneck=filled.seconds.bottleneck if runtime else "",
         runtime=f"{runtime.engine} {runtime.compute_dtype} on {runtime.device}" if runtime else "",
         known=filled.known,
-        notes=dict(encoder.notes()) if runtime else {},
+        notes=filled.notes,
     )

@@ -5,8 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.contract import Executor
 from stages.encoders.device import Engine
-from store import FeatureStore
+from store import FeatureStore, SegmentFormat, Signer, TrustedKeys
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """A store in plain words, for another process to open; files are named in full, wherever that process stands.
+
+    Attributes
+    ----------
+    root : str
+        A folder, or ``s3://bucket/folder``.
+    segment_format : {"zarr.zip", "h5"}
+    cache, signing_key, trusted_keys : str or None
+        See `FeatureStore`; of the keys the files, never what is in them.
+    """
+
+    root: str
+    segment_format: SegmentFormat = "zarr.zip"
+    cache: str | None = None
+    signing_key: str | None = None
+    trusted_keys: str | None = None
+
+    def open(self) -> FeatureStore:
+        """Open it.
+
+        Raises
+        ------
+        StoreError
+            When the address or a file of keys is wrong.
+        """
+        return FeatureStore(
+            self.root,
+            segment_format=self.segment_format,
+            cache=None if self.cache is None else Path(self.cache),
+            signer=None if self.signing_key is None else Signer.load(Path(self.signing_key)),
+            trusted=None if self.trusted_keys is None else TrustedKeys.load(Path(self.trusted_keys)),
+        )
 
 
 @dataclass(frozen=True)
@@ -30,6 +67,10 @@ class EmbedSettings:
         A local folder that remembers which contents cannot be embedded.
     retry_failed : bool
         Try those again all the same.
+    executor : Executor, optional
+        Whose workers encode; without one, or with one that is not apart, this process does.
+    place : StorePlace, optional
+        Where those workers find `store`; needed with an executor that is apart.
     """
 
     store: FeatureStore
@@ -41,3 +82,5 @@ class EmbedSettings:
     spill: FeatureStore | None = None
     failed: Path | None = None
     retry_failed: bool = False
+    executor: Executor | None = None
+    place: StorePlace | None = None

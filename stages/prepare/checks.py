@@ -16,6 +16,9 @@ from store.key import image_key
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
+Row = Item | Reject | Skip
+
+
 class Checked(NamedTuple):
     """An item that every later stage can rely on; of a picture its key, its frames, its size upright and its mode."""
 
@@ -27,10 +30,20 @@ class Checked(NamedTuple):
     mode: str = ""
 
 
-def checker(images: Path) -> Callable[[Item | Reject | Skip], Checked | Reject | Skip]:
+class Seen(NamedTuple):
+    """What a picture is: its key, its frames, its hash, its size upright and its mode."""
+
+    key: bytes
+    animated: bool
+    dhash: int
+    size: tuple[int, int]
+    mode: str
+
+
+def checker(images: Path) -> Callable[[Row], Checked | Reject | Skip]:
     """Make the check of one row, for pictures below `images`; what the source left out passes through."""
 
-    def check(row: Item | Reject | Skip) -> Checked | Reject | Skip:
+    def check(row: Row) -> Checked | Reject | Skip:
         if isinstance(row, Reject | Skip):
             return row
         field = _unspeakable(row)
@@ -72,16 +85,37 @@ def _check_picture(item: Item, image: str, images: Path) -> Checked | Reject:
     except InputError as error:
         return _reject(item, "unsafe-path", str(error))
     try:
-        encoded = read_regular_file(path)
-        decoded = decode(encoded)
-        seen = decoded.image
-        return Checked(item, image_key(encoded), decoded.animated, difference_hash(seen), seen.size, decoded.mode)
+        return checked(item, look(path))
     except FileNotFoundError:
         return _reject(item, "missing-image", f"no file {image!r} below {images}{_beside(path)}")
     except (InputError, UndecodableImage) as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error}")
     except OSError as error:
         return _reject(item, "unreadable-image", f"{image!r}: {error.strerror}")
+
+
+def look(path: Path) -> Seen:
+    """Read one picture, key it and decode it.
+
+    Raises
+    ------
+    InputError, UndecodableImage, OSError
+        When it is no regular file, no picture, or cannot be read.
+    """
+    encoded = read_regular_file(path)
+    decoded = decode(encoded)
+    image = decoded.image
+    return Seen(image_key(encoded), decoded.animated, difference_hash(image), image.size, decoded.mode)
+
+
+def checked(item: Item, seen: Seen) -> Checked:
+    """Put an item and its picture together."""
+    return Checked(item, seen.key, seen.animated, seen.dhash, seen.size, seen.mode)
+
+
+def picture_of(row: Row) -> str | None:
+    """Return the picture that must be looked at before the row is known to be good; None without one."""
+    return row.image if isinstance(row, Item) and not _unspeakable(row) else None
 
 
 def _beside(path: Path) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stages.contract import Progress, Tracker
+from stages.contract import Executor, Progress, Tracker
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
+from stages.prepare.apart import check_apart
 from stages.prepare.checks import Checked, checker
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
@@ -57,7 +58,11 @@ class Unwatched:
 
 
 def run(
-    params: PrepareParams, outputs: PrepareOutputs, progress: Progress, watcher: Watcher | None = None
+    params: PrepareParams,
+    outputs: PrepareOutputs,
+    progress: Progress,
+    watcher: Watcher | None = None,
+    executor: Executor | None = None,
 ) -> PrepareSummary:
     """Make the manifest of a data set.
 
@@ -71,6 +76,8 @@ def run(
         Draws one bar over the rows.
     watcher : Watcher, optional
         Is shown every row that has been checked.
+    executor : Executor, optional
+        Whose workers look at the pictures, when they are apart from this process; without them some threads do.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def run(
         looker = watcher or Unwatched()
         looker.opened(source.info)
         with RejectsFile(workspace / "rejects.csv") as rejects, progress.track("prepare", source.expected) as bar:
-            rows = _accepted(source, _Books(tally, rejects, looker), bar)
+            rows = _accepted(_check(source, executor), _Books(tally, rejects, looker), bar)
             write_manifest(workspace / "manifest.parquet", source.info, rows)
         tally.refuse_too_many_rejects(params.max_reject_share)
         summary = tally.summary(source.notes)
@@ -105,10 +112,17 @@ class _Books:
     watcher: Watcher
 
 
-def _accepted(source: Source, books: _Books, bar: Tracker) -> Iterator[ManifestRow]:
-    """Check the rows of a source in order, and yield those that the manifest gets."""
+def _check(source: Source, executor: Executor | None) -> Iterator[Checked | Reject | Skip]:
+    """Check the rows of a source, in order."""
+    if executor is not None and executor.apart:
+        return check_apart(executor, source.images, source.items())
+    return map_in_order(checker(source.images), source.items())
+
+
+def _accepted(results: Iterator[Checked | Reject | Skip], books: _Books, bar: Tracker) -> Iterator[ManifestRow]:
+    """Enter the rows that were checked, and yield those that the manifest gets."""
     known: set[str] = set()
-    for result in map_in_order(checker(source.images), source.items()):
+    for result in results:
         bar.advance()
         books.watcher.see(result)
         if isinstance(result, Reject):

@@ -1,0 +1,208 @@
+"""What a worker of `portions` does: hold one encoder, encode a portion of a request into the store, report counts.
+
+A worker is a process of its own, perhaps on another machine: all that it gets and gives is plain JSON data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.embed.compute import Filled, Job, compute_here
+from stages.embed.elsewhere import Elsewhere
+from stages.embed.encoder import encoder_and_fingerprint, stored_type
+from stages.embed.params import EmbedParams
+from stages.embed.request import Request
+from stages.embed.settings import EmbedSettings, StorePlace
+from stages.encoders.inputs import Inputs
+from stages.encoders.protocol import Encoder, Runtime
+from stages.encoders.timing import Seconds
+from stages.errors import DiptychError, InputError, RunError
+from stages.items import Manifest
+from stages.records import IMAGE
+from store import EncoderLog, Fingerprint, StoreError, key_array, text_key
+
+_STOP_SECONDS = 60.0
+_one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given
+_stopped: set[str] = set()
+
+
+@dataclass
+class _Held:
+    """What a worker keeps between the portions of one run."""
+
+    params: EmbedParams
+    inputs: Inputs
+    keys: NDArray[np.uint8]  # [N + 1, 32]: of every row, and of the empty text behind them
+    encoder: Encoder
+    log: EncoderLog
+    settings: EmbedSettings
+    runtime: Runtime | None = None
+
+
+def embed_portion(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Encode what the store lacks of some manifest rows, and store it from here.
+
+    Parameters
+    ----------
+    task : mapping
+        `order`: see `portions.order_of`; `rows`: manifest rows with distinct contents, -1 for the empty text.
+
+    Returns
+    -------
+    dict
+        `found`: positions in `rows` whose content the store had; `failures`: position -> reason; `seconds`, `threads`
+        and `streams` as in `Seconds`; `notes` of the encoder; `runtime`, None when nothing was computed; `worker`.
+
+    Raises
+    ------
+    InputError
+        When this worker does not see what the run is about, or would compute other vectors.
+    RunError, StoreError
+        As `fill_store` does.
+    """
+    order = task["order"]
+    with _one_at_a_time, _told_where():
+        held = _hold(json.dumps(order, sort_keys=True))
+        noted = dict(held.encoder.notes())
+        filled = _fill(held, np.array(task["rows"], dtype=np.int64), order["run"])
+        held.runtime = filled.runtime
+        return _report(filled, {name: count - noted.get(name, 0) for name, count in held.encoder.notes().items()})
+
+
+async def stop_portions(run: str) -> None:
+    """Have the portion of this run that is at work here end at its next batch, and wait until its rows are stored."""
+    _stopped.add(run)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _one_at_a_time.locked() and time.monotonic() < deadline:
+        await asyncio.sleep(0.02)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@contextmanager
+def _told_where() -> Iterator[None]:
+    """Put the name of this worker before what goes wrong here."""
+    try:
+        yield
+    except (DiptychError, StoreError) as error:
+        raise type(error)(f"worker {_name()}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _hold(order_text: str) -> _Held:
+    """Build the encoder of a run once; the one before is let go."""
+    order = json.loads(order_text)
+    project, manifest_path = Path(order["project"]), Path(order["manifest"])
+    if not project.is_dir():
+        raise InputError(f"expected the project's folder at {project}; found none; mount it here under the same path.")
+    os.chdir(project)  # paths in params and in the manifest are relative to it
+    if not manifest_path.is_file() or file_digest(manifest_path) != order["manifest_digest"]:
+        found = "another file" if manifest_path.is_file() else "none"
+        raise InputError(
+            f"expected the manifest {manifest_path} of the run; found {found}; share the project's folder with this "
+            "worker."
+        )
+    params = EmbedParams(**order["params"])
+    encoder, fingerprint = encoder_and_fingerprint(params, order["fitted"] and Path(order["fitted"]))
+    _refuse_other_encoder(fingerprint, order["fingerprint"])
+    settings = _settings(order)
+    inputs = Inputs.of(Manifest.open(manifest_path), params.row.kind, params.field)
+    _refuse_no_pictures(inputs)
+    log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
+    log.probe_writable()
+    keys = np.concatenate([inputs.keys()[0], key_array([text_key("")])])
+    return _Held(params, inputs, keys, encoder, log, settings)
+
+
+def _settings(order: Mapping[str, Any]) -> EmbedSettings:
+    spill = order["spill"]
+    return EmbedSettings(
+        StorePlace(**order["store"]).open(), spill=spill and StorePlace(**spill).open(), **order["machine"]
+    )
+
+
+def _refuse_other_encoder(here: Fingerprint, wanted: str) -> None:
+    if here.digest != wanted:
+        raise InputError(
+            f"expected the encoder {here.encoder} with the fingerprint {wanted[:16]}; found {here.digest[:16]}; "
+            "install the same versions of Diptych and of its packages here, and the same weights."
+        )
+
+
+def _refuse_no_pictures(inputs: Inputs) -> None:
+    root = Path(inputs.manifest.info.root)
+    if IMAGE in inputs.fields and not root.is_dir():
+        raise InputError(
+            f"expected the folder of pictures {root.absolute()}; found none; mount it here under the same path."
+        )
+
+
+def _fill(held: _Held, rows: NDArray[np.int64], run: str) -> Filled:
+    # -1, the empty text, is the last of the keys.
+    keys = held.keys[rows]
+    nobody = np.zeros(0, dtype=np.int64)
+    request = Request(keys, rows, nobody, -1)
+    elsewhere = Elsewhere(held.log, keys)
+    # A worker before this one may have died of these rows; then some of them are stored.
+    locations = held.log.locate(keys)
+    filled = Filled(locations, np.zeros(len(rows), dtype=bool), {}, Seconds(), held.runtime)
+    missing = np.flatnonzero(~locations.found)
+    if len(missing):
+        job = Job(held.params, held.inputs, request, held.encoder, held.log, held.settings, _UntilStopped(run))
+        compute_here(job, missing, elsewhere, filled)
+    return filled
+
+
+def _report(filled: Filled, notes: Mapping[str, int]) -> dict[str, Any]:
+    computed = bool(filled.computed.any())
+    return {
+        "worker": _name(),
+        "found": np.flatnonzero(~filled.computed).tolist(),
+        "failures": {str(at): reason for at, reason in filled.failures.items()},
+        "seconds": filled.seconds.by_phase(),
+        "threads": filled.seconds.workers,
+        "streams": filled.seconds.streams,
+        "notes": {name: count for name, count in notes.items() if count},
+        "runtime": asdict(filled.runtime) if computed and filled.runtime else None,
+    }
+
+
+class _UntilStopped:
+    """A progress bar that nobody sees; by it a portion learns that it shall end. What is finished is then stored."""
+
+    def __init__(self, run: str) -> None:
+        self._run, self._told = run, False
+
+    def advance(self, n: int = 1, note: str = "") -> None:  # noqa: ARG002 (nobody sees it)
+        """End the portion when its run was stopped, once."""
+        if self._run in _stopped and not self._told:
+            self._told = True
+            raise RunError("the run was stopped; what was finished is in the store.")
+
+    @contextmanager
+    def track(self, description: str, total: int | None) -> Iterator[_UntilStopped]:  # noqa: ARG002
+        """Yield itself."""
+        yield self

@@ -1,0 +1,106 @@
+"""Have the workers of an executor look at pictures, in blocks of rows; `run` gets the rows checked, in their order.
+
+Paths go out, and keys, hashes and sizes come back. A row is rejected here alone: what a worker cannot read is read
+again, so that a worker without the pictures ends the run, and never drops rows.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from importlib.metadata import version
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from stages.contract import Executor
+from stages.encoders.decoding import UndecodableImage
+from stages.errors import InputError
+from stages.items import Item, resolve_below
+from stages.prepare.checks import Checked, Row, Seen, checked, checker, look, picture_of
+from stages.prepare.sources.protocol import Reject, Skip
+
+_ROWS = 256
+
+Check = Callable[[Row], Checked | Reject | Skip]
+
+
+def check_apart(executor: Executor, images: Path, rows: Iterable[Row]) -> Iterator[Checked | Reject | Skip]:
+    """Yield the rows checked, in their order, with pictures below `images` looked at by workers.
+
+    Raises
+    ------
+    InputError
+        When a worker cannot read a picture that can be read here, or has another decoder.
+    """
+    waiting: dict[int, list[Row]] = {}
+    reports: dict[int, Mapping[str, Any]] = {}
+    turn, check = 0, checker(images)
+    with closing(executor.map(look_at, _tasks(images, rows, waiting))) as results:
+        for number, report in results:
+            reports[number] = report
+            while turn in reports:
+                yield from _joined(waiting.pop(turn), reports.pop(turn), check)
+                turn += 1
+
+
+def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Look at pictures, on a worker.
+
+    Parameters
+    ----------
+    task : mapping
+        `images`: the folder in full; `pictures`: paths below it.
+
+    Returns
+    -------
+    dict
+        `seen`: for each picture a `Seen` as a list, its key in hexadecimal, or None when it cannot be read here;
+        `worker` and `pillow`: who looked, by which version of the decoder.
+    """
+    images = Path(task["images"])
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    return {"seen": [_look(images, each) for each in task["pictures"]], "worker": name, "pillow": version("pillow")}
+
+
+def _look(images: Path, picture: str) -> list[Any] | None:
+    try:
+        seen = look(resolve_below(images, picture))
+    except (InputError, UndecodableImage, OSError):
+        return None
+    return [seen.key.hex(), seen.animated, seen.dhash, list(seen.size), seen.mode]
+
+
+def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> Iterator[dict[str, Any]]:
+    remaining, folder = iter(rows), str(images.absolute())
+    for number in count():
+        block = list(islice(remaining, _ROWS))
+        if not block:
+            return
+        waiting[number] = block
+        yield {"images": folder, "pictures": [picture for row in block if (picture := picture_of(row)) is not None]}
+
+
+def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterator[Checked | Reject | Skip]:
+    """Put rows and what a worker saw of their pictures together; look here at what it did not see."""
+    if report["pillow"] != version("pillow"):
+        raise InputError(
+            f"prepare: expected Pillow {version('pillow')} on worker {report['worker']}; found {report['pillow']}; "
+            "install the same versions there."
+        )
+    seen = iter(report["seen"])
+    for row in rows:
+        found = next(seen) if picture_of(row) is not None else None
+        if found is not None and isinstance(row, Item):
+            key, animated, dhash, size, mode = found
+            yield checked(row, Seen(bytes.fromhex(key), animated, dhash, tuple(size), mode))
+            continue
+        result = check(row)
+        if isinstance(result, Checked) and result.image_key is not None:
+            raise InputError(
+                f"prepare: expected worker {report['worker']} to read {result.item.image!r}, which this process reads; "
+                "found that it cannot; mount the pictures there under the same path."
+            )
+        yield result
