@@ -45,6 +45,10 @@ class Settings(BaseModel):
         A local folder that takes finished rows when the store fails in the middle of a run.
     failed : str
         A local folder that remembers which contents cannot be embedded.
+    log_json : str or None
+        A file that gets the structured log of every run, besides .diptych/logs/runs.jsonl.
+    preflight : {"refuse", "warn", "off"}
+        What becomes of a run that would not fit onto the disk or into memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +63,8 @@ class Settings(BaseModel):
     trusted_keys: str | None = None
     spill: str = ".diptych/spill"
     failed: str = ".diptych/failed"
+    log_json: str | None = None
+    preflight: Literal["refuse", "warn", "off"] = "refuse"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.

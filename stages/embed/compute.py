@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from stages.embed.elsewhere import Elsewhere
 from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows
+from stages.embed.room import refuse_full_disks
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
 from stages.encoders.device import place
@@ -33,7 +35,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Job:
-    """One run of `embed`: what is wanted, who encodes it, and where it is kept."""
+    """One run of `embed`: what is wanted, who encodes it, where it is kept, and the matrix that is written then."""
 
     params: EmbedParams
     inputs: Inputs
@@ -42,6 +44,7 @@ class Job:
     log: EncoderLog
     settings: EmbedSettings
     progress: Progress
+    matrix: Path | None = None
 
 
 @dataclass
@@ -130,6 +133,9 @@ def _load(job: Job, seconds: Seconds) -> Runtime:
 
 def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
     """Encode and store the missing contents; add what becomes of them to `filled`."""
+    refuse_full_disks(
+        job.settings.store, job.log, job.settings.preflight, len(missing), (job.matrix, len(job.request.inverse))
+    )
     filled.runtime = filled.runtime or _load(job, filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"

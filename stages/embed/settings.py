@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.encoders.device import Engine
+from stages.room import Policy
 from store import FeatureStore
 
 
@@ -30,6 +31,8 @@ class EmbedSettings:
         A local folder that remembers which contents cannot be embedded.
     retry_failed : bool
         Try those again all the same.
+    preflight : {"refuse", "warn", "off"}
+        What becomes of a run for whose rows and matrix there is no room.
     """
 
     store: FeatureStore
@@ -41,3 +44,4 @@ class EmbedSettings:
     spill: FeatureStore | None = None
     failed: Path | None = None
     retry_failed: bool = False
+    preflight: Policy = "refuse"
