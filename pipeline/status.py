@@ -10,14 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from pipeline import paths
 from pipeline.console import out, plain_table
 from pipeline.params import Params, load_params
-from pipeline.run_log import RunLog
+from pipeline.run_log import RunLog, scrubbed
 from pipeline.settings import Settings, load_settings
 from stages.errors import DiptychError
 from stages.room import existing, told
 from store import LocalBackend, StoreError, list_encoders
+from store.backend import printable
 
 _ENDS = ("done", "failed", "stopped")
 _SHOWN = 6  # counts of a run in the table; --json has them all
@@ -131,7 +134,7 @@ def _params(problems: list[str]) -> Params | None:
 
 
 def _store(settings: Settings) -> StoreState:
-    state = StoreState(settings.store)
+    state = StoreState(scrubbed(settings.store, os.environ))
     try:
         store = settings.feature_store("zarr.zip")
         state = StoreState(store.address)
@@ -205,14 +208,15 @@ def print_status(status: Status) -> None:
     """Print the status for a person."""
     out.print(f"project {status.root}", markup=False)
     for problem in status.problems:
-        out.print(f"problem: {problem}", markup=False)
+        lines = (printable(line) for line in problem.splitlines())
+        out.print("problem: " + "\n  ".join(lines), markup=False)
     if status.store is not None:
         _print_store(status.store)
     if status.entries:
         _print_entries(status.entries)
     for verb, error in status.errors.items():
         named = _named(verb, error["entry"])
-        said = error.get("error", "")
+        said = printable(str(error.get("error", "")))
         out.print(f"last failure of {named}, {_time(error)}: {said} (exit {error.get('exit_code')})", markup=False)
     missing = sum(bool(each.missing) for each in status.entries)
     if missing:
@@ -240,7 +244,7 @@ def _print_entries(entries: list[EntryState]) -> None:
             counts.insert(0, f"{each.failed} items without a vector")
         took = f"{last['seconds']:.1f} s" if isinstance(last.get("seconds"), int | float) else ""
         shown = (name, _time(last), str(last.get("event", "")), took, ", ".join(counts), ", ".join(each.missing))
-        table.add_row(*(cell.replace("[", r"\[") for cell in shown))
+        table.add_row(*(Text(printable(cell)) for cell in shown))
     out.print(table)
 
 

@@ -8,7 +8,9 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 
 from store import FeatureStore
@@ -37,10 +39,14 @@ def page_blocks() -> list[tuple[str, str]]:
 
 @dataclass
 class Team:
-    """Homes below one folder; `said` keeps what the commands printed, in their order."""
+    """Homes below one folder, the address of the S3 server, and the store where no local.toml names it.
+
+    `said` keeps what the commands printed, in their order.
+    """
 
     folder: Path
-    s3: str
+    s3: str = ""
+    store: str = ""
     said: list[str] = field(default_factory=list)
 
     def home(self, member: str) -> Path:
@@ -70,10 +76,11 @@ class Team:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def run(self, folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         """Run one command; what it printed is kept."""
-        env = environment(**CREDENTIALS, **WHO, AWS_ENDPOINT_URL=self.s3, HOME=str(folder.parent), **more)
-        env["HOME"] = str(folder if folder.name != "films" else folder.parent)
+        home = folder.parent if folder.name == "films" else folder
+        env = environment(**CREDENTIALS, **WHO, HOME=str(home))
+        env |= {name: value for name, value in (("AWS_ENDPOINT_URL", self.s3), ("DIPTYCH_STORE", self.store)) if value}
         done = subprocess.run(
             command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
@@ -92,27 +99,21 @@ class Team:
             keys = np.concatenate([log.files.read(name).keys for name in log.segments()])
             yield log.fingerprint.digest, len(keys), len(np.unique(keys, axis=0))
 
-    def object(self, md5: str) -> str:
-        """Return the URL of an object of the DVC remote."""
-        return f"{self.s3}/team-films-results/dvc/files/md5/{md5[:2]}/{md5[2:]}"
-
     @staticmethod
     def _git(folder: Path, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def get(url: str) -> bytes:
-    """Read an object of the S3 server, which believes anybody."""
-    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 (our own server)
-        content: bytes = answer.read()
-    return content
-
-
-def put(url: str, content: bytes = b"") -> None:
-    """Write an object of the S3 server, or make a bucket."""
-    request = urllib.request.Request(url, data=content, method="PUT")  # noqa: S310
+def make_bucket(address: str, name: str) -> None:
+    """Make a bucket on the S3 server."""
+    request = urllib.request.Request(f"{address}/{name}", method="PUT")  # noqa: S310 (our own server)
     with urllib.request.urlopen(request, timeout=30):  # noqa: S310
         pass
+
+
+def bucket_files() -> Any:
+    """Open the S3 server as a file system."""
+    return fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
 
 
 def ran(said: str) -> set[str]:
