@@ -25,7 +25,12 @@ git commit -q -m run
 dvc push --run-cache
 git push -q origin main
 """
-JOIN = f"git clone -q {GIT_SERVER} films; cd films; dvc pull prepare split wire@embed {{targets}}; dvc repro split {{targets}}"
+JOIN = f"""
+git clone -q {GIT_SERVER}
+cd films
+dvc pull prepare split wire@embed {{targets}}
+dvc repro split {{targets}}
+"""
 
 
 def _joined(team: Team, remote: str, *targets: str) -> str:
