@@ -19,6 +19,7 @@ from pipeline.console import err, out
 from pipeline.run_log import RunLog, now
 from pipeline.settings import load_settings
 from pipeline.spent import Spent
+from pipeline.timing import write_time
 from stages.errors import InputError
 
 _LONG = 2.0  # seconds after which a run says where they went
@@ -33,7 +34,7 @@ class Recorder:
     ----------
     verb : str
     entry : str
-        "" while no entry of params.yaml is at work.
+        "" while no entry of params.yaml is at work, and for a verb without entries.
     """
 
     verb: str
@@ -114,7 +115,7 @@ def entry(recorder: Recorder, name: str, spent: Spent) -> Iterator[Spent]:
     Parameters
     ----------
     name : str
-        Of the entry; the verb's own where it has none.
+        Of the entry; "" for a verb without entries.
     spent : Spent
         What the bars and the verb tell.
     """
@@ -128,11 +129,11 @@ def entry(recorder: Recorder, name: str, spent: Spent) -> Iterator[Spent]:
         error.recorded = True  # type: ignore[attr-defined]  # once is enough
         raise
     seconds = time.perf_counter() - start
+    write_time(recorder.verb, name, seconds)
     counts = {**spent.counts, **_card_counts(recorder.verb, name)}
     recorder.write("info", "done", {"seconds": round(seconds, 3), "phases": _rounded(spent), "counts": counts})
     if seconds > _LONG and not spent.overlapping and (split := spent.split(seconds, f"{recorder.verb} {name}, ")):
-        named = recorder.verb if name == recorder.verb else f"{recorder.verb} {name}"
-        out.print(f"{named}: {seconds:.1f} s: {split}", markup=False)
+        out.print(f"{recorder.verb} {name}".rstrip() + f": {seconds:.1f} s: {split}", markup=False)
     recorder.entry = ""
 
 

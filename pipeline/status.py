@@ -161,7 +161,7 @@ def _entries(params: Params, last: Mapping[tuple[str, str], dict[str, Any]]) -> 
         for name in section if isinstance(section, dict) else [verb]:
             missing = [str(path) for path in _outputs(verb, name, params) if not path.exists()]
             failed = _failed(paths.DATA / "embed" / f"{name}.failed.csv") if verb == "embed" else 0
-            yield EntryState(verb, name, last.get((verb, name)), missing, failed)
+            yield EntryState(verb, name, last.get((verb, name if isinstance(section, dict) else "")), missing, failed)
 
 
 def _outputs(verb: str, name: str, params: Params) -> list[Path]:
@@ -194,10 +194,15 @@ def _last(lines: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _errors(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the newest failure of each verb, if it is the last word on its entry."""
-    final = {(line.get("verb"), line.get("entry")): line for line in lines}.values()
-    failed = sorted((line for line in final if line["event"] == "failed"), key=lambda line: str(line.get("ts")))
-    return {str(line.get("verb")): _told(line) for line in failed}
+    """Return the newest failure of each verb that no later run has mended: of its entry, or of any where it had none."""
+    failed: dict[tuple[str, str], dict[str, Any]] = {}
+    for line in lines:
+        verb, entry = str(line.get("verb")), str(line.get("entry"))
+        failed.pop((verb, ""), None)
+        failed.pop((verb, entry), None)
+        if line["event"] == "failed":
+            failed[verb, entry] = _told(line)
+    return {verb: error for (verb, _), error in failed.items()}
 
 
 def _told(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from pipeline.preflight import refuse_lack
 from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
 from pipeline.spent import Spent
-from pipeline.yaml_file import read_yaml
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
@@ -78,7 +77,7 @@ def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_s
 
 def _run(session: Session, verb: str, name: str | None, recorder: Recorder) -> None:
     if verb in _SINGLE:
-        with entry(recorder, verb, session.progress.spent):
+        with entry(recorder, "", session.progress.spent):
             refuse_lack(verb, verb, session.params, session.settings)
             _SINGLE[verb](session)
         return
@@ -126,21 +125,10 @@ def _split(session: Session) -> None:
 
 
 def _report(session: Session) -> None:
+    from pipeline.report_inputs import report_inputs
     from stages.report import run as report
 
-    params = session.params
-    entries: dict[str, Mapping[str, object]] = {
-        "fit": params.fit,
-        "embed": params.embed,
-        "reduce": params.reduce,
-        "fuse": params.fuse,
-        "evaluate": params.train,
-        "retrieve": params.retrieve,
-    }
-    names = {verb: tuple(section) for verb, section in entries.items()}
-    published = params.report.published
-    figures = None if published is None else read_yaml(Path(published))
-    inputs = report.ReportInputs(paths.MANIFEST, paths.PARTS, paths.METRICS, paths.DATA, names, figures)
+    inputs = report_inputs(session.params, session.settings)
     outputs = report.ReportOutputs(
         paths.REPORT / "index.html", paths.REPORT / "leaderboard.csv", paths.REPORT / "compare.md"
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stages.encoders.inputs import JOINED
 from stages.errors import InputError
 from stages.records import IMAGE
-from stages.report.readings import read_json
+from stages.report.matrices import MatrixRow
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,8 @@ class Lineage:
         return frozenset().union(*parts) if all(parts) else frozenset()
 
 
-def read_lineage(cards: Sequence[Path], fields: Mapping[str, str]) -> Lineage:
-    """Read the cards of `reduce` and `fuse`, each of which names its `features`.
-
-    Parameters
-    ----------
-    cards : sequence of Path
-        The JSON files.
-    fields : mapping of str to str
-        The field of each encoder's matrix.
-
-    Raises
-    ------
-    InputError
-        When one of the files is no JSON object.
-    """
-    sources = {}
-    for path in cards:
-        features = read_json(path).get("features", ())
-        sources[path.stem] = (features,) if isinstance(features, str) else tuple(map(str, features))
-    return Lineage(fields, sources)
+def lineage(matrices: Iterable[MatrixRow]) -> Lineage:
+    """Return the lineage that the cards of the matrices tell."""
+    rows = list(matrices)
+    made = {row.name: row.sources for row in rows if row.verb != "embed"}
+    return Lineage({row.name: row.field for row in rows if row.verb == "embed"}, made)

@@ -1,5 +1,5 @@
 // Sorts the leaderboard by the column whose button was pressed; a second press turns the order round.
-for (const button of document.querySelectorAll("th button")) {
+for (const button of document.querySelectorAll("th[data-kind] button")) {
   button.addEventListener("click", () => {
     const head = button.closest("th");
     const table = head.closest("table");
@@ -13,9 +13,8 @@ for (const button of document.querySelectorAll("th button")) {
     const key = (row) => row.children[column].dataset.value ?? row.children[column].textContent.trim();
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
-      if (head.dataset.kind !== "number") return sign * x.localeCompare(y);
       if (x === "" || y === "") return (x === "") - (y === "");
-      return sign * (Number(x) - Number(y));
+      return sign * (head.dataset.kind === "number" ? Number(x) - Number(y) : x.localeCompare(y));
     };
     const body = table.tBodies[0];
     body.append(...[...body.rows].sort(compare));
@@ -23,3 +22,21 @@ for (const button of document.querySelectorAll("th button")) {
     if (status) status.textContent = `Sorted by ${button.textContent.trim()}, ${order}.`;
   });
 }
+
+// A link to a panel opens it: browsers open what holds the target, and not the target itself.
+const reveal = (hash) => {
+  const target = document.getElementById(hash.slice(1));
+  if (target?.tagName === "DETAILS") target.open = true;
+};
+addEventListener("hashchange", () => reveal(location.hash));
+addEventListener("click", (event) => reveal(event.target.closest("a")?.hash ?? ""));
+reveal(location.hash);
+
+// On paper nothing can be opened: all is open while it prints, and as before afterwards.
+const paper = matchMedia("print");
+let shut = [];
+paper.addEventListener("change", () => {
+  if (paper.matches) shut = [...document.querySelectorAll("details:not([open])")];
+  for (const panel of shut) panel.open = paper.matches;
+  if (!paper.matches) shut = [];
+});

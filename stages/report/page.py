@@ -12,19 +12,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.records import ManifestInfo
+from stages.report.anchors import anchor
 from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.matrices import MatrixRow
 from stages.report.missing import MissingData
+from stages.report.panels import Panel
+from stages.report.provenance import Origin, clock, size
 from stages.report.strips import System
-from stages.report.summaries import DataSummary, EncoderRow
+from stages.report.summaries import DataSummary
 from stages.report.svg import Plot
 from stages.report.verdict import metric_name, number, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent
-_KINDS = {"both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other"}
+KINDS = {"both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other"}
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,16 @@ class Page:
         The retrieval systems; may be empty.
     data : DataSummary
         Counts of the data and the split.
-    encoders : list of EncoderRow
+    panels : list of Panel
+        The experiments, then the retrieval systems, each in full.
+    matrices : list of MatrixRow
         Where the vectors come from; may be empty.
     fitted : list of FittedRow
         What was fitted for that; may be empty.
     unreadable : int
         How many pictures could not be shown.
+    origin : Origin
+        Code, versions, seeds, store and time.
     """
 
     title: str
@@ -69,9 +77,11 @@ class Page:
     gallery: Gallery | None
     systems: list[System]
     data: DataSummary
-    encoders: list[EncoderRow]
+    panels: list[Panel]
+    matrices: list[MatrixRow]
     fitted: list[FittedRow]
     unreadable: int
+    origin: Origin
 
 
 def render(page: Page) -> str:
@@ -79,13 +89,14 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "metric_name": metric_name}
+    environment.filters |= {"number": number, "metric_name": metric_name, "clock": clock, "size": size}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(
         page=page,
         board=page.board,
-        kinds=_KINDS,
+        anchor=anchor,
+        kinds=KINDS,
         spread=spread,
         lower=LOWER_IS_BETTER,
         pictures=page.data.has_pictures,
@@ -96,12 +107,30 @@ def render(page: Page) -> str:
     )
 
 
-def _bars(board: Leaderboard) -> dict[str, float]:
-    """Tell how much of its cell each primary value fills, in percent: of 1, or of the largest where that is more."""
+@dataclass(frozen=True)
+class Bar:
+    """How much of its cell a primary value fills, and where its interval begins and how long it is, in percent."""
+
+    width: float
+    interval: tuple[float, float] | None
+
+
+def _bars(board: Leaderboard) -> dict[str, Bar]:
+    """Tell the bars of all experiments: of 1, or of the largest value or end of an interval where that is more."""
+    ends = {one.name: one.intervals.get(board.primary) for one in board.experiments}
     values = {one.name: one.means[board.primary] for one in board.experiments}
-    known = {name: 0.0 if math.isnan(value) else max(0.0, value) for name, value in values.items()}
-    top = max([1.0 if board.descending else 0.0, *known.values()]) or 1.0
-    return {name: round(100 * value / top, 2) for name, value in known.items()}
+    known = [value for value in (*values.values(), *(pair[1] for pair in ends.values() if pair)) if value > 0]
+    scale = 100 / max([*([1.0] if board.descending else []), *known], default=1.0)
+
+    def at(value: float) -> float:
+        return 0.0 if math.isnan(value) else round(scale * max(0.0, value), 2)
+
+    return {
+        name: Bar(
+            at(value), None if (pair := ends[name]) is None else (at(pair[0]), round(at(pair[1]) - at(pair[0]), 2))
+        )
+        for name, value in values.items()
+    }
 
 
 def _digest(script: str) -> str:

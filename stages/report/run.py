@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,18 @@ from stages.report.comparison import draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
-from stages.report.lineage import read_lineage
+from stages.report.lineage import lineage
+from stages.report.matrices import PRODUCERS, MatrixRow, read_matrices
 from stages.report.missing import read_missing
-from stages.report.page import MAX_BYTES, Page, render
+from stages.report.page import KINDS, MAX_BYTES, Page, render
+from stages.report.panels import Panel, Sources, experiment_panels, retrieval_panels
 from stages.report.params import ReportParams
+from stages.report.provenance import Provenance, origin
 from stages.report.published import read_published
 from stages.report.readings import read_experiments, read_predictions
+from stages.report.settings import Asked
 from stages.report.strips import System, read_systems
-from stages.report.summaries import read_encoders, summarise_data
+from stages.report.summaries import summarise_data
 from stages.report.thumbnails import Thumbnails
 from stages.report.verdict import verdict
 
@@ -46,6 +50,11 @@ class ReportInputs:
         The folder with `train/`, `evaluate/`, `retrieve/`, `prepare/` and `split/`; what is missing is left out.
     published : mapping or None
         The content of the file that `report.published` names.
+    asked, defaults : mapping
+        For each verb and entry what params.yaml says, and what holds where it says nothing; a verb without entries
+        has one of the name "".
+    provenance : Provenance
+        What there is to say of the machine and the moment.
     """
 
     manifest: Path
@@ -54,6 +63,9 @@ class ReportInputs:
     data: Path
     entries: Mapping[str, Sequence[str]]
     published: Mapping[str, Any] | None = None
+    asked: Asked = field(default_factory=dict)
+    defaults: Asked = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=lambda: Provenance({}))
 
     def cards(self, verb: str) -> list[Path]:
         """Return the JSON files of a verb's entries, ordered by name.
@@ -115,11 +127,10 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
 
 def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> Page:
     """Read and compute all that the page shows."""
-    info, encoders = manifest.info, read_encoders(inputs.cards("embed"))
-    lineage = read_lineage(
-        [*inputs.cards("reduce"), *inputs.cards("fuse")], {encoder.name: encoder.field for encoder in encoders}
-    )
-    board = rank_experiments(read_experiments(inputs.cards("evaluate")), params.primary, lineage)
+    info = manifest.info
+    matrices = [row for verb in PRODUCERS for row in read_matrices(verb, inputs.cards(verb), inputs.asked)]
+    encoders = {row.fingerprint: row.what for row in matrices if row.fingerprint}
+    board = rank_experiments(read_experiments(inputs.cards("evaluate")), params.primary, lineage(matrices))
     best = board.experiments[0]
     scores = inputs.data / "train" / f"{best.name}.parquet"
     predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes), best.part)
@@ -139,10 +150,21 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         gallery=gallery,
         systems=systems,
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
-        encoders=encoders,
+        panels=_panels(inputs, board, systems, matrices),
+        matrices=matrices,
         fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],
         unreadable=len(cards.thumbnails.unreadable),
+        origin=origin(inputs.provenance, inputs.asked, encoders, inputs.manifest, inputs.split),
     )
+
+
+def _panels(
+    inputs: ReportInputs, board: Leaderboard, systems: Sequence[System], matrices: Sequence[MatrixRow]
+) -> list[Panel]:
+    known = {row.name: row for row in matrices}
+    sources = Sources(inputs.metrics, inputs.data, known, inputs.asked, inputs.defaults)
+    searches = [(system.name, system.metrics) for system in systems]
+    return [*experiment_panels(board, sources, KINDS), *retrieval_panels(searches, sources)]
 
 
 def _compare(

@@ -1,9 +1,9 @@
-"""Counts of the data, the split and the encoders for the foot of the page: from the manifest and `metrics/embed`."""
+"""Counts of the data and the split for the foot of the page: from the manifest and what the two verbs wrote."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -147,37 +147,3 @@ def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True)
-class EncoderRow:
-    """One matrix of `embed` and what made it."""
-
-    name: str
-    encoder: str
-    field: str
-    rows: int
-    present: int
-    failed: int
-    dim: int
-    dtype: str
-    fingerprint: str
-
-
-def read_encoders(files: Sequence[Path]) -> list[EncoderRow]:
-    """Read the cards of some matrices of `embed`, in their order; what one of them lacks stays blank or 0."""
-    return [_encoder(path.stem, read_json(path)) for path in files]
-
-
-def _encoder(name: str, values: Mapping[str, Any]) -> EncoderRow:
-    return EncoderRow(
-        name=name,
-        encoder=str(values.get("encoder", "")),
-        field=str(values.get("field", "")),
-        rows=int(values.get("rows", 0)),
-        present=int(values.get("present", 0)),
-        failed=int(values.get("failed", 0)),
-        dim=int(values.get("dim", 0)),
-        dtype=str(values.get("dtype", "")),
-        fingerprint=str(values.get("fingerprint", "")),
-    )

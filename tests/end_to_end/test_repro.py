@@ -49,7 +49,9 @@ def test_the_run_leaves_a_page_a_leaderboard_and_metrics(project: Project) -> No
     board = project.leaderboard()
     assert set(board) == {"dummy", "text", "joined"}
     assert float(board["text"]["f1_macro"]) >= 0
-    assert "<html" in (project.folder / "report" / "index.html").read_text("utf-8")
+    page = (project.folder / "report" / "index.html").read_text("utf-8")
+    assert all(words in page for words in ("<html", "dvc repro evaluate@joined", "Where the time went"))
+    assert str(project.folder) not in page
     shown = call(project.folder, "dvc", "metrics", "show")
     assert "f1_macro" in shown.stdout
 

@@ -75,6 +75,11 @@ def test_commands_work_from_a_folder_inside_the_project(project: Path) -> None:
     assert call(project / "data", "diptych", "store", "stats").returncode == 0
 
 
+def test_verbs_leave_how_long_they_took(project: Path) -> None:
+    for name in ("prepare", "split", "embed-caption-hash", "embed-image-colors"):
+        assert json.loads((project / ".diptych" / "runs" / f"{name}.time.json").read_text("utf-8"))["seconds"] > 0
+
+
 def test_embed_prints_cached_new_failed(project: Path) -> None:
     done = call(project, "diptych", "embed", "image-colors")
     assert "100 cached, 0 new, 0 failed" in done.stdout

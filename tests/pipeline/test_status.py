@@ -71,7 +71,14 @@ def test_what_ran_what_failed_and_what_the_store_holds(project: Path, capsys: py
     failed = project / "data/embed/caption-hash.failed.csv"
     failed.parent.mkdir(parents=True)
     failed.write_text('id,reason\np1,too dark\np2,"broken\nby a line"\n')
+    ended("split", "", train=70)
+    with pytest.raises(InputError), recorded("reduce"):
+        raise InputError("params.yaml was wrong")
+    ended("reduce", "few")
     seen = status.look()
+    split = found("split", "split", seen).last
+    assert split is not None
+    assert split["counts"] == {"train": 70}
     assert seen.store is not None
     assert (len(seen.store.encoders), seen.store.segments, seen.store.rows) == (1, 1, 3)
     embed = found("caption-hash", "embed", seen)

@@ -56,6 +56,8 @@ class RunFolder:
     root: Path
     task: Task = "multilabel"
     items: int = 24
+    classes: tuple[str, ...] = CLASSES
+    captions: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> ReportInputs:
@@ -82,7 +84,7 @@ class RunFolder:
     def write_data(self, *, images: bool = True, fields: tuple[str, ...] = ("caption",)) -> None:
         for folder in ("data/prepare", "data/split", "data/train", "data/evaluate", "data/retrieve", "pictures"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
-        classes = () if self.task == "regression" else CLASSES
+        classes = () if self.task == "regression" else self.classes
         info = ManifestInfo("scenes", str(self.root / "pictures"), self.task, classes, {}, fields)
         write_manifest(self.inputs.manifest, info, [self._item(row, images, fields) for row in range(self.items)])
         write_split(self.inputs.split, self.ids, list(self.parts), {})
@@ -93,18 +95,20 @@ class RunFolder:
     def _item(self, row: int, images: bool, fields: tuple[str, ...]) -> tuple[Item, bytes | None]:
         picture = self._picture(row) if images and row % 7 != 6 else None
         texts = {name: None if row % 5 == 4 else f"{name} of picture {row}" for name in fields}
-        if fields and row == 1:
-            texts[fields[0]] = CAPTION
+        if fields and (row == 1 or self.captions):
+            texts[fields[0]] = self.captions[row % len(self.captions)] if self.captions else CAPTION
         labels = (
-            None if self.task == "regression" else tuple(sorted({CLASSES[column] for column in self._columns(row)}))
+            None
+            if self.task == "regression"
+            else tuple(sorted({self.classes[column] for column in self._columns(row)}))
         )
         target = row / 4 if self.task == "regression" else None
         item = Item(self.ids[row], picture, texts, labels, target, self.ids[row])
         return item, image_key((self.root / "pictures" / picture).read_bytes()) if picture else None
 
     def _columns(self, row: int) -> list[int]:
-        first = row % len(CLASSES)
-        return [first] if self.task == "multiclass" or row % 3 else [first, (row + 2) % len(CLASSES)]
+        first = row % len(self.classes)
+        return [first] if self.task == "multiclass" or row % 3 else [first, (row + 2) % len(self.classes)]
 
     def _picture(self, row: int) -> str:
         name = f"{row:03}.png"
@@ -146,8 +150,8 @@ class RunFolder:
     def _scores(self, row: int, rng: np.random.Generator) -> list[float]:
         if self.task == "regression":
             return [row / 4 + float(rng.normal()) / 4]
-        truth = np.isin(np.arange(len(CLASSES)), self._columns(row))
-        return list(np.clip(0.75 * truth + rng.normal(0.1, 0.25, len(CLASSES)), 0, 1))
+        truth = np.isin(np.arange(len(self.classes)), self._columns(row))
+        return list(np.clip(0.75 * truth + rng.normal(0.1, 0.25, len(self.classes)), 0, 1))
 
     def _write_tables(self, system: System) -> None:
         if self.task == "regression":
@@ -164,13 +168,16 @@ class RunFolder:
                 round(float(np.clip(system.value + rng.normal(0, 0.15), 0, 1)), 4),
                 0.01,
             )
-            for place, label in enumerate(CLASSES)
+            for place, label in enumerate(self.classes)
         ]
         _csv(
             folder / "per_class.csv", ("class", "super_class", "support", "precision", "recall", "f1", "f1_std"), scores
         )
-        pairs = [(label, label) for label in CLASSES for _ in range(3)]
-        pairs += [(CLASSES[0], CLASSES[1])] * 2 + [(CLASSES[2], "(nothing)"), (CLASSES[3], CLASSES[5])]
+        pairs = [(label, label) for label in self.classes for _ in range(3)]
+        pairs += [(self.classes[0], self.classes[1])] * 2 + [
+            (self.classes[2], "(nothing)"),
+            (self.classes[3], self.classes[5]),
+        ]
         _csv(folder / "confusion.csv", ("actual", "predicted"), pairs)
 
     def write_encoders(self) -> None:
