@@ -194,7 +194,7 @@ def _last(lines: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _errors(lines: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the newest failure of each verb that no later run has mended: of its entry, or of any where it had none."""
+    """Return the newest failure of each verb that no later run of its entry, or of any if it had none, has mended."""
     failed: dict[tuple[str, str], dict[str, Any]] = {}
     for line in lines:
         verb, entry = str(line.get("verb")), str(line.get("entry"))
