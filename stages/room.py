@@ -13,7 +13,7 @@ from stages.errors import RunError
 
 Policy = Literal["refuse", "warn", "off"]
 SPARE = 64 << 20
-"""Bytes that a disk keeps free for what is not reckoned: cards, logs, states."""
+"""Bytes that a disk keeps free for what is not reckoned (cards, logs, states); of a small disk a fiftieth."""
 
 _LOG = logging.getLogger("diptych.room")
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
@@ -44,13 +44,10 @@ def check_disk(what: str, needs: Mapping[Path, int], policy: Policy) -> None:
         first, sum_ = devices.get(nearest.stat().st_dev, (nearest, 0))
         devices[nearest.stat().st_dev] = first, sum_ + size
     for folder, size in devices.values():
-        free = shutil.disk_usage(folder).free
-        if size and size + SPARE > free:
-            _say(
-                f"{what}: expected room for about {told(size)} on the disk of {folder}; found {told(free)} free; make "
-                f"room or name another place; {_ANYWAY}.",
-                policy,
-            )
+        disk = shutil.disk_usage(folder)
+        if size and disk.total and size + min(SPARE, disk.total // 50) > disk.free:  # /proc and the like have no total
+            found = f"found {told(disk.free)} free; make room or name another place; {_ANYWAY}."
+            _say(f"{what}: expected room for about {told(size)} on the disk of {folder}; {found}", policy)
 
 
 def check_memory(what: str, needed: int, advice: str, policy: Policy) -> None:

@@ -123,9 +123,11 @@ def _missing(filled: Filled) -> Rows:
     return np.flatnonzero(missing)
 
 
-def _load(job: Job, seconds: Seconds) -> Runtime:
+def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
     """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
+    settings = job.settings
+    refuse_full_disks(settings.store, job.log, settings.preflight, missing, (job.matrix, len(job.request.inverse)))
     placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
         return job.encoder.load(placement)
@@ -133,10 +135,7 @@ def _load(job: Job, seconds: Seconds) -> Runtime:
 
 def _compute(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
     """Encode and store the missing contents; add what becomes of them to `filled`."""
-    refuse_full_disks(
-        job.settings.store, job.log, job.settings.preflight, len(missing), (job.matrix, len(job.request.inverse))
-    )
-    filled.runtime = filled.runtime or _load(job, filled.seconds)
+    filled.runtime = filled.runtime or _load(job, len(missing), filled.seconds)
     cached = int(np.count_nonzero(filled.locations.found))
     title = f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
     wanted = np.zeros(len(filled.computed), dtype=bool)
