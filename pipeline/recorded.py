@@ -35,10 +35,13 @@ class Recorder:
     verb : str
     entry : str
         "" while no entry of params.yaml is at work, and for a verb without entries.
+    in_project : bool
+        Whether one stands in a project: nothing is written elsewhere.
     """
 
     verb: str
     entry: str = ""
+    in_project: bool = False
     _logs: list[RunLog] = field(default_factory=list)
     _run: str = field(default_factory=lambda: secrets.token_hex(6))
 
@@ -61,6 +64,7 @@ class Recorder:
 
     def open_own(self) -> None:
         """Log to the project's own file; where that cannot be written, there is no log of its own."""
+        self.in_project = True
         self._logs.append(RunLog(paths.LOG))
 
     def write(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
@@ -129,7 +133,8 @@ def entry(recorder: Recorder, name: str, spent: Spent) -> Iterator[Spent]:
         error.recorded = True  # type: ignore[attr-defined]  # once is enough
         raise
     seconds = time.perf_counter() - start
-    write_time(recorder.verb, name, seconds)
+    if recorder.in_project:
+        write_time(recorder.verb, name, seconds)
     counts = {**spent.counts, **_card_counts(recorder.verb, name)}
     recorder.write("info", "done", {"seconds": round(seconds, 3), "phases": _rounded(spent), "counts": counts})
     if seconds > _LONG and not spent.overlapping and (split := spent.split(seconds, f"{recorder.verb} {name}, ")):
