@@ -16,6 +16,7 @@ from pipeline import doctor as machine
 from pipeline import paths
 from pipeline import recipes as overlays
 from pipeline import repeat as repetitions
+from pipeline import status as state
 from pipeline import sweep as tables
 from pipeline import wire as plumbing
 from pipeline.compare_cli import compare
@@ -54,7 +55,20 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, say what is there, draw a contact sheet; write no output.")
 ]
 Rows = Annotated[int | None, typer.Option("--rows", min=1, help="With --dry-run: look at the first rows only.")]
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _STAGES = "Stages, in the order of a run"
+
+
+@app.callback()
+def common(
+    log_json: Annotated[
+        Path | None, typer.Option("--log-json", metavar="FILE", help="Append the structured log of this run here too.")
+    ] = None,
+) -> None:
+    """Take the options that stand before the command."""
+    if log_json is not None:
+        # In the environment, so that it also reaches the `dvc repro` that `repeat` starts, and its stages.
+        os.environ["DIPTYCH_LOG_JSON"] = str(log_json.absolute())
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -253,6 +267,17 @@ def search(  # noqa: PLR0913 (each is an option of its own)
 
 
 @app.command()
+def status(as_json: AsJson = False) -> None:
+    """Say what is there: the store, the last run of every entry, outputs that are missing, the last failures.
+
+    Looks at names and small files only, and says of a project that has not run yet what it lacks. What a change of
+    params.yaml would run is told by `diptych plan`.
+    """
+    found = state.look()
+    _print_json(found.as_dict()) if as_json else state.print_status(found)
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine has: versions, processor, device, memory, disk, weights, store; exit 1 if a part is bad."""
     found = machine.examine()
@@ -273,16 +298,21 @@ def _print_json(content: Any) -> None:
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 (the signature of a handler)
-    # As an exception, so that `finally` blocks commit finished rows and remove temporary files.
+    # As an exception, so that `finally` blocks commit finished rows and remove temporary files; a second signal must
+    # not end them half-way.
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise SystemExit(128 + signum)
 
 
 def main() -> None:
-    """Run the command line; wrong input exits 2, a failed run 1, an interrupt 130 or 143."""
+    """Run the command line; wrong input exits 2, a failed run 1, an interrupt 130, a signal to end 143 (129)."""
     # OpenMP's threads spin while they wait. Beside another job that takes the other's core away: training beside a
     # second run took minutes instead of 20 s. It must be set before torch is imported; the environment wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, _terminate)
+    for each in _SIGNALS:
+        if signal.getsignal(each) != signal.SIG_IGN:  # behind `nohup` a closed terminal is nothing
+            signal.signal(each, _terminate)
     try:
         app(standalone_mode=True)
     except (DiptychError, StoreError) as error:
@@ -291,6 +321,7 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder that may not be written: no fault of the code
         err.print(f"error: expected to read and write here; found: {error}; make room or mend it.", markup=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("stopped: what was finished is kept; the same command goes on from there")
-        sys.exit(130)
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:  # Typer gives Ctrl-C its 130
+            err.print("stopped: what was finished is kept; the same command goes on from there")
+        raise

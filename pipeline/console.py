@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.spent import Spent
 from stages.contract import Tracker
 
 _LINE_SECONDS = 5.0
@@ -91,11 +92,30 @@ class _Lines:
 
 
 class ConsoleProgress:
-    """The `Progress` of the command line."""
+    """The `Progress` of the command line.
 
-    def track(self, description: str, total: int | None) -> AbstractContextManager[Tracker]:
+    Attributes
+    ----------
+    spent : Spent
+        Is told how long each bar was open; bars within another's time are part of it.
+    """
+
+    def __init__(self) -> None:
+        self.spent = Spent()
+        self._open = 0
+
+    @contextmanager
+    def track(self, description: str, total: int | None) -> Iterator[Tracker]:
         """Open a bar, or a series of lines when standard error is not a terminal."""
-        return _live(description, total) if sys.stderr.isatty() else _lines(description, total)
+        start = time.perf_counter()
+        self._open += 1
+        try:
+            with _live(description, total) if sys.stderr.isatty() else _lines(description, total) as tracker:
+                yield tracker
+        finally:
+            self._open -= 1
+            if not self._open:
+                self.spent.add(description, time.perf_counter() - start)
 
 
 @contextmanager

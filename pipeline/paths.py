@@ -15,6 +15,7 @@ MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")
+LOG = Path(".diptych/logs/runs.jsonl")
 SWEEPS = Path(".diptych/sweep")
 REPEATS, BORROWED = Path(".diptych/repeat"), Path(".diptych/repeat/before")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")

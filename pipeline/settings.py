@@ -55,6 +55,10 @@ class Settings(BaseModel):
         How many to start here; when left out, one for each GPU, and a fourth of the cores, at least two, without any.
     dask_tls_ca, dask_tls_cert, dask_tls_key : str or None
         Files by which the scheduler knows us, and we it, for tls://; when left out, dask's own configuration has them.
+    log_json : str or None
+        A file that gets the structured log of every run, besides .diptych/logs/runs.jsonl.
+    preflight : {"refuse", "warn", "off"}
+        What becomes of a run that would not fit onto the disk or into memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +79,8 @@ class Settings(BaseModel):
     dask_tls_ca: str | None = None
     dask_tls_cert: str | None = None
     dask_tls_key: str | None = None
+    log_json: str | None = None
+    preflight: Literal["refuse", "warn", "off"] = "refuse"
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -129,6 +135,7 @@ class Settings(BaseModel):
             retry_failed=retry_failed,
             executor=executor,
             place=place,
+            preflight=self.preflight,
         )
 
     def failed_folder(self) -> Path:

@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.cards import card_digest, stated_digests
+from pipeline.cards import stated_digests
 from pipeline.console import ConsoleProgress, out
 from pipeline.executors import DaskExecutor, SerialExecutor, make_executor
+from pipeline.other_fit import refuse_other_fit
 from pipeline.params import Params, load_params
+from pipeline.preflight import refuse_lack
+from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
-from pipeline.timing import write_time
+from pipeline.spent import Spent
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
@@ -70,16 +73,17 @@ def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_s
     InputError
         When the section has no such entry.
     """
-    session = Session.open(retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
-    with closing(session.executor):
-        _run(session, verb, name)
+    with recorded(verb) as recorder:
+        session = Session.open(retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
+        with closing(session.executor):
+            _run(session, verb, name, recorder)
 
 
-def _run(session: Session, verb: str, name: str | None) -> None:
+def _run(session: Session, verb: str, name: str | None, recorder: Recorder) -> None:
     if verb in _SINGLE:
-        start = time.perf_counter()
-        _SINGLE[verb](session)
-        write_time(verb, "", time.perf_counter() - start)
+        with entry(recorder, "", session.progress.spent):
+            refuse_lack(verb, verb, session.params, session.settings)
+            _SINGLE[verb](session)
         return
     entries = _entries(session.params, verb)
     if name is not None and name not in entries:
@@ -88,11 +92,11 @@ def _run(session: Session, verb: str, name: str | None) -> None:
     if not entries:
         out.print(f"{verb}: params.yaml asks for nothing here")
     for each in [name] if name is not None else entries:
-        start = time.perf_counter()
-        said = _NAMED[verb](session, each)
-        seconds = time.perf_counter() - start
-        write_time(verb, each, seconds)
-        out.print(f"{verb} {each}: {said}, {seconds:.1f} s", markup=False)
+        start, session.progress.spent = time.perf_counter(), Spent()
+        with entry(recorder, each, session.progress.spent):
+            refuse_lack(verb, each, session.params, session.settings)
+            said = _NAMED[verb](session, each)
+            out.print(f"{verb} {each}: {said}, {time.perf_counter() - start:.1f} s", markup=False)
 
 
 def _entries(params: Params, verb: str) -> Mapping[str, Any]:
@@ -154,28 +158,12 @@ def _fit(session: Session, name: str) -> str:
     return f"{card['encoder']} on {card['rows']} {seen}{curve}"
 
 
-def _refuse_other_fit(fitted: Path, encoder: str, *, allow_split_mismatch: bool) -> None:
-    """Refuse an encoder other than the one of its card, or fitted on other train rows: it may know what is tested."""
-    from stages.encoders.artefact import Artefact
-    from stages.items import Manifest
-    from stages.parts import read_split
-
-    artefact, stated = Artefact.open(fitted, encoder, whole=False), card_digest("fit", fitted.name)
-    if artefact.digest != stated:
-        raise InputError(
-            f"{fitted}: expected the encoder of {paths.card('fit', fitted.name)} (digest {stated[:16]}); found another "
-            f"({artefact.digest[:16]}); run `dvc checkout`, or `dvc repro --force fit@{fitted.name}`."
-        )
-    ids = Manifest.open(paths.MANIFEST).ids()
-    artefact.refuse_other_split(ids, read_split(paths.PARTS, ids), allow=allow_split_mismatch)
-
-
 def _embed(session: Session, name: str) -> str:
     from stages.embed import run as embed
 
     params, fitted = session.params.embed[name], paths.fitted(session.params.embed[name].fit)
     if fitted is not None:
-        _refuse_other_fit(fitted, params.encoder, allow_split_mismatch=session.allow_split_mismatch)
+        refuse_other_fit(fitted, params.encoder, allow_split_mismatch=session.allow_split_mismatch)
     outputs = embed.EmbedOutputs(
         session.params.matrices.matrix("embed", name),
         paths.card("embed", name),
@@ -185,6 +173,8 @@ def _embed(session: Session, name: str) -> str:
         session.params.store.format, session.executor, retry_failed=session.retry_failed
     )
     result = embed.run(params, embed.EmbedInputs(paths.MANIFEST, fitted), outputs, settings, session.progress)
+    counts = {"cached": result.cached, "new": result.new, "failed": result.failed, "known": result.known}
+    session.progress.spent.tell({**counts, **result.notes, "rate": result.rate}, result.seconds)
     record = paths.RUNS / f"embed-{name}.json"
     if result.new or not record.is_file():  # a run that computed nothing knows no rate, and `plan` wants the last one
         write_json(record, {**asdict(result), "encoder": params.encoder, "model": params.model})
@@ -241,6 +231,7 @@ def _train(session: Session, name: str) -> str:
     machine = session.settings
     settings = TrainingSettings(machine.device, paths.TRAIN_STATES, machine.commit_seconds)
     counts = train.run(params, inputs, outputs, settings, session.progress)
+    session.progress.spent.tell(counts)
     return f"{counts['seeds']} seeds on {counts['train']} train rows, {counts['dev']} dev rows"
 
 

@@ -20,6 +20,7 @@ from stages.embed.elsewhere import Elsewhere
 from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows
+from stages.embed.room import refuse_full_disks
 from stages.embed.settings import EmbedSettings
 from stages.encoders.batching import Encoded, encode_stream
 from stages.encoders.device import place
@@ -35,7 +36,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True)
 class Job:
-    """One run of `embed`: what is wanted, who encodes it, and where it is kept."""
+    """One run of `embed`: what is wanted, who encodes it, where it is kept, and the matrix that is written then."""
 
     params: EmbedParams
     inputs: Inputs
@@ -45,6 +46,7 @@ class Job:
     settings: EmbedSettings
     progress: Progress
     fitted: Path | None = None
+    matrix: Path | None = None
 
 
 @dataclass
@@ -132,9 +134,11 @@ def _missing(filled: Filled) -> Rows:
     return np.flatnonzero(missing)
 
 
-def _load(job: Job, seconds: Seconds) -> Runtime:
+def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
     """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
+    settings = job.settings
+    refuse_full_disks(settings.store, job.log, settings.preflight, missing, (job.matrix, len(job.request.inverse)))
     placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
         return job.encoder.load(placement)
@@ -142,7 +146,7 @@ def _load(job: Job, seconds: Seconds) -> Runtime:
 
 def compute_here(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
     """Encode and store the missing contents in this process; add what becomes of them to `filled`."""
-    filled.runtime = filled.runtime or _load(job, filled.seconds)
+    filled.runtime = filled.runtime or _load(job, len(missing), filled.seconds)
     wanted = np.zeros(len(filled.computed), dtype=bool)
     wanted[missing] = True
     with job.progress.track(title_of(job, filled), len(missing)) as bar:

@@ -103,7 +103,7 @@ def run(
     log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     given = Inputs.of(manifest, params.row.kind, params.field)
     request = make_request(given, with_empty=params.missing_rule == "encode_empty")
-    job = Job(params, given, request, encoder, log, settings, progress, inputs.fitted)
+    job = Job(params, given, request, encoder, log, settings, progress, inputs.fitted, outputs.matrix)
     return _result(_fill_and_export(job, outputs))
 
 

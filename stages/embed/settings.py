@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.contract import Executor
 from stages.encoders.device import Engine
+from stages.room import Policy
 from store import FeatureStore, SegmentFormat, Signer, TrustedKeys
 
 
@@ -71,6 +72,8 @@ class EmbedSettings:
         Whose workers encode; without one, or with one that is not apart, this process does.
     place : StorePlace, optional
         Where those workers find `store`; needed with an executor that is apart.
+    preflight : {"refuse", "warn", "off"}
+        What becomes of a run for whose rows and matrix there is no room.
     """
 
     store: FeatureStore
@@ -84,3 +87,4 @@ class EmbedSettings:
     retry_failed: bool = False
     executor: Executor | None = None
     place: StorePlace | None = None
+    preflight: Policy = "refuse"
