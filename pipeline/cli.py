@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,6 +23,7 @@ from pipeline.compare_cli import compare
 from pipeline.console import ConsoleProgress, err, out
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
+from pipeline.search_cli import search
 from pipeline.store_cli import store_app
 from pipeline.verbs import Session, run_verb
 from stages.errors import DiptychError
@@ -221,49 +222,7 @@ def repeat(
 
 
 app.command()(compare)
-
-
-@app.command()
-def search(  # noqa: PLR0913 (each is an option of its own)
-    system: Annotated[
-        str | None, typer.Argument(help="Entry of `retrieve` in params.yaml; the one that fits best when left out.")
-    ] = None,
-    *,
-    image: Annotated[Path | None, typer.Option("--image", help="A picture file.")] = None,
-    text: Annotated[
-        str | None, typer.Option("--text", help="A text, for every text field not named otherwise.")
-    ] = None,
-    field: Annotated[
-        list[str] | None, typer.Option("--field", help="NAME=TEXT for one text field; repeatable.")
-    ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many items to find.")] = 10,
-    part: Annotated[Literal["all", "train", "dev", "test"], typer.Option("--part", help="Who may be found.")] = "all",
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the pictures, too.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Find the items nearest to a new picture, a new text, or both, in the vectors of a finished run.
-
-    The query is encoded as the stored rows were, and ranked as its retrieval system ranks: the same encoders, models,
-    scaling and head. With one of two inputs, matrices of the other are left out; a matrix of `fuse` takes its missing
-    vector for it. Nothing of the run is changed.
-
-    Example: diptych search --image cat.jpg --text "a cat on a sofa" -k 10 --html found.html
-    """
-    from pipeline import search as finder  # stages that only this command needs
-    from pipeline import search_output as shown
-    from pipeline.search_system import Words
-
-    # In full, before the session goes to the project's root.
-    image, html = (None if path is None else path.absolute() for path in (image, html))
-    request = finder.Request(system, image, Words.of(text, field or []), k, part)
-    shown.check_place(html, image)
-    found = finder.search(request, Session.open())
-    _print_json(shown.as_json(found)) if as_json else shown.print_found(found)
-    if html is not None:
-        from pipeline.search_page import write_page  # templates and thumbnails
-
-        write_page(html, found)
-        err.print(f"search: wrote {html}", markup=False)
+app.command()(search)
 
 
 @app.command()

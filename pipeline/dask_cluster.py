@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 15
 _FIRST_WORKER_SECONDS = 120
 # Their web servers are beside the TLS.
-_NOTHING_SERVED = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_NOTHING_SERVED: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
 def start_here(settings: Settings) -> tuple[Client, LocalCluster]:
