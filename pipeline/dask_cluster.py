@@ -23,7 +23,7 @@ _OURS = {
     # Their web servers are beside the TLS.
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
-    # On a busy machine a start, or one more after a worker died, takes longer than the 30 s and 15 s that dask gives it.
+    # On a busy machine a start takes longer than 30 s, and one more after a worker died longer than 15 s.
     "distributed.comm.timeouts.connect": "120s",
     "distributed.deploy.lost-worker-timeout": "300s",
 }
