@@ -19,8 +19,14 @@ from stages.errors import InputError, RunError
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 15
 _FIRST_WORKER_SECONDS = 120
-# Their web servers are beside the TLS.
-_NOTHING_SERVED: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+_OURS = {
+    # Their web servers are beside the TLS.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    # On a busy machine a start takes longer than 30 s, and one more after a worker died longer than 15 s.
+    "distributed.comm.timeouts.connect": "120s",
+    "distributed.deploy.lost-worker-timeout": "300s",
+}
 
 
 def start_here(settings: Settings) -> tuple[Client, LocalCluster]:
@@ -37,17 +43,17 @@ def start_here(settings: Settings) -> tuple[Client, LocalCluster]:
     gpus = _gpus() if settings.device in {"auto", "cuda"} else []
     cores = _cores()
     count = settings.dask_workers or len(gpus) or (1 if settings.device.startswith("cuda") else max(2, len(cores) // 4))
-    with dask.config.set(_NOTHING_SERVED):
-        cluster = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,  # a model is none of the data that dask could spill, and a worker killed for it is no help
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},  # else one port for all users
-            security=Security.temporary(),
-            env={"OMP_NUM_THREADS": str(max(1, len(cores) // count))},  # dask would have it 1
-        )
+    dask.config.set(_OURS)  # in this process alone
+    cluster = LocalCluster(
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        memory_limit=0,  # a model is none of the data that dask could spill, and a worker killed for it is no help
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},  # else one port for all users
+        security=Security.temporary(),
+        env={"OMP_NUM_THREADS": str(max(1, len(cores) // count))},  # dask would have it 1
+    )
     try:
         client = Client(cluster, set_as_default=False)
         client.register_plugin(_Share(count, cores, gpus))

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 def test_workers_share_the_cores_and_are_reached_by_tls_alone(workers: DaskExecutor) -> None:
     client = workers._client()
-    client.wait_for_workers(2, timeout=30)
+    client.wait_for_workers(2, timeout=60)
     shares = list(client.run(os.sched_getaffinity, 0).values())
     if len(os.sched_getaffinity(0)) >= 2:
         assert shares[0].isdisjoint(shares[1])
