@@ -209,9 +209,12 @@ def test_the_command_prints_a_table_or_json_and_exits_2_when_asked_nothing(case:
     assert "give --image FILE" in empty.stderr
 
 
-def test_the_table_holds_texts_as_they_are(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
-    from pipeline.search_output import print_found
+def test_the_table_holds_texts_as_they_are(
+    case: Case, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.search_output import out, print_found
 
+    monkeypatch.setattr(out, "width", 160)  # whatever width an earlier test of this process found
     found: Found = find(case.picture(0))
     print_found(found)
     said = capsys.readouterr().out
