@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.executors import DaskExecutor
 from pipeline.settings import Settings
-from tests.parity.encoders import LOG
+from stages.encoders.catalog import ENCODERS
+from tests.parity.encoders import LOG, ROW
 from tests.stages.embed.album import Album
 
 PRELOAD = {"distributed.worker.preload": ["tests.parity.encoders"]}
@@ -20,10 +21,11 @@ PRELOAD = {"distributed.worker.preload": ["tests.parity.encoders"]}
 
 @pytest.fixture(scope="package")
 def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file that `slow` writes; workers inherit its name."""
+    """The file that `slow` writes; workers inherit its name. The encoder is known here, too, for as long."""
     path = tmp_path_factory.mktemp("batches") / "log"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, LOG, str(path))
+        patch.setitem(ENCODERS, "slow", ROW)
         yield path
 
 
