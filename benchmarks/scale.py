@@ -24,16 +24,13 @@ from typing import Any
 
 from benchmarks.scale_data import WIDTHS
 from benchmarks.scale_page import write_page, write_plot
-from benchmarks.scale_steps import COMPONENTS, STEPS, Case
+from benchmarks.scale_steps import COMPONENTS, GRAPH_ROW_BYTES, SIZES, STEPS, Case
 
 Result = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
-SIZES = (10_000, 100_000, 1_000_000)
 BOUND = 2 << 30
 STEEPEST = 1.15
-# Of faiss' graph: the vector in float32, and 32 links of 4 bytes twice on the ground floor.
-GRAPH_ROW_BYTES = 4 * min(WIDTHS.values()) + 2 * 32 * 4
 # Beside vectors and reduced vectors: keys and digests twice, the local index, table, manifest, split, predictions.
 _OTHER_ROW_BYTES = 700
 _SPARE_BYTES = 256 << 20

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale_paper import ASSUMED, LINES, Number, breaks, extended, measured, of_the_code
+from benchmarks.scale_steps import SIZES
 
 # Seen on white and on near black alike.
 _INK = "#808080"
@@ -69,14 +70,24 @@ def _blocks(result: dict[str, Any]) -> dict[str, list[str]]:
 
 def _machine(result: dict[str, Any]) -> str:
     about = result["machine"]
+    sizes = sorted({each["rows"] for each in result["files"]})
+    whole = tuple(sizes) == SIZES
+    part = (
+        ""
+        if whole
+        else (
+            f" **Provisional**: measured at {', '.join(f'{size:,}' for size in sizes)} rows only, and "
+            "all that follows is extended from there; run it whole."
+        )
+    )
     shared = about["load_before"] >= 0.5 or about["niceness"] > 0
     told = f"{about['cores']} cores ({about['processor']}), {_bytes(about['memory_bytes'])} of memory, "
     told += f"Python {about['python']}, threads of the libraries: {about['threads']}. "
     if not shared:
-        return f"{told}Nothing else ran."
+        return f"{told}Nothing else ran.{part}"
     return (
         f"{told}**The machine was shared**: its load was {about['load_before']} before the run, whose niceness was "
-        f"{about['niceness']}. Read the time of the processors; the clock tells mostly of the others."
+        f"{about['niceness']}. Read the time of the processors; the clock tells mostly of the others.{part}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sympy import sympify
 
 from benchmarks.scale_data import WIDTHS
+from benchmarks.scale_steps import GRAPH_ROW_BYTES
 from stages.embed import compute
 from stages.embed.settings import EmbedSettings
 from store.caps import MAX_CHUNKS
@@ -134,8 +135,6 @@ LINES = [
 
 def measured(result: Result) -> list[Number]:
     """Return the numbers that the run measured: what one more row costs, between the two largest sizes."""
-    from benchmarks.scale import GRAPH_ROW_BYTES
-
     last = result["files"][-1]
     told = "measured at the largest size"
     return [
@@ -170,8 +169,9 @@ def extended(result: Result) -> dict[str, dict[str, float]]:
 
 
 def evaluate(formula: str, names: Mapping[str, float]) -> float:
-    """Give the value of a formula; `ceiling`, `floor`, `sqrt`, `Min` and `Piecewise` are sympy's."""
-    return float(sympify(formula, locals=dict(names)))
+    """Give the value of a formula, in which sympy's functions are known; what is divided by 0 is infinite."""
+    value = sympify(formula, locals={name: sympify(each) for name, each in names.items()})
+    return float(value) if value.is_finite else math.inf
 
 
 class Break(NamedTuple):

@@ -19,6 +19,10 @@ import numpy as np
 from benchmarks.scale_data import WIDTHS, register_encoders, write_items
 
 Action = Callable[[], object]
+SIZES = (10_000, 100_000, 1_000_000)
+"""The rows of a whole run."""
+# Of faiss' graph: the vector in float32, and 32 links of 4 bytes twice on the ground floor.
+GRAPH_ROW_BYTES = 4 * min(WIDTHS.values()) + 2 * 32 * 4
 QUERIES = 2000
 GATHERED = 4096
 COMPONENTS = 64

@@ -66,7 +66,7 @@ def test_growth_is_the_slope_of_the_logarithms(exponent: float, steep: bool) -> 
 def test_a_step_that_only_bends_at_the_end_is_steep() -> None:
     result = _result()
     for each in result["steps"]:
-        each["cpu_seconds"] = max(10.0, 1e-8 * each["rows"] ** 2)
+        each["cpu_seconds"] = 10.0 if each["rows"] < SIZES[-1] else 300.0
     each = growth(result["steps"])[0]
     assert each["cpu_seconds"] < 1.15 < each["cpu_seconds_last"]
     assert each["steep"]
@@ -125,6 +125,16 @@ def test_memory_is_extended_along_the_line_of_the_two_largest_sizes() -> None:
     assert bound.rows == pytest.approx((BOUND - 10**8) / 300, rel=0.001)
 
 
+def test_one_size_alone_is_no_growth_and_breaks_nothing(tmp_path: Path) -> None:
+    page, result = tmp_path / "scale.md", _result()
+    shutil.copy(PAGE, page)
+    result["steps"], result["files"] = result["steps"][: len(STEPS)], result["files"][:1]
+    result["growth"] = growth(result["steps"])
+    assert result["growth"] == []
+    write_page(page, result)
+    assert "a processor a day" not in page.read_text("utf-8")
+
+
 def test_page_and_plot_follow_from_the_file(tmp_path: Path) -> None:
     page, result = tmp_path / "scale.md", _result(1.3)
     shutil.copy(PAGE, page)
@@ -134,6 +144,7 @@ def test_page_and_plot_follow_from_the_file(tmp_path: Path) -> None:
     text, plot = page.read_text("utf-8"), page.with_suffix(".svg").read_bytes()
     assert "**The machine was shared**" in text
     assert "left out: no room" in text
+    assert "**Provisional**: measured at 1,000, 10,000, 100,000 rows only" in text
     assert "- `prepare` grows faster than rows to the power of 1.15." in text
     write_page(page, result)
     write_plot(page.with_suffix(".svg"), result)
