@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -76,8 +77,8 @@ def _machine(result: dict[str, Any]) -> str:
         ""
         if whole
         else (
-            f" **Provisional**: measured at {', '.join(f'{size:,}' for size in sizes)} rows only, and "
-            "all that follows is extended from there; run it whole."
+            f" **Provisional**: measured at {', '.join(f'{size:,}' for size in sizes)} rows only; where "
+            "more rows are needed it says `not measured`; run it whole."
         )
     )
     shared = about["load_before"] >= 0.5 or about["niceness"] > 0
@@ -158,6 +159,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _shown(value: float, unit: str) -> str:
+    if not math.isfinite(value):
+        return "not measured"
     if unit == "bytes":
         return _bytes(value)
     return f"${_count(value)}" if unit == "$" else f"{_count(value)}{' h' if unit == 'hours' else ''}"
@@ -173,6 +176,8 @@ def _seconds(value: float) -> str:
 
 
 def _number(value: float) -> str:
+    if math.isnan(value):
+        return "not measured"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 

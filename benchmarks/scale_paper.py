@@ -147,10 +147,15 @@ def measured(result: Result) -> list[Number]:
 
 
 def cost_of_a_row(result: Result, step: str, measure: str) -> tuple[float, float]:
-    """Draw a line through the two largest sizes of a step: what it takes with no rows, and for each; never negative."""
-    rows = [each for each in result["steps"] if each["step"] == step and "left_out" not in each][-2:]
+    """Draw a line through the two largest sizes of a step: what it takes with no rows, and for each; never negative.
+
+    Below a portion of `embed` buffers of a fixed size are still filling, and would be taken for growth: without two
+    sizes of at least that, both are NaN.
+    """
+    done = [each for each in result["steps"] if each["step"] == step and "left_out" not in each]
+    rows = [each for each in done if each["rows"] >= compute._SLICE][-2:]
     if len(rows) < 2:
-        return (rows[0][measure] if rows else 0.0), 0.0
+        return math.nan, math.nan
     first, last = rows
     slope = max(0.0, (last[measure] - first[measure]) / (last["rows"] - first["rows"]))
     return max(0.0, last[measure] - slope * last["rows"]), slope
@@ -169,7 +174,7 @@ def extended(result: Result) -> dict[str, dict[str, float]]:
 
 
 def evaluate(formula: str, names: Mapping[str, float]) -> float:
-    """Give the value of a formula, in which sympy's functions are known; what is divided by 0 is infinite."""
+    """Give the value of a formula, in which sympy's functions are known; infinite where it has none."""
     value = sympify(formula, locals={name: sympify(each) for name, each in names.items()})
     return float(value) if value.is_finite else math.inf
 
@@ -214,7 +219,7 @@ def _memory(result: Result, names: Mapping[str, float]) -> list[Break]:
     found = []
     for step in dict.fromkeys(each["step"] for each in result["steps"]):
         start, slope = cost_of_a_row(result, step, "private_bytes")
-        if slope * 10**9 < names["bound"]:
+        if math.isnan(slope) or slope * 10**9 < names["bound"]:
             continue
         for limit, told in (("bound", "the bound of a process"), ("machine", "a large machine")):
             formula = f"({limit} - {start:.4g}) / {slope:.4g}"
