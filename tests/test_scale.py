@@ -147,7 +147,7 @@ def test_page_and_plot_follow_from_the_file(tmp_path: Path) -> None:
     assert "**The machine was shared**" in text
     assert "left out: no room" in text
     assert "Provisional" not in text
-    assert "not measured" not in text
+    assert "| not measured |" not in text
     assert "- `prepare` grows faster than rows to the power of 1.15." in text
     write_page(page, result)
     write_plot(page.with_suffix(".svg"), result)
