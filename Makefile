@@ -28,8 +28,8 @@ check: $(VENV)/.dev  ## Lint, format, types, layers
 	mypy
 	lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## Run the benchmarks (minutes) and write benchmarks/results.json
-	python -m benchmarks
+bench: $(VENV)/.dev  ## Run the benchmarks (minutes) and write benchmarks/results.json; SCALE=1 those of docs/scale.md
+	python -m benchmarks $(if $(SCALE),--scale)
 
 clean:  ## Remove the environment and caches; the feature store and the results stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import embed, matrix, stage_two, store, training
+from benchmarks import embed, matrix, scale, stage_two, store, training
 from benchmarks.timing import Row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -40,7 +40,15 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="seconds instead of minutes; the ratios mean little")
-    small = parser.parse_args().small
+    parser.add_argument(
+        "--scale", action="store_true", help="see `python -m benchmarks.scale --help`, and docs/scale.md"
+    )
+    options, more = parser.parse_known_args()
+    if options.scale:
+        scale.main(more)
+        return
+    parser.parse_args()  # nothing unknown
+    small = options.small
     if small:
         rows = [*matrix.measure(20_000, 64, 3), *store.measure(2_000, 20_000, 2_000, 100, 2), *embed.measure(60, 8, 1)]
         rows += [*stage_two.measure(5_000, 128, 2, 20_000), *training.measure(2_000, 1, 8_000)]
