@@ -119,6 +119,7 @@ def test_an_encoder_that_is_not_the_one_of_its_card_is_refused(project: Project)
         card.write_text(good)
 
 
+@pytest.mark.slow
 def test_a_killed_fit_goes_on_and_ends_in_the_same_bytes(project: Project) -> None:
     params = copy.deepcopy(project.params)
     params["fit"]["seen"] = {

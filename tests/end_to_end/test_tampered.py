@@ -42,6 +42,7 @@ def _joined(team: Team, remote: str, *targets: str) -> str:
     return team.type("ben", JOIN.format(targets=" ".join(targets)))
 
 
+@pytest.mark.slow
 def test_who_pulls_runs_nothing(tmp_path: Path) -> None:
     team = Team(tmp_path, store=str(tmp_path / "store"))
     said = _joined(team, str(tmp_path / "remote"), "embed@caption-hash")

@@ -33,6 +33,7 @@ def outputs(project: Path) -> list[Path]:
     return [*models, project / "data/train/native.parquet", project / "data/train/native.history.csv"]
 
 
+@pytest.mark.slow
 def test_a_killed_train_goes_on_and_ends_in_the_same_bytes(project: Path) -> None:
     whole = call(project, "diptych", "train", "native", **OFTEN)
     assert whole.returncode == 0, whole.stderr
