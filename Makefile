@@ -28,7 +28,7 @@ check: $(VENV)/.dev  ## Lint, format, types, layers
 	mypy
 	lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## Run the benchmarks (minutes) and write benchmarks/results.json
+bench: $(VENV)/.dev  ## Run the benchmarks (a quarter of an hour), write benchmarks/results.json and docs/benchmarks.md
 	python -m benchmarks
 
 clean:  ## Remove the environment and caches; the feature store and the results stay
