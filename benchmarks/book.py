@@ -149,12 +149,13 @@ def _bar(row: Row, y: int, zero: float, scale: float) -> list[str]:
     colour = _PLAIN if goal is None else _MET if goal.met(row) else _MISSED
     better = _better(row, row["ratio"])
     end, start = _LEFT + zero + math.log10(better) * scale, _LEFT + zero
+    right = max(start, end)
     lines = [
         f'<text x="{_LEFT - 8}" y="{y + 11}" text-anchor="end">{escape(row["name"])}</text>',
         f'<rect x="{min(start, end):.1f}" y="{y + 2}" width="{abs(end - start):.1f}" height="10" fill="{colour}"/>',
-        f'<text x="{max(start, end) + 6:.1f}" y="{y + 11}" class="n">{better:.3g}</text>',
     ]
     if goal is not None and goal.of == "ratio":
-        x = _LEFT + zero + math.log10(_better(row, goal.bound)) * scale
+        x = start + math.log10(_better(row, goal.bound)) * scale
         lines.append(f'<path d="M{x:.1f} {y}V{y + 14}" stroke="{_INK}" stroke-width="2"/>')
-    return lines
+        right = max(right, x)
+    return [*lines, f'<text x="{right + 6:.1f}" y="{y + 11}" class="n">{better:.3g}</text>']
