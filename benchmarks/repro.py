@@ -86,13 +86,20 @@ class Clone:
         with (self.folder / "params.yaml").open("w", encoding="utf-8") as stream:
             YAML().dump(params, stream)
 
+    def forget(self) -> None:
+        """Remove what the encoders said of their runs: one that computes nothing would leave what it said before."""
+        for file in self._said():
+            file.unlink()
+
     def work(self) -> Work:
-        """Read what the encoders' last runs that computed something took."""
-        names = YAML(typ="safe").load(self.folder / "params.yaml")["embed"]
-        files = [self.folder / ".diptych" / "runs" / f"embed-{each}.json" for each in names]
-        cards = [json.loads(file.read_text("utf-8")) for file in files]
+        """Add up what the encoders' runs took since `forget`; one that computed nothing says nothing."""
+        cards = [json.loads(file.read_text("utf-8")) for file in self._said()]
         seconds = sum(card["new"] / card["rate"] for card in cards)
         return Work(sum(card["new"] for card in cards), seconds, sum(card["seconds"]["load"] for card in cards))
+
+    def _said(self) -> list[Path]:
+        files = (self.folder / ".diptych" / "runs").glob("embed-*.json")
+        return [file for file in files if not file.name.endswith(".time.json")]
 
 
 def measure(items: int = 2_000, turns: int = 5, *, light: bool = False) -> list[Row]:
@@ -164,6 +171,7 @@ def _embed(clone: Clone, params: dict[str, Any], items: int, **more: str) -> flo
     params["prepare"]["scenes"]["items"] = items
     clone.ask(params)
     clone.dvc("repro", "prepare", "wire@embed")
+    clone.forget()
     return clone.dvc("repro", "--no-run-cache", "embed", **more).seconds
 
 
