@@ -92,8 +92,9 @@ class Clone:
             file.unlink()
 
     def work(self) -> Work:
-        """Add up what the encoders' runs took since `forget`; one that computed nothing says nothing."""
-        cards = [json.loads(file.read_text("utf-8")) for file in self._said()]
+        """Add up what the encoders' runs took since `forget`; one that computed nothing has no rate."""
+        said = [json.loads(file.read_text("utf-8")) for file in self._said()]
+        cards = [card for card in said if card["new"]]
         seconds = sum(card["new"] / card["rate"] for card in cards)
         return Work(sum(card["new"] for card in cards), seconds, sum(card["seconds"]["load"] for card in cards))
 
