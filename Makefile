@@ -28,7 +28,7 @@ check: $(VENV)/.dev  ## Lint, format, types, layers
 	mypy
 	lint-imports --no-logo
 
-bench: $(VENV)/.dev  ## Run the benchmarks (minutes) and write benchmarks/results.json; SCALE=1 those of docs/scale.md
+bench: $(VENV)/.dev  ## Run the benchmarks (a quarter of an hour), write docs/benchmarks.md; SCALE=1: docs/scale.md
 	python -m benchmarks $(if $(SCALE),--scale)
 
 clean:  ## Remove the environment and caches; the feature store and the results stay

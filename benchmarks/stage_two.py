@@ -30,7 +30,7 @@ _ALLOWED = 128 << 20  # bytes that a fit may allocate beyond the libraries
 _PEER, _MEMORY = "scikit-learn PCA", "reduce.pca.memory"
 
 
-def measure(rows: int = 100_000, dim: int = 512, repeats: int = 7, large: int = 1_000_000) -> list[Row]:
+def measure(rows: int = 100_000, dim: int = 512, repeats: int = 5, large: int = 1_000_000) -> list[Row]:
     """Run everything.
 
     Parameters

@@ -162,7 +162,7 @@ def _weighed(case: Case, count: int) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 (our own code)
 
 
-def measure(rows: int = 100_000, repeats: int = 5, weighed: int = 400_000) -> list[Row]:
+def measure(rows: int = 100_000, repeats: int = 3, weighed: int = 400_000) -> list[Row]:
     """Run both.
 
     Returns
@@ -182,7 +182,7 @@ def main() -> None:
     """Read the sizes, measure, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--weighed", type=int, default=400_000)
     options = parser.parse_args()
     for row in measure(options.rows, options.repeats, options.weighed):
