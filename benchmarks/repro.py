@@ -20,6 +20,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmarks.timing import Row, against
+from pipeline.yaml_file import read_yaml
 
 _ROOT = Path(__file__).parents[1]
 _DVC = (sys.executable, "-m", "dvc")
@@ -84,7 +85,7 @@ class Clone:
     def ask(self, params: dict[str, Any]) -> None:
         """Write params.yaml."""
         with (self.folder / "params.yaml").open("w", encoding="utf-8") as stream:
-            YAML().dump(params, stream)
+            YAML(typ="safe").dump(params, stream)
 
     def forget(self) -> None:
         """Remove what the encoders said of their runs: one that computes nothing would leave what it said before."""
@@ -122,7 +123,7 @@ def measure(items: int = 2_000, turns: int = 5, *, light: bool = False) -> list[
     """
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder) / "clone")
-        params = asked(YAML(typ="safe").load(_ROOT / "params.yaml"), light=light)
+        params = asked(read_yaml(_ROOT / "params.yaml"), light=light)
         return [*_growing(clone, params, items, Path(folder) / "empty"), *_nothing_to_do(clone, turns), *_page(clone)]
 
 
