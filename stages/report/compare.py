@@ -89,6 +89,16 @@ class Comparison:
     scored: str
 
     @property
+    def printed(self) -> list[Line]:
+        """The lines of the systems that the paper has."""
+        return [line for line in self.lines if line.system in self.published.systems]
+
+    @property
+    def others(self) -> list[Line]:
+        """The lines of all other systems."""
+        return [line for line in self.lines if line.system not in self.published.systems]
+
+    @property
     def header(self) -> tuple[str, ...]:
         """The names of the columns."""
         return _HEADER

@@ -114,8 +114,9 @@ def read_missing(board: Leaderboard, metrics: Path, data: Path) -> MissingData |
 
 
 def signed(value: float) -> str:
-    """Write a change with its sign."""
-    return f"{'−' if value < 0 else '+' if value > 0 else ''}{number(abs(value))}"
+    """Write a change with its sign: as finely as scores are written, so that a small one is 0.000."""
+    size = f"{abs(value):.3f}" if abs(value) < 0.001 else number(abs(value))
+    return f"{'−' if value < 0 else '+' if value > 0 else ''}{size}"
 
 
 def _metric(board: Leaderboard, rows: Sequence[Mapping[str, str]]) -> str:

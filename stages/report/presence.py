@@ -40,18 +40,17 @@ class Presence:
         Those that occur.
     values : mapping of str to mapping of str to float
         From an experiment, in the order of the leaderboard, to the metric by pattern.
-    plot : Plot or None
-        None where all items are alike.
+    plot : Plot
     """
 
     metric: str
     patterns: tuple[Pattern, ...]
     values: Mapping[str, Mapping[str, float]]
-    plot: Plot | None
+    plot: Plot
 
 
 def read_presence(board: Leaderboard, folder: Path) -> Presence | None:
-    """Read and draw the section; None without the tables.
+    """Read and draw the section; None without the tables, and where all items are alike.
 
     Parameters
     ----------
@@ -78,8 +77,9 @@ def read_presence(board: Leaderboard, folder: Path) -> Presence | None:
     counts = {row.texts["pattern"]: row.count("rows") for rows in tables.values() for row in rows}
     order = {name: place for place, name in enumerate(_LOOKS)}
     patterns = [Pattern(name, counts[name]) for name in sorted(counts, key=lambda name: order.get(name, len(order)))]
-    plot = _plot(board, metric, patterns, values) if len(patterns) > 1 else None
-    return Presence(metric, tuple(patterns), values, plot)
+    if len(patterns) < 2:
+        return None  # where all items are alike, these are the figures of the leaderboard
+    return Presence(metric, tuple(patterns), values, _plot(board, metric, patterns, values))
 
 
 def _known(rows: Sequence[Row], metric: str) -> bool:

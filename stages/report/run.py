@@ -24,7 +24,7 @@ from stages.report.missing import read_missing
 from stages.report.mistakes import read_mistakes
 from stages.report.page import KINDS, MAX_BYTES, Page, render
 from stages.report.paired import write_pairs
-from stages.report.pairs import read_pairs
+from stages.report.pairs import PairTests, read_pairs
 from stages.report.pairs_plot import pair_section
 from stages.report.panels import Panel, Sources, experiment_panels, retrieval_panels
 from stages.report.params import ReportParams
@@ -38,7 +38,7 @@ from stages.report.strips import System, read_systems
 from stages.report.summaries import summarise_data
 from stages.report.thumbnails import Thumbnails
 from stages.report.tsne import read_maps
-from stages.report.verdict import verdict
+from stages.report.verdict import retrieval_verdict, verdict
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
     tests = read_pairs(board, cards, scored)
     return Page(
         title=params.title,
-        verdict=verdict(board, () if tests is None else tests.pairs),
+        verdict=_verdict(board, tests, systems),
         info=info,
         board=board,
         comparison=_compare(params, inputs, manifest, board, systems),
@@ -188,6 +188,14 @@ def _panels(
     sources = Sources(inputs.metrics, inputs.data, known, inputs.asked, inputs.defaults)
     searches = [(system.name, system.metrics) for system in systems]
     return [*experiment_panels(board, sources, KINDS), *retrieval_panels(searches, sources)]
+
+
+def _verdict(board: Leaderboard, tests: PairTests | None, systems: Sequence[System]) -> str:
+    """Say what the leaderboard shows; where nothing is trained but a floor, what retrieval does comes first."""
+    said = verdict(board, () if tests is None else tests.pairs)
+    found = retrieval_verdict({system.name: system.metrics for system in systems})
+    floors_only = all(kind == "floor" for kind in board.kinds.values())
+    return " ".join(filter(None, (found, said) if floors_only else (said, found)))
 
 
 def _compare(

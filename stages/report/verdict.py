@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.paired import Pair, p_value
@@ -64,6 +65,26 @@ def verdict(board: Leaderboard, tests: Sequence[Pair] = ()) -> str:
     if board.kinds[best.name] == "floor":
         return f"No experiment beats the floor: {best.name}, which looks at nothing, has {name} {_of(best, board)}."
     return f"{_comparison(board, best, name, tests)}{_floor(board)}"
+
+
+def retrieval_verdict(systems: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say which retrieval system finds something relevant first most often, beside a blind choice; "" without one.
+
+    Parameters
+    ----------
+    systems : mapping of str to mapping
+        The metrics of each system; those without ``top_1`` are passed over.
+    """
+    known = {name: float(metrics["top_1"]) for name, metrics in systems.items() if "top_1" in metrics}
+    if not known:
+        return ""
+    best = max(sorted(known), key=lambda name: known[name])
+    alike = sum(value == known[best] for value in known.values()) - 1
+    also = f", like {alike} other{'' if alike == 1 else 's'}" if alike else ""
+    blind = systems[best].get("random_top_1")
+    beside = "" if blind is None else f" (a blind choice: {number(float(blind))})"
+    few = f"Of {len(known)} retrieval systems {best}" if len(known) > 1 else f"The retrieval system {best}"
+    return f"{few} finds something relevant first for {number(known[best])} of the queries{beside}{also}."
 
 
 def _of(experiment: Experiment, board: Leaderboard) -> str:

@@ -12,7 +12,7 @@ from stages.outputs import safe_cell
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
-from stages.report.verdict import number, score, verdict
+from stages.report.verdict import number, retrieval_verdict, score, verdict
 
 LINEAGE = Lineage(
     {"caption-use": "caption", "image-lite0": "image", "title-use": "title", "pair": "caption + image"},
@@ -132,3 +132,12 @@ def test_a_deviation_is_written_as_finely_as_its_mean() -> None:
     assert score(experiment("a", "caption-use", 0.5, 0.000594), "f1_macro") == "0.500 ± 0.001"
     assert score(experiment("a", "caption-use", 0.00051, 0.00002), "f1_macro") == "0.00051 ± 2e-05"
     assert score(experiment("a", "caption-use", 0.5, seeds=1), "f1_macro") == "0.500"
+
+
+def test_the_best_retrieval_system_is_named_beside_a_blind_choice() -> None:
+    systems = {"words": {"top_1": 0.25}, "looks": {"top_1": 0.75, "random_top_1": 0.125}, "apart": {"mrr": 0.9}}
+    assert retrieval_verdict(systems) == (
+        "Of 2 retrieval systems looks finds something relevant first for 0.750 of the queries (a blind choice: 0.125)."
+    )
+    assert retrieval_verdict({"b": {"top_1": 1.0}, "a": {"top_1": 1.0}}).endswith("1.000 of the queries, like 1 other.")
+    assert retrieval_verdict({"apart": {"mrr": 0.9}}) == ""

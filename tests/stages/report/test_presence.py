@@ -32,14 +32,11 @@ def test_patterns_come_in_their_order_with_counts_and_a_plot(tmp_path: Path) -> 
     assert (found.metric, found.values["fused"]["image only"], found.values["words"]) == (
         "f1_macro", 0.25, {"image only": 0.1},
     )  # fmt: skip
-    assert found.plot is not None
     assert "words image only 0.100" in found.plot.svg
 
 
-def test_one_pattern_needs_no_plot(tmp_path: Path) -> None:
-    found = read(tmp_path, "image and text,12,0.5,0.2")
-    assert found is not None
-    assert found.plot is None
+def test_items_that_are_all_alike_need_no_section(tmp_path: Path) -> None:
+    assert read(tmp_path, "image and text,12,0.5,0.2") is None
 
 
 def test_nothing_told_and_nonsense_told(tmp_path: Path) -> None:
