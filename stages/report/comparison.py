@@ -70,11 +70,10 @@ def draw_insides(board: Leaderboard, lineage: Lineage, reductions: Sequence[Path
     data : Path
         The folder with `evaluate/` and `reduce/`.
     """
-    plots = [
-        calibration_plot(board, data / "evaluate"),
-        *weight_plots(board, data / "evaluate", lineage),
-        variance_plot(reductions, data / "reduce", lineage),
-    ]
+    plots = [variance_plot(reductions, data / "reduce", lineage)]
+    if not board.only_floors:
+        scored = data / "evaluate"
+        plots = [calibration_plot(board, scored), *weight_plots(board, scored, lineage), *plots]
     return [plot for plot in plots if plot is not None]
 
 

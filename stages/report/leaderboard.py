@@ -48,6 +48,11 @@ class Leaderboard:
         """Whether more is better."""
         return self.primary not in LOWER_IS_BETTER
 
+    @property
+    def only_floors(self) -> bool:
+        """Whether all experiments look at nothing."""
+        return all(kind == "floor" for kind in self.kinds.values())
+
     def best(self, *kinds: Kind) -> Experiment | None:
         """Return the first experiment, or the first of some kinds."""
         return next((one for one in self.experiments if not kinds or self.kinds[one.name] in kinds), None)

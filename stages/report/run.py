@@ -147,10 +147,11 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
     scores = inputs.data / "train" / f"{best.name}.parquet"
     predictions = read_predictions(scores, 1 if info.task == "regression" else len(info.classes), best.part)
     cards = Cards(manifest, Thumbnails(Path(info.root)))
-    gallery = None
-    if predictions is not None and params.examples:
-        gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
     systems = read_systems(inputs.cards("retrieve"), inputs.data / "retrieve", cards, params.seed)
+    closer = not (board.only_floors and systems)  # where retrieval is the matter, what a floor gets wrong is not
+    gallery = None
+    if predictions is not None and params.examples and closer:
+        gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
     scored = inputs.data / "evaluate"
     tests = read_pairs(board, cards, scored)
     return Page(
@@ -161,14 +162,14 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         comparison=_compare(params, inputs, manifest, board, systems),
         pairs=pair_section(tests),
         plots=[
-            *draw_plots(board, cards, predictions, inputs.data),
+            *(draw_plots(board, cards, predictions, inputs.data) if closer else ()),
             *draw_insides(board, shows, inputs.cards("reduce"), inputs.data),
         ],
         missing=read_missing(board, inputs.metrics, inputs.data),
         presence=read_presence(board, scored),
         maps=read_maps(board, cards, scored),
         gallery=gallery,
-        mistakes=read_mistakes(best.name, cards, scored),
+        mistakes=read_mistakes(best.name, cards, scored) if closer else [],
         systems=systems,
         curve=curve_plot(systems, inputs.data / "retrieve", shows),
         data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
@@ -194,8 +195,7 @@ def _verdict(board: Leaderboard, tests: PairTests | None, systems: Sequence[Syst
     """Say what the leaderboard shows; where nothing is trained but a floor, what retrieval does comes first."""
     said = verdict(board, () if tests is None else tests.pairs)
     found = retrieval_verdict({system.name: system.metrics for system in systems})
-    floors_only = all(kind == "floor" for kind in board.kinds.values())
-    return " ".join(filter(None, (found, said) if floors_only else (said, found)))
+    return " ".join(filter(None, (found, said) if board.only_floors else (said, found)))
 
 
 def _compare(
