@@ -63,6 +63,7 @@ def test_an_option_changed_fits_and_embeds_that_entry_only(project: Project) -> 
     assert not ran & {"embed@caption-hash", "embed@image-colors", "train@text"}
 
 
+@pytest.mark.slow
 def test_another_split_fits_again_and_leaves_frozen_encoders_alone(project: Project) -> None:
     project.params["split"]["seed"] = 1
     ran = project.repro()

@@ -118,6 +118,7 @@ def test_one_percent_more_items_embeds_only_those(project: Project) -> None:
     assert re.search(r"embed caption-hash: \d+ cached, [01] new", project.said)
 
 
+@pytest.mark.slow
 def test_a_sweep_by_dvc_reaches_one_parameter(project: Project) -> None:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
     subprocess.run([*git, "add", "-A"], cwd=project.folder, check=True, capture_output=True)

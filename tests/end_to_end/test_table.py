@@ -100,6 +100,7 @@ def test_a_dry_run_needs_the_section_prepare_alone_and_writes_no_output(tmp_path
     assert status.stdout.split() == ["??", "posts/"]
 
 
+@pytest.mark.slow
 def test_single_bad_rows_are_counted_and_the_run_goes_on_to_the_page(tmp_path: Path) -> None:
     project = Project(tmp_path / "project")
     project.params = {**_params(), "evaluate": {"threshold": 0.5}}

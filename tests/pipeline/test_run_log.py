@@ -100,7 +100,6 @@ def test_a_run_is_written_down_with_seconds_and_counts(project: Path, monkeypatc
         logging.getLogger("diptych.store").warning("skipped a segment of %s", "https://u:p@host")
     own, asked = lines(), lines(project / "asked" / "log.jsonl")
     assert [line["event"] for line in own] == ["start", "warning", "done"]
-    assert asked[1:] != own
     assert [{**line, "ts": ""} for line in asked[1:]] == [{**line, "ts": ""} for line in own]
     assert {line["run"] for line in own} == {own[0]["run"]}
     assert [(line["verb"], line["entry"]) for line in own] == [("train", "text")] * 3
