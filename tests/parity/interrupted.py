@@ -11,12 +11,15 @@ import dask
 
 from pipeline.executors import DaskExecutor
 from pipeline.settings import Settings
+from stages.encoders.catalog import ENCODERS
 from tests.parity.conftest import PRELOAD
+from tests.parity.encoders import ROW
 from tests.parity.runs import embed_by
 from tests.stages.embed.album import Album
 
 
 def main(root: Path) -> None:
+    ENCODERS["slow"] = ROW
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     executor = DaskExecutor(Settings(executor="dask", dask_workers=2, device="cpu"))

@@ -35,7 +35,7 @@ def test_each_worker_sees_one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     with closing(DaskExecutor(Settings(executor="dask"))) as executor:
         executor._client().wait_for_workers(2, timeout=60)
-        seen = executor._client().run(os.environ.get, "CUDA_VISIBLE_DEVICES")
+        seen = executor._client().run(os.getenv, "CUDA_VISIBLE_DEVICES")
     assert sorted(seen.values()) == ["5", "7"]
 
 
