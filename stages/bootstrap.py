@@ -74,6 +74,13 @@ def percentiles(values: Sequence[Floats]) -> Interval:
     return float(low), float(high)
 
 
+def mean_interval(values: Floats, groups: Groups) -> list[Interval]:
+    """Return the 95 % interval of the mean over rows of each column of values [n, M], whole groups being drawn."""
+    sums, counts = by_group(values, groups), by_group(np.ones((len(groups), 1)), groups)
+    means = np.concatenate([(weights @ sums) / (weights @ counts) for weights in draws(len(sums))])
+    return [percentiles([column]) for column in means.T]
+
+
 @dataclass(frozen=True)
 class F1Counts:
     """What F1 is counted from, for some of the classes and just the groups that have any of it.

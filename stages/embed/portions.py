@@ -20,9 +20,10 @@ from stages.embed.compute import Filled, Job, title_of
 from stages.embed.elsewhere import Elsewhere
 from stages.embed.request import Rows
 from stages.embed.settings import StorePlace
-from stages.embed.worker import embed_portion, file_digest, stop_portions
+from stages.embed.worker import embed_portion, stop_portions
 from stages.encoders.protocol import Runtime
 from stages.errors import RunError, UnitLost
+from stages.files import file_digest
 
 # Each worker gets several portions, so that a slow one holds up the end by little; a portion is more than a batch or
 # two, since the model waits at its begin and end.

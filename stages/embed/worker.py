@@ -6,7 +6,6 @@ A worker is a process of its own, perhaps on another machine: all that it gets a
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import socket
@@ -32,6 +31,7 @@ from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import DiptychError, InputError, RunError
+from stages.files import file_digest
 from stages.items import Manifest
 from stages.records import IMAGE
 from store import EncoderLog, Fingerprint, StoreError, key_array, text_key
@@ -90,12 +90,6 @@ async def stop_portions(run: str) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
     while _one_at_a_time.locked() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _name() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -161,12 +162,13 @@ def _refuse_other_problem(path: Path, about: dict[str, Any], truth: Truth) -> No
 
 def _refuse_other_rows(path: Path, names: list[str], truth: Truth) -> None:
     absent, strange = set(truth.everybody) - set(names), set(names) - set(truth.everybody)
-    if absent or strange or len(names) != len(truth.everybody):
-        example = min(absent or strange or names)
+    double = {name for name, count in Counter(names).items() if count > 1}
+    if absent or strange or double:
+        example = min(absent or strange or double)
         raise RunError(
             f"{path}: expected one prediction for each of {len(truth.everybody)} {truth.part} rows; found "
-            f"{len(names)}, {len(absent)} rows lacking and {len(strange)} of another part, such as {example!r}; "
-            f"{_REMEDY}."
+            f"{len(names)}, {len(absent)} rows lacking, {len(strange)} of another part and {len(double)} more than "
+            f"once, such as {example!r}; {_REMEDY}."
         )
 
 

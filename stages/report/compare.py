@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.outputs import write_lines
 from stages.report.published import NOT_REPORTED, Published
-from stages.report.readings import Experiment
+from stages.report.readings import Experiment, intervals_of
 
 _HEADER = ("system", "metric", "measured as", "published", "measured", "difference")
 
@@ -145,7 +145,7 @@ def _measured(experiments: Sequence[Experiment], systems: Mapping[str, Any]) -> 
     for name, metrics in systems.items():
         numbers = {key: float(value) for key, value in metrics.items() if type(value) in (int, float)}
         own = found.get(name, Measured({}))
-        found[name] = Measured({**numbers, **own.means}, own.deviations, own.intervals)
+        found[name] = Measured({**numbers, **own.means}, own.deviations, {**intervals_of(metrics), **own.intervals})
     return found
 
 

@@ -29,7 +29,7 @@ from stages.report.strips import System
 from stages.report.summaries import DataSummary
 from stages.report.svg import Plot
 from stages.report.tsne import Maps
-from stages.report.verdict import metric_name, number, spread
+from stages.report.verdict import bracketed, metric_name, number, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent
@@ -113,7 +113,7 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed}
+    environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "bracketed": bracketed}
     environment.filters |= {"clock": clock, "size": size}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")

@@ -11,9 +11,9 @@ from typing import Any
 from stages.report.anchors import anchor
 from stages.report.leaderboard import Leaderboard
 from stages.report.matrices import MatrixRow, Step, trail
-from stages.report.readings import Experiment, read_json
+from stages.report.readings import Experiment, intervals_of, read_json
 from stages.report.settings import Asked, Setting, settings, written
-from stages.report.verdict import metric_name, number, spread
+from stages.report.verdict import bracketed, metric_name, number, spread
 
 _SHOWN_ELSEWHERE = ("features", "fusion", "head", "task")
 _ADDED = ("_std", "_low", "_high")
@@ -139,8 +139,7 @@ def _experiment(one: Experiment, board: Leaderboard, sources: Sources, kind: str
 
 
 def _figure(one: Experiment, metric: str) -> Figure:
-    ends = one.intervals.get(metric)
-    interval = f"[{number(ends[0])}, {number(ends[1])}]" if ends else ""
+    interval = bracketed(one.intervals.get(metric))
     return Figure(metric, metric_name(metric), number(one.means[metric]), spread(one, metric), interval)
 
 
@@ -171,7 +170,12 @@ def retrieval_panels(systems: Sequence[tuple[str, Mapping[str, Any]]], sources: 
 
 
 def _retrieval(name: str, values: Mapping[str, Any], sources: Sources) -> Panel:
-    metrics = {key: value for key, value in values.items() if isinstance(value, float)}
+    ends = intervals_of(values)
+    metrics = {
+        key: value
+        for key, value in values.items()
+        if isinstance(value, float) and not (key.endswith(_ADDED) and key.rpartition("_")[0] in ends)
+    }
     features = [part for part in str(values.get("features", "")).split(" + ") if part]
     told = f"first find relevant: {number(metrics['top_1'])}" if "top_1" in metrics else ""
     return Panel(
@@ -182,7 +186,9 @@ def _retrieval(name: str, values: Mapping[str, Any], sources: Sources) -> Panel:
         made=(("search", str(values.get("head", "knn"))),),
         trail=trail(features, sources.matrices),
         settings=sources.settings("retrieve", name),
-        figures=tuple(Figure(key, metric_name(key), number(value)) for key, value in metrics.items()),
+        figures=tuple(
+            Figure(key, metric_name(key), number(value), "", bracketed(ends.get(key))) for key, value in metrics.items()
+        ),
         facts=_facts(values, metrics),
         files=sources.files(
             f"data/retrieve/{name}.parquet", f"data/retrieve/{name}.curve.csv", f"metrics/retrieve/{name}.json"

@@ -131,12 +131,20 @@ def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
         seeds=values["seeds"],
         means=means,
         deviations={key: float(value) for key, value in spread.items() if value is not None},
-        intervals={
-            key: (float(values[f"{key}_low"]), float(values[f"{key}_high"])) for key in means if f"{key}_low" in values
-        },
+        intervals=intervals_of(values),
         decision=Decision(float(values.get("threshold", 0.5)), values.get("fallback", "none")),
         part=str(values.get("part", "test")),
     )
+
+
+def intervals_of(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return the ends of the 95 % interval of each metric of a metrics file that has both."""
+    low, high = _ENDS
+    return {
+        key: (float(values[key + low]), float(values[key + high]))
+        for key in values
+        if key + low in values and key + high in values
+    }
 
 
 def _is_metric(key: str, values: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stages.errors import InputError
 from stages.report.examples import Card, Cards
-from stages.report.readings import read_json
+from stages.report.readings import intervals_of, read_json
 
 LENGTH = 5
 _COLUMNS = ["query", "rank", "id", "distance", "relevant"]
@@ -43,6 +43,11 @@ class System:
     name: str
     metrics: Mapping[str, Any]
     strips: tuple[Strip, ...]
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The ends of the 95 % interval of the metrics that have one."""
+        return intervals_of(self.metrics)
 
 
 def read_systems(metrics: Sequence[Path], ranked: Path, cards: Cards, seed: int) -> list[System]:

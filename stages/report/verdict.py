@@ -34,6 +34,11 @@ def number(value: float | None) -> str:
     return f"{value:.3f}"
 
 
+def bracketed(ends: tuple[float, float] | None) -> str:
+    """Write the ends of an interval, "[0.401, 0.423]"; "" without one."""
+    return f"[{number(ends[0])}, {number(ends[1])}]" if ends else ""
+
+
 def spread(experiment: Experiment, metric: str) -> str:
     """Write a deviation as finely as its mean; "" where there is none."""
     mean, deviation = experiment.means.get(metric), experiment.deviations.get(metric)

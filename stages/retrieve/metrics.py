@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.bootstrap import mean_interval
 from stages.errors import InputError
 
 Ints = NDArray[np.int64]
@@ -60,18 +61,49 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
             f"expected queries with a relevant gallery item, found none among {total}; "
             "choose relevance: any_label, another gallery or a split in which the labels meet"
         )
-    hits, relevant = outcome.hits[answerable], outcome.relevant[answerable]
     values: dict[str, float | int] = {"n_queries": total, "n_unanswerable": total - answered}
+    values |= {name: float(each.mean()) for name, each in _by_query(outcome, ks).items()}
+    values |= {f"top_{k}_all": values[f"top_{k}"] * answered / total for k in sorted(ks)}
+    relevant, candidates = outcome.relevant[answerable], outcome.candidates[answerable]
+    for k in sorted({1, *ks}):
+        values[f"random_top_{k}"] = float(_blind(relevant, candidates, k).mean())
+    return values
+
+
+def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[str, float]:
+    """Return ``<metric>_low`` and ``<metric>_high`` of ``top_K``, ``precision_K``, ``recall_K`` and ``mrr``.
+
+    They are the ends of the 95 % interval over draws of the answerable queries.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        With an answerable query at least.
+    ks : sequence of int
+    groups : int64 [Q]
+        The same number for queries of one group, which are drawn together.
+    """
+    values = _by_query(outcome, ks)
+    found = mean_interval(np.stack([*values.values()], axis=1), groups[outcome.relevant > 0])
+    ends = ("low", "high")
+    return {
+        f"{name}_{end}": round(at, 6)
+        for name, two in zip(values, found, strict=True)
+        for end, at in zip(ends, two, strict=True)
+    }
+
+
+def _by_query(outcome: Outcome, ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+    """Return what each answerable query counts in the metrics that are means over them."""
+    answerable = outcome.relevant > 0
+    hits, relevant = outcome.hits[answerable], outcome.relevant[answerable]
+    values: dict[str, NDArray[np.float64]] = {}
     for k in sorted(ks):
         found = hits[:, :k].sum(axis=1)
-        reached = int((found > 0).sum())
-        values[f"top_{k}"] = reached / answered
-        values[f"top_{k}_all"] = reached / total
-        values[f"precision_{k}"] = float((found / k).mean())
-        values[f"recall_{k}"] = float((found / relevant).mean())
-    values["mrr"] = float((1.0 / outcome.first[answerable]).mean())
-    for k in sorted({1, *ks}):
-        values[f"random_top_{k}"] = float(_blind(relevant, outcome.candidates[answerable], k).mean())
+        values[f"top_{k}"] = (found > 0).astype(np.float64)
+        values[f"precision_{k}"] = found / k
+        values[f"recall_{k}"] = found / relevant
+    values["mrr"] = 1.0 / outcome.first[answerable]
     return values
 
 

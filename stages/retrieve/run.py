@@ -10,6 +10,7 @@ import numpy as np
 
 from stages.contract import Progress
 from stages.features import open_aligned
+from stages.files import file_digest
 from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
@@ -18,12 +19,12 @@ from stages.retrieve.approximate import HnswIndex
 from stages.retrieve.curve import write_curve
 from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
-from stages.retrieve.metrics import reached_shares, retrieval_metrics
+from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.ranking import Search, measure_index, rank
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach
-from stages.retrieve.writing import file_digest, write_ranked
+from stages.retrieve.writing import write_ranked
 from store.publish import atomic_output
 
 
@@ -52,10 +53,10 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     Returns
     -------
     dict
-        What the metrics file holds: the counts and metrics of `retrieval_metrics`, how many rows had to stay out and
-        why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what `search_tiers` measures, with
-        an index its name and what `measure_index` tells, ``features``, ``head`` and ``ranked_digest`` (SHA-256 of the
-        ranked file).
+        What the metrics file holds: the counts and metrics of `retrieval_metrics`, the ends of their intervals, how
+        many rows had to stay out and why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what
+        `search_tiers` measures, with an index its name and what `measure_index` tells, ``features``, ``head`` and
+        ``ranked_digest`` (SHA-256 of the ranked file).
 
     Raises
     ------
@@ -76,7 +77,13 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
     ranking = rank(search, max(params.k), progress)
-    values: dict[str, Any] = {**retrieval_metrics(ranking.outcome(), params.k), **roles.counts, **measured}
+    groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[roles.queries], return_inverse=True)[1]
+    values: dict[str, Any] = {
+        **retrieval_metrics(ranking.outcome(), params.k),
+        **metric_intervals(ranking.outcome(), params.k, groups),
+        **roles.counts,
+        **measured,
+    }
     if index is not None:
         values |= {"index": params.index, **measure_index(search, ranking, params.k)}
     if params.exclude_identical:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -16,9 +15,3 @@ def write_ranked(path: Path, table: pa.Table, params: RetrieveParams) -> None:
     """Write the ranked results, with what made them in the metadata `diptych` of the schema."""
     note = json.dumps(params.model_dump(), ensure_ascii=False, sort_keys=True)
     pq.write_table(table.replace_schema_metadata({b"diptych": note.encode()}), path, compression="zstd")
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
