@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,7 @@ def run(
         "fallback": params.fallback,
         "threshold": scored.thresholds[next(iter(seeds))],  # the first seed's, as in the tables
         "task": manifest.info.task,
-        "features": " + ".join(about["features"]),
-        "fusion": about["fusion"],
-        "head": about["head"],
+        **_made_of(about),
         "predictions_digest": file_digest(inputs.predictions),
     }
     found = Findings(decisions, calibrations[0] if calibrations else None, robustness)
@@ -104,6 +103,10 @@ def run(
         inside.write(fresh)
     write_json(outputs.metrics, content)
     return content
+
+
+def _made_of(about: Mapping[str, Any]) -> dict[str, str]:
+    return {"features": " + ".join(about["features"]), "fusion": about["fusion"], "head": about["head"]}
 
 
 def _thresholds(

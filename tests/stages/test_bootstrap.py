@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.bootstrap import Paired, by_group, drawn_f1, draws, f1_counts, holm, paired_f1, paired_mean, percentiles
+from stages.bootstrap import (
+    Paired,
+    by_group,
+    drawn_f1,
+    draws,
+    f1_counts,
+    holm,
+    mean_interval,
+    paired_f1,
+    paired_mean,
+    percentiles,
+)
 
 QUIET = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -60,6 +71,17 @@ def test_draws_are_the_same_however_many_are_held_at_once(monkeypatch: pytest.Mo
     chunks = list(draws(50))
     assert len(chunks) == 167
     np.testing.assert_array_equal(np.concatenate(chunks), whole)
+
+
+@QUIET
+@given(SEEDS)
+def test_intervals_of_means_are_those_of_the_repeated_rows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, groups = rng.normal(size=(12, 2)), rng.integers(0, 4, size=12)
+    places = np.unique(groups, return_inverse=True)[1]
+    weights = np.concatenate(list(draws(len(set(groups))))).astype(int)
+    means = [np.repeat(values, times[places], axis=0).mean(axis=0) for times in weights]
+    np.testing.assert_allclose(mean_interval(values, groups), np.percentile(means, [2.5, 97.5], axis=0).T)
 
 
 @QUIET

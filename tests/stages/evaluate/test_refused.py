@@ -38,25 +38,25 @@ def contents(case: Case) -> dict[str, bytes]:
 def test_a_test_row_without_a_prediction_is_refused(case: Case) -> None:
     case.predict({0: {row: each for row, each in RIGHT.items() if row != 5}})
     refused(
-        case, RunError, r"one prediction for each of 4 test rows; found 3, 1 rows lacking .* such as 'i005'; run `dvc"
+        case, RunError, r"one prediction for each of 4 test rows; found 3, 1 rows lacking.* such as 'i005'; run `dvc"
     )
 
 
 def test_a_seed_that_lacks_a_row_is_refused(case: Case) -> None:
     case.predict({0: RIGHT, 1: {row: each for row, each in RIGHT.items() if row != 7}})
-    refused(case, RunError, r"found 3, 1 rows lacking and 0 of another part, such as 'i007'")
+    refused(case, RunError, r"found 3, 1 rows lacking, 0 of another part and 0 more than once, such as 'i007'")
 
 
 def test_predictions_for_rows_that_the_split_calls_train_now_are_refused(case: Case) -> None:
     case.predict({0: {**RIGHT, 0: [0.1, 0.1, 0.1]}}, parts=["test", *PARTS[1:]])
-    refused(case, RunError, r"found 5, 0 rows lacking and 1 of another part, such as 'i000'")
+    refused(case, RunError, r"found 5, 0 rows lacking, 1 of another part and 0 more than once, such as 'i000'")
 
 
 def test_a_row_predicted_twice_is_refused(case: Case) -> None:
     case.predict({0: RIGHT})
     table = pq.read_table(case.predictions)
     pq.write_table(pa.concat_tables([table, table.slice(5, 1)]), case.predictions)
-    refused(case, RunError, r"one prediction for each of 4 test rows; found 5, 0 rows lacking and 0 of another part")
+    refused(case, RunError, r"found 5, 0 rows lacking, 0 of another part and 1 more than once, such as 'i007'")
 
 
 def test_no_predictions_for_the_part_are_refused(case: Case) -> None:
@@ -87,7 +87,7 @@ def test_predictions_for_another_manifest_are_refused_although_its_ids_and_class
 
 def test_predictions_of_rows_that_the_manifest_does_not_have_are_refused(case: Case) -> None:
     case.predict({0: {**RIGHT, 8: [0.1, 0.1, 0.1]}}, parts=[*PARTS, "test"])
-    refused(case, RunError, r"found 5, 0 rows lacking and 1 of another part, such as 'i008'")
+    refused(case, RunError, r"found 5, 0 rows lacking, 1 of another part and 0 more than once, such as 'i007'")
 
 
 def test_another_number_of_scores_is_refused(case: Case) -> None:

@@ -194,7 +194,8 @@ class RunFolder:
 
     def write_retrieval(self, name: str = "both-knn") -> None:
         metrics = {
-            "n_queries": 2, "n_unanswerable": 0, "n_gallery": 6, "top_1": 0.5, "top_5": 1.0, "precision_5": 0.4,
+            "n_queries": 2, "n_unanswerable": 0, "n_gallery": 6, "top_1": 0.5, "top_1_low": 0.125, "top_1_high": 0.875,
+            "top_5": 1.0, "precision_5": 0.4,
             "recall_10": 0.5, "mrr": 0.75, "random_top_1": 0.2, "features": "caption-hash + image-colorhist",
         }  # fmt: skip
         _json(self.root / "metrics" / "retrieve" / f"{name}.json", metrics)

@@ -23,5 +23,7 @@ def test_the_page_speaks_of_the_systems_and_not_of_what_a_floor_gets_wrong(tmp_p
     assert said.startswith("The retrieval system both-knn finds something relevant first for 0.500 of the queries")
     page = folder.outputs.page.read_text("utf-8")
     assert 'id="retrieval"' in page
+    assert page.count("[0.125, 0.875]") == 2  # in the table and in the system's panel
+    assert "top_1_low" not in page
     assert not [name for name in ("plots", "examples", "mistakes") if f'id="{name}"' in page]
     assert 'href="#plots"' not in page

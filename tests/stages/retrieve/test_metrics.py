@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.errors import InputError
-from stages.retrieve.metrics import Outcome, reached_shares, retrieval_metrics
+from stages.retrieve.metrics import Outcome, metric_intervals, reached_shares, retrieval_metrics
 from stages.retrieve.relevance import Relevance
 
 
@@ -36,6 +36,25 @@ def test_three_queries_counted_by_hand() -> None:
         # 1 - C(8, 3) / C(10, 3), 1 - C(6, 3) / C(10, 3), 1 - C(9, 3) / C(10, 3)
         "random_top_3": pytest.approx(((1 - 56 / 120) + (1 - 20 / 120) + (1 - 84 / 120)) / 3),
     }
+
+
+def test_intervals_hold_their_mean_and_are_wider_where_queries_go_in_groups() -> None:
+    rng = np.random.default_rng(3)
+    one = (rng.random(60) < 0.4).astype(int)
+    hits = np.repeat(one, 5)[:, None]  # five queries of a group find alike
+    relevant = np.ones(300, np.int64)
+    relevant[:5] = 0
+    asked = Outcome(hits.astype(bool), relevant, np.where(hits[:, 0] > 0, 1, 4), np.full(300, 10))
+    alone, together = (metric_intervals(asked, [1], groups) for groups in (np.arange(300), np.arange(300) // 5))
+    assert set(alone) == {f"{name}_1_{end}" for name in ("top", "precision", "recall") for end in ("low", "high")} | {
+        "mrr_low",
+        "mrr_high",
+    }
+    mean = retrieval_metrics(asked, [1])["top_1"]
+    for found in (alone, together):
+        assert found["top_1_low"] < mean < found["top_1_high"]
+    widths = [found["top_1_high"] - found["top_1_low"] for found in (alone, together)]
+    assert widths[1] / widths[0] == pytest.approx(5**0.5, rel=0.15)
 
 
 def test_blind_draws_that_cannot_miss_reach_one() -> None:
