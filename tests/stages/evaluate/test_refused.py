@@ -87,7 +87,7 @@ def test_predictions_for_another_manifest_are_refused_although_its_ids_and_class
 
 def test_predictions_of_rows_that_the_manifest_does_not_have_are_refused(case: Case) -> None:
     case.predict({0: {**RIGHT, 8: [0.1, 0.1, 0.1]}}, parts=[*PARTS, "test"])
-    refused(case, RunError, r"found 5, 0 rows lacking, 1 of another part and 0 more than once, such as 'i007'")
+    refused(case, RunError, r"found 5, 0 rows lacking, 1 of another part and 0 more than once, such as 'i008'")
 
 
 def test_another_number_of_scores_is_refused(case: Case) -> None:
