@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from tests.pipeline.project import SMALL, call, make_project, write_params
 
 COMMANDS = ("prepare", "split", "fit", "embed", "reduce", "fuse", "train", "evaluate", "retrieve", "report")
@@ -35,12 +37,14 @@ def test_help_names_every_command_and_each_has_its_own(project: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["encoders", "fitters", "fusions", "heads", "sources", "recipes"])
-def test_catalogues_are_lists_of_objects_with_a_name(project: Path, kind: str) -> None:
-    done = call(project, "diptych", "catalog", kind, "--json")
+def test_catalogues_are_lists_of_objects_with_a_name(kind: str) -> None:
+    done = CliRunner().invoke(app, ["catalog", kind, "--json"])
     rows = json.loads(done.stdout)
     assert rows
     assert all(row["name"] for row in rows)
-    assert call(project, "diptych", "catalog", kind).returncode == 0
+    shown = CliRunner().invoke(app, ["catalog", kind], env={"COLUMNS": "400"})
+    assert shown.exit_code == 0
+    assert all(row["name"] in shown.stdout for row in rows)
 
 
 @pytest.mark.parametrize(
