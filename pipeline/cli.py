@@ -12,8 +12,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pipeline import catalog as catalogs
+from pipeline import catalog_entry, paths
 from pipeline import doctor as machine
-from pipeline import paths
 from pipeline import recipes as overlays
 from pipeline import repeat as repetitions
 from pipeline import status as state
@@ -168,9 +168,14 @@ def plan(as_json: AsJson = False) -> None:
 @app.command()
 def catalog(
     kind: Annotated[str, typer.Argument(help="encoders, fitters, fusions, heads, sources or recipes.")],
+    name: Annotated[str, typer.Argument(help="One of them: its options, their defaults and meanings.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what params.yaml may name."""
+    """List what params.yaml may name, or describe one of it."""
+    if name:
+        found = catalog_entry.entry(kind, name)
+        _print_json(found) if as_json else catalog_entry.print_entry(found)
+        return
     rows = catalogs.rows(kind)
     _print_json(rows) if as_json else catalogs.print_rows(kind, rows)
 

@@ -72,18 +72,18 @@ _PAIR = EncoderRow(
     pooling="tanh pooler of the first token",
     normalisation="none",
     licence=_LICENCE,
-    source="systems.md 3.7 and 4.12",
+    source="paper 2",
     options=("output",),
     build=fitted_build("bert-pair-ft", _pair),
     fitted=True,
 )
 
 FINETUNED_ROWS: tuple[EncoderRow, ...] = (
-    _text("bert-ft", "tanh pooler of [CLS]", 64, "systems.md 3.1"),
-    _text("bge-ft", "[CLS]", 512, "systems.md 3.1"),
-    _image("resnet152-ft", "resnet152", "systems.md 3.2"),
-    _image("inceptionv3-ft50", "inceptionv3", "systems.md 3.3"),
-    _image("resnet50v2-ft50", "resnet50v2", "systems.md 3.3"),
-    _image("mobilenetv2-ft50", "mobilenetv2", "systems.md 3.3"),
+    _text("bert-ft", "tanh pooler of [CLS]", 64, "paper 0"),
+    _text("bge-ft", "[CLS]", 512, "paper 0"),
+    _image("resnet152-ft", "resnet152", "paper 0"),
+    _image("inceptionv3-ft50", "inceptionv3", "paper 1"),
+    _image("resnet50v2-ft50", "resnet50v2", "paper 1"),
+    _image("mobilenetv2-ft50", "mobilenetv2", "paper 1"),
     _PAIR,
 )

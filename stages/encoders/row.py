@@ -104,7 +104,7 @@ class EncoderRow:
     licence : str
         Of the weights.
     source : str
-        Where the specification describes it.
+        The papers that it is from, by the numbers of docs/papers.md, or that it is ours.
     options : tuple of str
         Fields of `EncoderChoice` that mean something for this encoder; `fitted` is none of them.
     build : callable

@@ -25,7 +25,7 @@ class MissingParams(BaseModel):
 
 
 class HighlightParams(BaseModel):
-    """Rows that the t-SNE panels mark, such as the noise of one class: figure 12 of seed 1, systems.md 6.5.
+    """Rows that the t-SNE panels mark, such as the noise of one class: figure 12 of paper 1, systems.md 6.5.
 
     Attributes
     ----------

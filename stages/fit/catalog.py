@@ -38,7 +38,7 @@ class FitterRow:
         What it reads; a pair is a text and the picture.
     options : type of Options
     source : str
-        Where the specification describes it.
+        The papers that it is from, by the numbers of docs/papers.md, or that it is ours.
     libraries : tuple of str
         Distributions whose arithmetic the weights follow; their versions are recorded.
     code_version : int
@@ -87,7 +87,7 @@ def _pair(context: FitContext, folder: Path) -> Fitted:
 
 
 def _text_row(name: str, base: str, options: type[Options]) -> FitterRow:
-    return FitterRow(name, "text", options, "systems.md 3.1", ("torch", "transformers"), 1, _text(base), _CLASSES)
+    return FitterRow(name, "text", options, "paper 0", ("torch", "transformers"), 1, _text(base), _CLASSES)
 
 
 def _picture_row(name: str, options: type[Options], source: str) -> FitterRow:
@@ -109,15 +109,15 @@ def _convae(context: FitContext, folder: Path) -> Fitted:
 FITTERS: dict[str, FitterRow] = {
     row.name: row
     for row in (
-        FitterRow("w2v", "text", W2vOptions, "systems.md 3.4", ("gensim", "numpy", "scipy"), 1, _w2v),
+        FitterRow("w2v", "text", W2vOptions, "paper 3", ("gensim", "numpy", "scipy"), 1, _w2v),
         _text_row("bert-ft", "bert", BertOptions),
         _text_row("bge-ft", "bge", BgeOptions),
-        _picture_row("resnet152-ft", ImageOptions, "systems.md 3.2"),
-        _picture_row("inceptionv3-ft50", Inceptionv3Options, "systems.md 3.3"),
-        _picture_row("resnet50v2-ft50", Resnet50v2Options, "systems.md 3.3"),
-        _picture_row("mobilenetv2-ft50", Mobilenetv2Options, "systems.md 3.3"),
-        FitterRow("bert-pair-ft", "pair", PairOptions, "systems.md 3.7 and 4.12", _PAIR, 1, _pair, _CLASSES),
-        FitterRow("bovw", "image", BovwOptions, "systems.md 3.5", _VISION, 1, _bovw),
-        FitterRow("convae", "image", ConvaeOptions, "systems.md 3.6", ("torch", "numpy", "pillow"), 1, _convae),
+        _picture_row("resnet152-ft", ImageOptions, "paper 0"),
+        _picture_row("inceptionv3-ft50", Inceptionv3Options, "paper 1"),
+        _picture_row("resnet50v2-ft50", Resnet50v2Options, "paper 1"),
+        _picture_row("mobilenetv2-ft50", Mobilenetv2Options, "paper 1"),
+        FitterRow("bert-pair-ft", "pair", PairOptions, "paper 2", _PAIR, 1, _pair, _CLASSES),
+        FitterRow("bovw", "image", BovwOptions, "paper 4", _VISION, 1, _bovw),
+        FitterRow("convae", "image", ConvaeOptions, "paper 3", ("torch", "numpy", "pillow"), 1, _convae),
     )
 }

@@ -38,13 +38,11 @@ def _late(layout: Layout, options: Any, problem: Problem) -> Any:  # noqa: ARG00
 FUSIONS: dict[str, FusionRow] = {
     row.name: row
     for row in (
-        FusionRow("none", "vectors", (1, 1), NoOptions, "systems.md 4.1", transformer(_concat)),
-        FusionRow("concat", "vectors", (1, None), NoOptions, "systems.md 4.2", transformer(_concat)),
-        FusionRow(
-            "attention", "native", (2, None), AttentionOptions, "systems.md 4.4", network(_attention), weighs=True
-        ),
+        FusionRow("none", "vectors", (1, 1), NoOptions, "ours", transformer(_concat)),
+        FusionRow("concat", "vectors", (1, None), NoOptions, "papers 0, 1 and 3", transformer(_concat)),
+        FusionRow("attention", "native", (2, None), AttentionOptions, "paper 0", network(_attention), weighs=True),
         *FACTOR_ROWS,
-        FusionRow("late", "scores", (2, None), LateOptions, "systems.md 4.6", _late, weighs=True),
+        FusionRow("late", "scores", (2, None), LateOptions, "paper 0", _late, weighs=True),
         *VSE_ROWS,
         *TOWERS_ROWS,
         *GATES_ROWS,

@@ -28,7 +28,7 @@ class EarlyFusion(FusionTransformer):
     layout : Layout or sequence of int, optional
         The bag, then the pixels. None takes all columns for pixels that every row has.
 
-    Source: seed 0 (ablation), systems.md 4.5.
+    Source: paper 0 (ablation), systems.md 4.5.
     """
 
     def fit(self, x: Features, y: Any = None, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (nothing to learn)

@@ -1,6 +1,6 @@
 """The `joint` fusion: words and regions attend to each other in one transformer encoder; systems.md 4.18.
 
-Seed 4's whole system is this encoder and a gate behind it. Both are one entry here, `output: gated2d` (or `gated`),
+Paper 4's whole system is this encoder and a gate behind it. Both are one entry here, `output: gated2d` (or `gated`),
 since they are trained together: a gate that is an entry of its own reads what an encoder was frozen to.
 """
 
@@ -153,7 +153,7 @@ class JointNetwork(nn.Module):
 
 
 class JointFusion(RetrievalFusion):
-    """`joint`: a text's tokens and a picture's regions through one encoder; with a gate behind it, seed 4's system.
+    """`joint`: a text's tokens and a picture's regions through one encoder; with a gate behind it, paper 4's system.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class JointFusion(RetrievalFusion):
     train, lr, weight_decay, batch, epochs, seed, device
         See `RetrievalFusion`.
 
-    Source: seed 4, systems.md 4.18.
+    Source: paper 4, systems.md 4.18.
     """
 
     def __init__(  # noqa: PLR0913 (scikit-learn's estimators take each option by name)

@@ -14,7 +14,15 @@ from stages.heads.options import MlpOptions, Options, Width
 
 
 class AttentionOptions(MlpOptions):
-    """Sizes of systems.md 4.4: d = 256, then three hidden layers."""
+    """Sizes of systems.md 4.4: d = 256, then three hidden layers.
+
+    Attributes
+    ----------
+    width : int
+        d, to which each input is projected.
+    qk : bool
+        Whether queries and keys are projections of their own.
+    """
 
     hidden: tuple[Width, ...] = (512, 256, 128)
     width: int = Field(default=256, ge=1)
@@ -22,7 +30,13 @@ class AttentionOptions(MlpOptions):
 
 
 class LateOptions(Options):
-    """How the modalities' scores are weighted."""
+    """How the modalities' scores are weighted.
+
+    Attributes
+    ----------
+    weights : {"dev", "uniform"}
+        Tuned on dev rows, or equal.
+    """
 
     weights: Literal["dev", "uniform"] = "dev"
 

@@ -30,7 +30,17 @@ class TowersOptions(NetworkOptions):
 
 
 class PcaOptions(Options):
-    """How many coordinates, and of what: each input by itself, or all side by side."""
+    """How many coordinates, and of what.
+
+    Attributes
+    ----------
+    components : int
+        How many are kept.
+    where : {"per_modality", "fused"}
+        Of each input by itself, or of all side by side.
+    whiten : bool
+        Whether each is scaled to variance 1.
+    """
 
     components: int = Field(default=3, ge=1)
     where: Literal["per_modality", "fused"] = "per_modality"

@@ -35,7 +35,7 @@ class PcaFusion(FusionTransformer):
     projections_ : list of PcaProjection
         One for each input, or one. Each is fitted on the rows that have its input, or all of them.
 
-    Source: seed 0, which says the one in its section 3.2 and the other in its results; systems.md 4.3.
+    Source: paper 0, which says the one in its section 3.2 and the other in its results; systems.md 4.3.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class FusionRow:
         The fewest and the most feature inputs it takes; None for no upper limit.
     options : type of Options
     source : str
-        Where the specification describes it.
+        The papers that it is from, by the numbers of docs/papers.md, or that it is ours.
     build : callable
         Of layout, options and problem: an unfitted transformer ("vectors") or model ("native"), the class of "scores".
     needs : mapping of int to tuple of str

@@ -33,8 +33,8 @@ def _mmeda2() -> Any:
 
 
 FACTOR_ROWS = (
-    FusionRow("mf", "vectors", (2, None), MfOptions, "systems.md 4.14", transformer(_mf), learns=True),
-    FusionRow("cmf", "vectors", (2, None), CmfOptions, "systems.md 4.15", transformer(_cmf), learns=True),
-    FusionRow("mmeda1", "vectors", (2, 2), Mmeda1Options, "systems.md 4.16", transformer(_mmeda1), learns=True),
-    FusionRow("mmeda2", "vectors", (2, 2), Mmeda2Options, "systems.md 4.17", transformer(_mmeda2), learns=True),
+    FusionRow("mf", "vectors", (2, None), MfOptions, "paper 3", transformer(_mf), learns=True),
+    FusionRow("cmf", "vectors", (2, None), CmfOptions, "paper 3", transformer(_cmf), learns=True),
+    FusionRow("mmeda1", "vectors", (2, 2), Mmeda1Options, "paper 3", transformer(_mmeda1), learns=True),
+    FusionRow("mmeda2", "vectors", (2, 2), Mmeda2Options, "paper 3", transformer(_mmeda2), learns=True),
 )

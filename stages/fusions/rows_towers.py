@@ -28,7 +28,7 @@ def _pca() -> Any:
 
 
 TOWERS_ROWS: tuple[FusionRow, ...] = (
-    FusionRow("towers", "native", (2, None), TowersOptions, "systems.md 4.7", network(_towers)),
-    FusionRow("early", "vectors", (2, 2), NoOptions, "systems.md 4.5", transformer(_early)),
-    FusionRow("pca", "vectors", (1, None), PcaOptions, "systems.md 4.3", transformer(_pca), learns=True),
+    FusionRow("towers", "native", (2, None), TowersOptions, "paper 1", network(_towers)),
+    FusionRow("early", "vectors", (2, 2), NoOptions, "paper 0", transformer(_early)),
+    FusionRow("pca", "vectors", (1, None), PcaOptions, "paper 0", transformer(_pca), learns=True),
 )

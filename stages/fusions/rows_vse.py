@@ -69,12 +69,10 @@ _WORDS = {TEXT: ("tokens",)}
 _WORDS_AND_REGIONS = {**_WORDS, IMAGE: ("map", "regions")}
 
 VSE_ROWS: tuple[FusionRow, ...] = (
-    FusionRow("vse", "native", (2, 2), VseOptions, "systems.md 4.8", build_vse, needs=_WORDS),
-    FusionRow("cim", "native", (2, 2), CimOptions, "systems.md 4.9", network_of_task(_cim), needs=_WORDS_AND_REGIONS),
-    FusionRow(
-        "coot", "native", (2, 2), CootOptions, "systems.md 4.10", network_of_task(_coot), needs=_WORDS_AND_REGIONS
-    ),
-    FusionRow("sapool", "native", (2, 2), SapoolOptions, "systems.md 4.11", network(_sapool), needs=_WORDS),
-    FusionRow("dpm", "native", (3, 3), DpmOptions, "systems.md 4.12", _dpm, needs=_WORDS),
-    FusionRow("dense", "native", (2, 2), DenseOptions, "systems.md 4.13", network(_dense), needs=_WORDS),
+    FusionRow("vse", "native", (2, 2), VseOptions, "paper 2", build_vse, needs=_WORDS),
+    FusionRow("cim", "native", (2, 2), CimOptions, "paper 2", network_of_task(_cim), needs=_WORDS_AND_REGIONS),
+    FusionRow("coot", "native", (2, 2), CootOptions, "paper 2", network_of_task(_coot), needs=_WORDS_AND_REGIONS),
+    FusionRow("sapool", "native", (2, 2), SapoolOptions, "paper 2", network(_sapool), needs=_WORDS),
+    FusionRow("dpm", "native", (3, 3), DpmOptions, "paper 2", _dpm, needs=_WORDS),
+    FusionRow("dense", "native", (2, 2), DenseOptions, "paper 2", network(_dense), needs=_WORDS),
 )

@@ -37,7 +37,7 @@ class TowersFusion(nn.Module):
     after_dropout : float
         After each layer of `after`.
 
-    Source: seed 1, systems.md 4.7.
+    Source: paper 1, systems.md 4.7.
     """
 
     def __init__(  # noqa: PLR0913 (a module takes each of its options by name)

@@ -102,14 +102,14 @@ def build_head(name: str, width: int, options: Options, problem: Problem) -> Mod
 HEADS: dict[str, HeadRow] = {
     row.name: row
     for row in (
-        HeadRow("linear", _ALL, LinearOptions, "systems.md 5: one linear layer", _linear),
-        HeadRow("mlp", _ALL, MlpOptions, "systems.md 4.2: 512-256 by default", _mlp),
-        HeadRow("dnn", _ALL, DnnOptions, "systems.md 4.7: 256-64, dropout .4, Adam", _mlp),
-        HeadRow("forest", _ALL, ForestOptions, "systems.md 5: random forest of depth 2", _classical("forest")),
-        HeadRow("linreg", ("regression",), LinregOptions, "systems.md 5: least squares", _classical("linreg")),
-        HeadRow("svm", _ALL, SvmOptions, "systems.md 5: RBF, standardised features", _classical("svm")),
-        HeadRow("knn", _ALL, KnnOptions, "systems.md 5: exact Euclidean neighbours", _classical("knn"), ranks=True),
-        HeadRow("kmeans_svm", (), KMeansSvmOptions, "systems.md 5.1: SVM over 15 clusters", None, ranks=True),
-        HeadRow("dummy", _ALL, DummyOptions, "systems.md 5: label prevalence or train mean", _classical("dummy")),
+        HeadRow("linear", _ALL, LinearOptions, "papers 0 and 2; one linear layer", _linear),
+        HeadRow("mlp", _ALL, MlpOptions, "papers 0 and 3; 512-256 by default", _mlp),
+        HeadRow("dnn", _ALL, DnnOptions, "paper 1; 256-64, dropout .4, Adam", _mlp),
+        HeadRow("forest", _ALL, ForestOptions, "paper 3; random forest of depth 2", _classical("forest")),
+        HeadRow("linreg", ("regression",), LinregOptions, "paper 3; least squares", _classical("linreg")),
+        HeadRow("svm", _ALL, SvmOptions, "ours; RBF, standardised features", _classical("svm")),
+        HeadRow("knn", _ALL, KnnOptions, "paper 4; exact Euclidean neighbours", _classical("knn"), ranks=True),
+        HeadRow("kmeans_svm", (), KMeansSvmOptions, "paper 4; SVM over 15 clusters", None, ranks=True),
+        HeadRow("dummy", _ALL, DummyOptions, "ours; label prevalence or train mean", _classical("dummy")),
     )
 }

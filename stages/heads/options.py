@@ -20,8 +20,17 @@ class NetworkOptions(Options):
 
     Attributes
     ----------
+    optimizer : {"adamw", "adam", "sgd"}
     momentum : float
         Of sgd.
+    lr : float
+        Learning rate, the same throughout.
+    weight_decay : float
+        Decoupled from the gradient in adamw, a part of it in adam and sgd.
+    batch : int
+        Rows of a step.
+    epochs : int
+        Most passes over the train rows.
     patience : int
         Early stopping: how many epochs may pass without a better one on the dev rows; the best epoch is kept.
     clip : float
@@ -32,7 +41,7 @@ class NetworkOptions(Options):
     modality_dropout : float
         In training each input that a row has is taken away with this probability, but never all of them.
     replica : bool
-        The published training of systems.md 5, seed 3: each epoch draws 499 rows (999 in a regression) with
+        The published training of paper 3: each epoch draws 499 rows (999 in a regression) with
         replacement, and the last epoch counts; `batch` is 1 and `epochs` 50 unless they are given.
     """
 
@@ -67,14 +76,30 @@ class LinearOptions(NetworkOptions):
 
 
 class MlpOptions(NetworkOptions):
-    """Hidden layers with ReLU and dropout, then a linear layer; sizes of systems.md 4.2."""
+    """Hidden layers with ReLU and dropout, then a linear layer; sizes of systems.md 4.2.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers.
+    dropout : float
+        Behind each of them.
+    """
 
     hidden: tuple[Width, ...] = (512, 256)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class ForestOptions(Options):
-    """Random forest; `max_depth` 2 is the published value, null lets trees grow."""
+    """Random forest.
+
+    Attributes
+    ----------
+    max_depth : int, optional
+        2 is the published value; null lets trees grow.
+    class_weight : {"balanced"}, optional
+        Rows of rare classes count more.
+    """
 
     trees: int = Field(default=100, ge=1)
     max_depth: int | None = Field(default=2, ge=1)
@@ -82,7 +107,17 @@ class ForestOptions(Options):
 
 
 class SvmOptions(Options):
-    """RBF support vector machine on features standardised on train."""
+    """RBF support vector machine on features standardised on train.
+
+    Attributes
+    ----------
+    c : float
+        The more, the more a row on the wrong side costs.
+    gamma : {"scale", "auto"} or float
+        Of the kernel exp(-gamma d²): 1 / (D variance), 1 / D, or a number.
+    class_weight : {"balanced"}, optional
+        Rows of rare classes count more.
+    """
 
     c: float = Field(default=1.0, gt=0)
     gamma: Literal["scale", "auto"] | Annotated[float, Field(gt=0)] = "scale"
@@ -90,7 +125,13 @@ class SvmOptions(Options):
 
 
 class KnnOptions(Options):
-    """Exact Euclidean nearest neighbours."""
+    """Exact Euclidean nearest neighbours.
+
+    Attributes
+    ----------
+    neighbours : int
+        How many train rows have a say.
+    """
 
     neighbours: int = Field(default=5, ge=1)
 

@@ -71,7 +71,7 @@ def build_network(name: str, model: str, output: Output, choice: EncoderChoice) 
     return ImageNetwork(Backbone(ARCHITECTURES[name], model, choice), choice, output)
 
 
-def _row(name: str, model: str, licence: str, output: Output = "pooled") -> EncoderRow:
+def _row(name: str, source: str, model: str, licence: str, output: Output = "pooled") -> EncoderRow:
     shape = ARCHITECTURES[name]
     side = shape.preprocessing.size
     return EncoderRow(
@@ -83,21 +83,21 @@ def _row(name: str, model: str, licence: str, output: Output = "pooled") -> Enco
         pooling="scores of the classes" if output == "logits" else "global average",
         normalisation="none",
         licence=licence,
-        source=f"systems.md 2.5: {shape.name}",
+        source=source,
         options=_OPTIONS,
         build=partial(build_network, name, model, output),
     )
 
 
 IMAGE_ROWS: tuple[EncoderRow, ...] = (
-    _row("efficientnet-lite0", _LITE0, "Apache-2.0"),
-    _row("resnet18", "timm/resnet18.tv_in1k", "BSD-3-Clause", "logits"),
-    _row("resnet50", "timm/resnet50.tv_in1k", "BSD-3-Clause"),
-    _row("resnet101", "timm/resnet101.tv_in1k", "BSD-3-Clause"),
-    _row("resnet152", "timm/resnet152.tv_in1k", "BSD-3-Clause"),
-    _row("resnet50v2", "timm/resnetv2_50.a1h_in1k", "Apache-2.0"),
-    _row("inceptionv3", "timm/inception_v3.tv_in1k", "Apache-2.0"),
-    _row("mobilenetv2", "timm/mobilenetv2_100.ra_in1k", "Apache-2.0"),
-    _row("googlenet", UNPUBLISHED, "BSD-3-Clause", "logits"),  # torchvision's googlenet-1378be20.pth
-    _row("vgg16", "timm/vgg16.tv_in1k", "BSD-3-Clause", "logits"),
+    _row("efficientnet-lite0", "ours: packaged", _LITE0, "Apache-2.0"),
+    _row("resnet18", "paper 3", "timm/resnet18.tv_in1k", "BSD-3-Clause", "logits"),
+    _row("resnet50", "ours", "timm/resnet50.tv_in1k", "BSD-3-Clause"),
+    _row("resnet101", "ours", "timm/resnet101.tv_in1k", "BSD-3-Clause"),
+    _row("resnet152", "paper 0", "timm/resnet152.tv_in1k", "BSD-3-Clause"),
+    _row("resnet50v2", "paper 1", "timm/resnetv2_50.a1h_in1k", "Apache-2.0"),
+    _row("inceptionv3", "papers 1 and 3", "timm/inception_v3.tv_in1k", "Apache-2.0"),
+    _row("mobilenetv2", "paper 1", "timm/mobilenetv2_100.ra_in1k", "Apache-2.0"),
+    _row("googlenet", "paper 3", UNPUBLISHED, "BSD-3-Clause", "logits"),  # torchvision's googlenet-1378be20.pth
+    _row("vgg16", "paper 3", "timm/vgg16.tv_in1k", "BSD-3-Clause", "logits"),
 )

@@ -60,7 +60,7 @@ def _row(name: str, dim: int, licence: str, source: str) -> EncoderRow:
 
 
 TEXT_ROWS: tuple[EncoderRow, ...] = (
-    _row("bert", 768, "Apache-2.0", "systems.md 2.1"),
-    _row("bge", 768, "MIT", "systems.md 2.2"),
-    _row("minilm", 384, "Apache-2.0", "systems.md 2.1: the BERT code path on the packaged all-MiniLM-L6-v2"),
+    _row("bert", 768, "Apache-2.0", "papers 0, 1, 2 and 4"),
+    _row("bge", 768, "MIT", "paper 0"),
+    _row("minilm", 384, "Apache-2.0", "ours: as bert, with the packaged all-MiniLM-L6-v2"),
 )

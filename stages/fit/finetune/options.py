@@ -24,8 +24,12 @@ class FinetuneOptions(Options):
         The weights to start from, as for the encoder that is fine-tuned; None takes that encoder's own.
     revision : str, optional
         The commit of a hub id.
-    lr, batch, weight_decay, epochs
-        Of the optimiser; `epochs` at most.
+    lr, weight_decay : float
+        Of the optimiser.
+    batch : int
+        Items of a step.
+    epochs : int
+        Most passes over the train rows.
     head_lr : float, optional
         Learning rate of the linear classifier; None takes `lr`, as in the papers. With few rows a classifier that
         starts from nothing learns too little at a rate that suits a trained network.

@@ -1,0 +1,107 @@
+"""`diptych catalog KIND NAME`: one entry with its options, what each takes, its default and its meaning."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel
+from rich.markup import escape
+
+from pipeline.catalog import Row, rows
+from pipeline.console import out
+from stages.embed.params import EmbedParams
+from stages.encoders.row import EncoderChoice
+from stages.errors import InputError
+from stages.fit.catalog import FITTERS
+from stages.fusions.catalog import FUSIONS
+from stages.heads.catalog import HEADS
+from stages.nearest import did_you_mean
+
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+_OPTIONED = {"fitters": FITTERS, "fusions": FUSIONS, "heads": HEADS}
+
+
+def entry(kind: str, name: str) -> Row:
+    """Return one row of a catalogue, its `options` as rows themselves: option, takes, default, meaning.
+
+    Raises
+    ------
+    InputError
+        When there is no such catalogue, or no such name in it.
+    """
+    known = {row["name"]: row for row in rows(kind)}
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise InputError(f"catalog: expected one of the {kind} {list(known)}; found {name!r}{near}.")
+    row: Row = known[name]
+    if kind == "encoders":
+        return {**row, "options": _options(EmbedParams, row["options"], EncoderChoice)}
+    if kind in _OPTIONED:
+        options: type[BaseModel] = _OPTIONED[kind][name].options
+        about = " ".join(_sections(options)[0].split())
+        return {**row, "about": about, "options": _options(options, list(options.model_fields), options)}
+    return row
+
+
+def print_entry(found: Row) -> None:
+    """Print one row as lines, its options with what they mean below them."""
+    for name, value in found.items():
+        if name != "options":
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            out.print(f"{name}: {shown}", markup=False, highlight=False)
+    for option in found.get("options", []):
+        default = "" if option["default"] is None else f", by default {escape(_yaml(option['default']))}"
+        out.print(f"\n[bold]{option['option']}[/bold]: {escape(option['takes'])}{default}", highlight=False)
+        if option["meaning"]:
+            out.print(f"    {option['meaning']}", markup=False, highlight=False)
+
+
+def _yaml(value: object) -> str:
+    """Write a default as one would write it into params.yaml."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _options(model: type[BaseModel], names: list[str], described: type) -> list[Row]:
+    schema = model.model_json_schema()["properties"]
+    meanings = _meanings(described)
+    return [
+        {
+            "option": name,
+            "takes": _takes(schema[name]),
+            "default": schema[name].get("default"),
+            "meaning": meanings.get(name, ""),
+        }
+        for name in names
+    ]
+
+
+def _takes(schema: dict[str, Any]) -> str:
+    """Say in words what a JSON schema admits."""
+    if "anyOf" in schema:
+        return " or ".join(_takes(each) for each in schema["anyOf"] if each.get("type") != "null")
+    if "enum" in schema or "const" in schema:
+        return " or ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if schema.get("type") == "array":
+        return f"list of {_takes(schema.get('items', {}))}"
+    bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema)
+    return f"{schema.get('type', 'any value')} {bounds}".strip()
+
+
+def _meanings(described: type) -> dict[str, str]:
+    """Read what a class and its bases say of their attributes, in numpy's form; a class has the last word."""
+    found: dict[str, str] = {}
+    for each in reversed(described.__mro__):
+        for names, text in re.findall(r"^(\w[\w, ]*)(?: : .*)?\n((?:    .*\n?)+)", _sections(each)[1], re.MULTILINE):
+            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return found
+
+
+def _sections(described: type) -> tuple[str, str]:
+    """Return what a class's own docstring says, and what it says of the attributes."""
+    text, _, attributes = inspect.cleandoc(described.__dict__.get("__doc__") or "").partition(
+        "Attributes\n----------\n"
+    )
+    return text, attributes
