@@ -141,7 +141,7 @@ def test_wide_rows_come_a_few_at_a_time_and_give_the_same(
     reduce(dataset, path)
     made = outputs(dataset.root)
     expected, axes = open_matrix(made.matrix)[:], PcaProjection().restore(made.model).components_
-    monkeypatch.setattr("stages.reduce.run._VALUES", 6 * 7)  # seven rows of six numbers
+    monkeypatch.setattr("stages.reduce.passes._VALUES", 6 * 7)  # seven rows of six numbers
     reduce(dataset, path)
     np.testing.assert_allclose(PcaProjection().restore(made.model).components_, axes, atol=1e-6)
     np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
