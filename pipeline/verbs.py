@@ -274,7 +274,7 @@ def _retrieve(session: Session, name: str) -> str:
     outputs = retrieve.RetrieveOutputs(
         paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
     )
-    content = retrieve.run(params, inputs, outputs, session.progress)
+    content = retrieve.run(params, inputs, outputs, session.progress, session.apart)
     return json.dumps({key: content[key] for key in content if key.startswith("top_")})
 
 

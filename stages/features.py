@@ -1,5 +1,7 @@
-"""Open the matrices that an entry names and make sure that row i is item i; `reduce`, `fuse` and `train` read so, and
-workers of theirs open the same ones again."""
+"""Open the matrices that an entry names and make sure that row i is item i; `reduce`, `fuse` and `train` read so.
+
+Workers open the same ones again.
+"""
 
 from __future__ import annotations
 

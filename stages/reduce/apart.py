@@ -24,22 +24,18 @@ from stages.files import file_digest
 from stages.fusions.pca import FILE, SAMPLE, WIDEST, PcaProjection, Scatter
 from stages.reduce.passes import Here, Source, pieces
 from stages.scratch import arrays_of, put_arrays, refuse_other_file, report_of, take_arrays
-from stages.workers import Apart, refuse_other_versions, told_where, versions_of
+from stages.workers import LEAST_PRODUCTS, Apart, refuse_other_versions, told_where, versions_of
 
 _LOG = logging.getLogger("diptych.reduce")
-_LEAST_PRODUCTS = 1 << 38
 _COMPUTING = "numpy", "scipy"
 _Arrays = Generator[dict[str, NDArray[Any]], None, None]
 
 
 def pays(source: Source, components: int) -> bool:
-    """Tell whether there is enough to compute: what takes one process seconds is done before workers have started.
-
-    A core multiplies and adds some 10^10 numbers in a second; workers need 5 to 10 s to start, and to import.
-    """
+    """Tell whether there is enough to compute, in more than one piece."""
     width = source.matrix.dim
     products = len(source.train) * width * width // 2 + len(source.matrix) * width * components
-    return len(pieces(len(source.matrix), source.block)) > 1 and products >= _LEAST_PRODUCTS
+    return len(pieces(len(source.matrix), source.block)) > 1 and products >= LEAST_PRODUCTS
 
 
 class Workers:

@@ -16,8 +16,8 @@ from store import Matrix
 
 Ints = NDArray[np.int64]
 _ROWS, _VALUES = 8192, 1 << 24  # the most that a block may hold: wide rows come a few at a time
-# The least rows of a piece: so many train rows are summed in one chain. The products that a piece leaves are a fortieth of
-# the vectors of 768 numbers that went into it, a fourth of those of 8,192.
+# The least rows of a piece: so many train rows are summed in one chain. The products that it leaves take a fortieth of
+# the room of the vectors that went into it where these have 768 numbers, a fourth where they have 8,192.
 _PIECE = 1 << 16
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +41,22 @@ class Overheard:
 
     def everywhere(self, work: Unit, argument: Any) -> None:
         self.executor.everywhere(work, argument)
+
+
+@dataclass
+class Deadly(Overheard):
+    """Kills a worker that is at work when the first report comes; `killed` are those that were."""
+
+    killed: list[int] = field(default_factory=list)
+
+    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        client = self.executor._client()
+        processes = client.run(os.getpid)
+        for each in super().map(work, tasks):
+            if not self.killed:
+                self.killed.append(next(processes[at] for at, units in client.processing().items() if units))
+                os.kill(self.killed[0], signal.SIGKILL)
+            yield each
 
 
 @dataclass
