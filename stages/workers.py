@@ -16,8 +16,8 @@ from stages.errors import DiptychError, InputError
 from store import StoreError
 
 LEAST_PRODUCTS = 1 << 38
-"""Products of numbers below which one process is done before workers have begun: a core multiplies and adds some 10^10 in
-a second, and workers take seconds to start, to import, and to verify what they read."""
+"""Products of numbers below which one process is done before workers have begun: a core multiplies and adds some 10^10
+in a second, and workers take seconds to start, to import, and to verify what they read."""
 
 
 @dataclass(frozen=True)
