@@ -147,6 +147,22 @@ def test_wide_rows_come_a_few_at_a_time_and_give_the_same(
     np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
 
 
+def test_many_rows_are_summed_in_pieces_and_give_the_same(
+    dataset: Any, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dataset.matrix("m", vectors)
+    reduce(dataset, path, whiten=True)
+    made = outputs(dataset.root)
+    expected, fitted = open_matrix(made.matrix)[:], PcaProjection().restore(made.model)
+    monkeypatch.setattr("stages.reduce.passes._ROWS", 2)
+    monkeypatch.setattr("stages.reduce.passes._PIECE", 5)  # 24 train rows: four pieces of 6
+    reduce(dataset, path, whiten=True)
+    again = PcaProjection().restore(made.model)
+    np.testing.assert_allclose(again.components_, fitted.components_, atol=1e-6)
+    np.testing.assert_allclose(again.scale_, fitted.scale_, atol=1e-6)
+    np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
+
+
 def test_a_failure_leaves_model_matrix_and_card_of_before(dataset: Any, vectors: np.ndarray) -> None:
     path = dataset.matrix("m", vectors)
     reduce(dataset, path)
