@@ -45,17 +45,18 @@ class Overheard:
 
 @dataclass
 class Deadly(Overheard):
-    """Kills a worker that is at work when the first report comes; `killed` are those that were."""
+    """Kills one worker when the first report comes, one that is at work if there is any; `killed` is its process."""
 
-    killed: list[int] = field(default_factory=list)
+    killed: int | None = None
 
     def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
         client = self.executor._client()
-        processes = client.run(os.getpid)
+        processes = {} if self.killed else client.run(os.getpid)
         for each in super().map(work, tasks):
-            if not self.killed:
-                self.killed.append(next(processes[at] for at, units in client.processing().items() if units))
-                os.kill(self.killed[0], signal.SIGKILL)
+            if self.killed is None:
+                busy = [address for address, units in client.processing().items() if units]
+                self.killed = processes[(busy or list(processes))[0]]
+                os.kill(self.killed, signal.SIGKILL)
             yield each
 
 
