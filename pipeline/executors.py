@@ -111,7 +111,7 @@ class DaskExecutor:
                 elif time.monotonic() > deadline:
                     raise RunError(
                         f"expected dask workers at {self._shown}; found none for {_NO_WORKER_SECONDS:.0f} s; see their "
-                        "logs. What they had finished is kept; start them and run again."
+                        "logs. What they had stored is kept; start them and run again."
                     ) from None
             except _GONE as error:
                 raise self._gone(error) from error
@@ -174,5 +174,5 @@ class DaskExecutor:
     def _gone(self, error: Exception) -> RunError:
         return RunError(
             f"expected the dask scheduler at {self._shown} to answer; found: {type(error).__name__}: {error}. What the "
-            "workers had finished is kept; see to the scheduler and run again."
+            "workers had stored is kept; see to the scheduler and run again."
         )

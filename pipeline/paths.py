@@ -19,7 +19,7 @@ LOG = Path(".diptych/logs/runs.jsonl")
 SWEEPS = Path(".diptych/sweep")
 REPEATS, BORROWED = Path(".diptych/repeat"), Path(".diptych/repeat/before")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
-VERIFIED = Path(".diptych/verified")
+VERIFIED, SCRATCH = Path(".diptych/verified"), Path(".diptych/scratch")
 PREVIEW = Path(".diptych/preview")
 
 PRODUCERS = ("embed", "reduce", "fuse")

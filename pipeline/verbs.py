@@ -25,6 +25,7 @@ from pipeline.spent import Spent
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
+from stages.workers import Apart
 from store import remember_verifications
 from store.backend import printable
 
@@ -56,6 +57,11 @@ class Session:
         remember_verifications(paths.VERIFIED)
         params = load_params(paths.PARAMS_FILE)
         return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
+
+    @property
+    def apart(self) -> Apart:
+        """The executor, with the folders that its workers share with us."""
+        return Apart(self.executor, paths.SCRATCH, paths.VERIFIED)
 
 
 def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_split_mismatch: bool = False) -> None:
@@ -199,7 +205,7 @@ def _reduce(session: Session, name: str) -> str:
         paths.model("reduce", name),
         paths.DATA / "reduce" / f"{name}.variance.csv",
     )
-    card = reduce.run(params, inputs, outputs, session.progress)
+    card = reduce.run(params, inputs, outputs, session.progress, session.apart)
     return f"{card['rows']} rows of {card['dim']} dimensions"
 
 
@@ -268,7 +274,7 @@ def _retrieve(session: Session, name: str) -> str:
     outputs = retrieve.RetrieveOutputs(
         paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
     )
-    content = retrieve.run(params, inputs, outputs, session.progress)
+    content = retrieve.run(params, inputs, outputs, session.progress, session.apart)
     return json.dumps({key: content[key] for key in content if key.startswith("top_")})
 
 

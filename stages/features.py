@@ -1,8 +1,11 @@
-"""Open the matrices that an entry names and make sure that row i is item i; `reduce`, `fuse` and `train` read so."""
+"""Open the matrices that an entry names and make sure that row i is item i; `reduce`, `fuse` and `train` read so.
+
+Workers open the same ones again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stages.errors import InputError
@@ -38,3 +41,28 @@ def open_aligned(paths: Sequence[Path], ids: list[str], digests: Sequence[str] =
             )
         matrices.append(matrix)
     return matrices
+
+
+def place_of(matrix: Matrix, verified: Path | None) -> dict[str, str | None]:
+    """Say in plain JSON data which matrix a worker shall open, and where it may remember that it verified it."""
+    return {
+        "path": str(Path(matrix.path).absolute()),
+        "digest": matrix.digest,
+        "verified": None if verified is None else str(verified.absolute()),
+    }
+
+
+def open_place(place: Mapping[str, str | None]) -> Matrix:
+    """Open on a worker the matrix that `place_of` names; it is verified unless this very file was before.
+
+    Raises
+    ------
+    InputError
+        When there is no such file here.
+    CorruptMatrix
+        When it is damaged, or another matrix.
+    """
+    path, verified = Path(str(place["path"])), place["verified"]
+    if not path.is_file():
+        raise InputError(f"expected the matrix {path}; found no file; mount the project's folder under the same path.")
+    return open_matrix(path, memory=Path(verified) if verified else None, expected_digest=place["digest"])

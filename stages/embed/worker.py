@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -30,11 +29,12 @@ from stages.embed.settings import EmbedSettings, StorePlace
 from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
-from stages.errors import DiptychError, InputError, RunError
+from stages.errors import InputError, RunError
 from stages.files import file_digest
 from stages.items import Manifest
 from stages.records import IMAGE
-from store import EncoderLog, Fingerprint, StoreError, key_array, text_key
+from stages.workers import told_where, worker_name
+from store import EncoderLog, Fingerprint, key_array, text_key
 
 _STOP_SECONDS = 60.0
 _one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given
@@ -76,7 +76,7 @@ def embed_portion(task: Mapping[str, Any]) -> dict[str, Any]:
         As `fill_store` does.
     """
     order = task["order"]
-    with _one_at_a_time, _told_where():
+    with _one_at_a_time, told_where():
         held = _hold(json.dumps(order, sort_keys=True))
         noted = dict(held.encoder.notes())
         filled = _fill(held, np.array(task["rows"], dtype=np.int64), order["run"])
@@ -90,19 +90,6 @@ async def stop_portions(run: str) -> None:
     deadline = time.monotonic() + _STOP_SECONDS
     while _one_at_a_time.locked() and time.monotonic() < deadline:
         await asyncio.sleep(0.02)
-
-
-def _name() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
-@contextmanager
-def _told_where() -> Iterator[None]:
-    """Put the name of this worker before what goes wrong here."""
-    try:
-        yield
-    except (DiptychError, StoreError) as error:
-        raise type(error)(f"worker {_name()}: {error}") from error
 
 
 @lru_cache(maxsize=1)
@@ -173,7 +160,7 @@ def _fill(held: _Held, rows: NDArray[np.int64], run: str) -> Filled:
 def _report(filled: Filled, notes: Mapping[str, int]) -> dict[str, Any]:
     computed = bool(filled.computed.any())
     return {
-        "worker": _name(),
+        "worker": worker_name(),
         "found": np.flatnonzero(~filled.computed).tolist(),
         "failures": {str(at): reason for at, reason in filled.failures.items()},
         "seconds": filled.seconds.by_phase(),

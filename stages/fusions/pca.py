@@ -20,9 +20,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stages.errors import InputError
 
-_FILE = "pca.safetensors"
-_WIDEST = 8192  # dimensions whose scatter matrix (512 MiB) is still kept; wider rows are few, and fitted in memory
-_ROWS = 1024  # rows that are taken to double precision at once
+FILE = "pca.safetensors"
+WIDEST = 8192
+"""Dimensions whose scatter matrix (512 MiB) is still kept; wider rows are few, and fitted in memory."""
+SAMPLE = 1024
+"""The first rows from which `Scatter` takes its origin; so many are taken to double precision at once."""
 _LEAST_SHARE = 1e-6  # of the largest deviation: below the precision of float32 features there is only noise
 _LOG = logging.getLogger("diptych.fusions")
 Array = NDArray[Any]
@@ -38,25 +40,35 @@ class Scatter:
     Parameters
     ----------
     sample : ndarray, [n, D]
-        Some of the first rows.
+        Some of the first rows; equal ones give equal origins, whose scatters can be added.
     """
 
     def __init__(self, sample: Array) -> None:
-        rows = sample[:_ROWS].astype(np.float64)
+        rows = sample[:SAMPLE].astype(np.float64)
         # A column that does not vary is measured from its value, not from a mean that may be a rounding away from it.
         self._origin = np.where(rows.min(axis=0) == rows.max(axis=0), rows[0], rows.mean(axis=0))
         self.count, self._width = 0, rows.shape[1]
         self._products = np.zeros((self._width + 1, self._width + 1), order="F")
-        self._buffer = np.ones((_ROWS, self._width + 1))
+        self._buffer = np.ones((SAMPLE, self._width + 1))
 
     def update(self, block: Array) -> None:
         """Take in rows [n, D]."""
-        for start in range(0, len(block), _ROWS):
-            part = block[start : start + _ROWS]
+        for start in range(0, len(block), SAMPLE):
+            part = block[start : start + SAMPLE]
             np.subtract(part, self._origin, out=self._buffer[: len(part), :-1])
             rows = self._buffer[: len(part)].T
             self._products = dsyrk(1.0, rows, beta=1.0, c=self._products, overwrite_c=True)
             self.count += len(part)
+
+    @property
+    def products(self) -> NDArray[np.float64]:
+        """Sums of products of the columns, a column of ones behind them: [D + 1, D + 1], the upper triangle of it."""
+        return self._products
+
+    def add(self, products: Array, count: int) -> None:
+        """Take in the products of `count` other rows, measured from the same origin."""
+        self._products += products
+        self.count += count
 
     @property
     def _shift(self) -> NDArray[np.float64]:
@@ -123,14 +135,15 @@ class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if block is None:
             raise InputError("pca: expected train rows; found none; check the split and the field's texts.")
         every = chain([block], filled)
-        if block.shape[1] > _WIDEST:
+        if block.shape[1] > WIDEST:
             return self._fit_in_memory(np.concatenate([each.astype(np.float64) for each in every]))
         scatter = Scatter(block)
         for each in every:
             scatter.update(each)
-        return self._fit_scatter(scatter)
+        return self.fit_scatter(scatter)
 
-    def _fit_scatter(self, scatter: Scatter) -> Self:
+    def fit_scatter(self, scatter: Scatter) -> Self:
+        """Fit on rows that are summed already; the errors are those of `fit_blocks`."""
         matrix, mean = scatter.matrix(), scatter.mean
         count, width = scatter.count, len(mean)
         self._check(count, width)
@@ -193,11 +206,11 @@ class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             "scale": self.scale_,
             "explained": self.explained_variance_ratio_,
         }
-        save_file(fitted, folder / _FILE)
+        save_file(fitted, folder / FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""
-        return self._set(load_file(folder / _FILE))
+        return self._set(load_file(folder / FILE))
 
     @property
     def _n_features_out(self) -> int:

@@ -6,8 +6,6 @@ again, so that a worker without the pictures ends the run, and never drops rows.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
@@ -21,6 +19,7 @@ from stages.errors import InputError
 from stages.items import Item, resolve_below
 from stages.prepare.checks import Checked, Row, Seen, checked, checker, look, picture_of
 from stages.prepare.sources.protocol import Reject, Skip
+from stages.workers import in_order, worker_name
 
 _ROWS = 256
 
@@ -36,14 +35,10 @@ def check_apart(executor: Executor, images: Path, rows: Iterable[Row]) -> Iterat
         When a worker cannot read a picture that can be read here, or has another decoder.
     """
     waiting: dict[int, list[Row]] = {}
-    reports: dict[int, Mapping[str, Any]] = {}
-    turn, check = 0, checker(images)
-    with closing(executor.map(look_at, _tasks(images, rows, waiting))) as results:
-        for number, report in results:
-            reports[number] = report
-            while turn in reports:
-                yield from _joined(waiting.pop(turn), reports.pop(turn), check)
-                turn += 1
+    check = checker(images)
+    with closing(in_order(executor, look_at, _tasks(images, rows, waiting))) as reports:
+        for number, report in enumerate(reports):
+            yield from _joined(waiting.pop(number), report, check)
 
 
 def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,8 +56,8 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
         `worker` and `pillow`: who looked, by which version of the decoder.
     """
     images = Path(task["images"])
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    return {"seen": [_look(images, each) for each in task["pictures"]], "worker": name, "pillow": version("pillow")}
+    seen = [_look(images, each) for each in task["pictures"]]
+    return {"seen": seen, "worker": worker_name(), "pillow": version("pillow")}
 
 
 def _look(images: Path, picture: str) -> list[Any] | None:

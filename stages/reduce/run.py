@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
 from stages.errors import InputError
@@ -17,10 +20,14 @@ from stages.fusions.pca import PcaProjection
 from stages.items import Manifest
 from stages.outputs import fresh_folder, write_json, write_lines
 from stages.parts import read_split
+from stages.reduce.apart import Workers, pays
 from stages.reduce.params import ReduceParams
+from stages.reduce.passes import Here, Source, block_rows
+from stages.scratch import scratch_folder
+from stages.workers import Apart
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
 
-_ROWS, _VALUES = 8192, 1 << 24  # the most that a block may hold: wide rows come a few at a time
+_LOG = logging.getLogger("diptych.reduce")
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,23 @@ class ReduceOutputs:
     variance: Path
 
 
-def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress) -> dict[str, object]:
+def run(
+    params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress, apart: Apart | None = None
+) -> dict[str, object]:
     """Project the matrix `params.features`.
+
+    Parameters
+    ----------
+    apart : Apart, optional
+        Whose workers read and compute, where that pays; without them this process does.
 
     Raises
     ------
     InputError
-        When there are too few usable train rows, or the matrix is not aligned with the manifest.
+        When there are too few usable train rows, or the matrix is not aligned with the manifest; when a worker does not
+        see it.
+    RunError
+        When the workers are lost.
     """
     ids = Manifest.open(inputs.manifest).ids()
     (source,) = open_aligned([inputs.matrix], ids, inputs.digests)
@@ -57,14 +74,15 @@ def run(params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, prog
     if not len(train):
         raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")
     projection = PcaProjection(params.components, params.whiten)
-    step = _step(source)
-    projection.fit_blocks(source.rows(train[start : start + step]) for start in range(0, len(train), step))
     attributes = {"features": params.features, "method": params.method, "source_digest": source.digest}
-    missing = projection.transform(source.missing_vector[None, :])[0]
-    header = MatrixHeader(ids, params.components, "float32", missing, attributes)
-    with fresh_folder(outputs.model) as folder, progress.track(f"reduce {params.features}", len(ids)) as bar:
-        projection.save(folder)
-        info = write_matrix(outputs.matrix, header, _blocks(source, projection, bar))
+    with _passes(Source(source, train, block_rows(source.dim)), params, apart) as passes:
+        passes.fit(projection)
+        missing = projection.transform(source.missing_vector[None, :])[0]
+        header = MatrixHeader(ids, params.components, "float32", missing, attributes)
+        with fresh_folder(outputs.model) as folder, progress.track(f"reduce {params.features}", len(ids)) as bar:
+            projection.save(folder)
+            with closing(passes.project(projection)) as projected:
+                info = write_matrix(outputs.matrix, header, _blocks(source, projected, bar))
     shares = [float(share) for share in projection.explained_variance_ratio_]
     _write_variance(outputs.variance, shares)
     explained = [round(share, 6) for share in shares]
@@ -82,14 +100,23 @@ def _write_variance(path: Path, shares: Sequence[float]) -> None:
             writer.writerow([number, f"{share:.6f}", f"{min(together, 1.0):.6f}"])
 
 
-def _step(source: Matrix) -> int:
-    return max(1, min(_ROWS, _VALUES // source.dim))
+@contextmanager
+def _passes(source: Source, params: ReduceParams, apart: Apart | None) -> Iterator[Here | Workers]:
+    """Choose who computes, for as long as that takes."""
+    if apart is None or not apart.executor.apart:
+        yield Here(source)
+    elif not pays(source, params.components):
+        _LOG.info("%s is projected by this process: workers would take longer to start", params.features)
+        yield Here(source)
+    else:
+        with scratch_folder(apart.scratch) as folder:
+            yield Workers(source, apart, folder)
 
 
-def _blocks(source: Matrix, projection: PcaProjection, bar: Tracker) -> Iterator[MatrixBlock]:
-    step = _step(source)
-    for start in range(0, len(source), step):
-        stop = min(start + step, len(source))
-        vectors = projection.transform(source.block(start, stop))
-        bar.advance(stop - start)
+def _blocks(source: Matrix, projected: Iterable[NDArray[np.float32]], bar: Tracker) -> Iterator[MatrixBlock]:
+    start = 0
+    for vectors in projected:
+        stop = start + len(vectors)
+        bar.advance(len(vectors))
         yield MatrixBlock(vectors, source.present[start:stop], source.ok[start:stop])
+        start = stop

@@ -20,7 +20,7 @@ from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
 
 Ints = NDArray[np.int64]
-_QUERIES_AT_ONCE = 2048
+QUERIES_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,9 @@ class Search:
     exclusions: Exclusions
     index: HnswIndex | None = None
 
-    def part(self, start: int) -> _Asked:
-        """Return one chunk of queries."""
-        queries = self.roles.queries[start : start + _QUERIES_AT_ONCE]
-        return _Asked(self, queries, self.tiers.only(slice(start, start + _QUERIES_AT_ONCE)))
+    def part(self, start: int, stop: int) -> _Asked:
+        """Return the queries at some positions."""
+        return _Asked(self, self.roles.queries[start:stop], self.tiers.only(slice(start, stop)))
 
 
 def rank(search: Search, k: int, progress: Progress) -> Ranking:
@@ -119,9 +118,19 @@ def rank(search: Search, k: int, progress: Progress) -> Ranking:
     chunks = []
     count = len(search.roles.queries)
     with progress.track("retrieve", count) as tracker:
-        for start in range(0, count, _QUERIES_AT_ONCE):
-            chunks.append(_rank_some(search.part(start), k))
+        for start in range(0, count, QUERIES_AT_ONCE):
+            chunks.append(rank_part(search, start, start + QUERIES_AT_ONCE, k))
             tracker.advance(len(chunks[-1].queries))
+    return joined(chunks)
+
+
+def rank_part(search: Search, start: int, stop: int, k: int) -> Ranking:
+    """Rank the gallery for the queries at some positions."""
+    return _rank_some(search.part(start, stop), k)
+
+
+def joined(chunks: Sequence[Ranking]) -> Ranking:
+    """Put the rankings of chunks behind each other."""
     fields = Ranking.__dataclass_fields__
     return Ranking(*(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in fields))
 
@@ -213,7 +222,9 @@ def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[s
     places = np.sort(np.random.default_rng(0).choice(count, sampled, replace=False))
     roles = replace(search.roles, queries=ranking.queries[places])
     sample = replace(search, roles=roles, tiers=search.tiers.only(places), index=None)
-    starts = range(0, sampled, _QUERIES_AT_ONCE)
-    far = np.concatenate([sample.part(start).nearest(max(ks), 0)[0].distances for start in starts])
+    starts = range(0, sampled, QUERIES_AT_ONCE)
+    far = np.concatenate(
+        [sample.part(start, start + QUERIES_AT_ONCE).nearest(max(ks), 0)[0].distances for start in starts]
+    )
     recalls = {f"index_recall_{k}": index_recall(ranking.distances[places], far, k) for k in sorted(ks)}
     return {"index_refilled": int(ranking.refilled.sum()), "index_sampled": sampled, **recalls}

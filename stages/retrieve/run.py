@@ -15,16 +15,18 @@ from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_roles, read_split
+from stages.retrieve.apart import rank_where_it_pays
 from stages.retrieve.approximate import HnswIndex
 from stages.retrieve.curve import write_curve
 from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.ranking import Search, measure_index, rank
+from stages.retrieve.ranking import Search, measure_index
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach
 from stages.retrieve.writing import write_ranked
+from stages.workers import Apart
 from store.publish import atomic_output
 
 
@@ -47,8 +49,19 @@ class RetrieveOutputs:
     curve: Path
 
 
-def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs, progress: Progress) -> dict[str, Any]:
+def run(
+    params: RetrieveParams,
+    inputs: RetrieveInputs,
+    outputs: RetrieveOutputs,
+    progress: Progress,
+    apart: Apart | None = None,
+) -> dict[str, Any]:
     """Rank the gallery for every query and score the ranking.
+
+    Parameters
+    ----------
+    apart : Apart, optional
+        Whose workers rank, where that pays; without them this process does.
 
     Returns
     -------
@@ -62,8 +75,10 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     ------
     InputError
         When the inputs do not belong together, there is nothing to judge relevance by, k is larger than the gallery of
-        a query, there are fewer distinct train vectors than clusters, or the library of the index is not installed.
-        Nothing is written then.
+        a query, there are fewer distinct train vectors than clusters, or the library of the index is not installed;
+        when a worker does not see the matrices. Nothing is written then.
+    RunError
+        When the workers are lost.
     """
     manifest = Manifest.open(inputs.manifest)
     ids = manifest.ids()
@@ -76,7 +91,7 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
     tiers, measured = _search_order(params, features, roles)
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
-    ranking = rank(search, max(params.k), progress)
+    ranking = rank_where_it_pays(search, max(params.k), progress, apart)
     groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[roles.queries], return_inverse=True)[1]
     values: dict[str, Any] = {
         **retrieval_metrics(ranking.outcome(), params.k),
@@ -88,7 +103,8 @@ def run(params: RetrieveParams, inputs: RetrieveInputs, outputs: RetrieveOutputs
         values |= {"index": params.index, **measure_index(search, ranking, params.k)}
     if params.exclude_identical:
         with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
-        shares = reached_shares(rank(with_all, max(params.k), progress).outcome(), params.k)
+        every = rank_where_it_pays(with_all, max(params.k), progress, apart)
+        shares = reached_shares(every.outcome(), params.k)
         values |= {f"with_identical_top_{k}": share for k, share in shares.items()}
     values |= {"features": " + ".join(params.features), "head": params.head, "task": manifest.info.task}
     with atomic_output(outputs.ranked) as ranked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +41,23 @@ class Overheard:
 
     def everywhere(self, work: Unit, argument: Any) -> None:
         self.executor.everywhere(work, argument)
+
+
+@dataclass
+class Deadly(Overheard):
+    """Kills one worker when the first report comes, one that is at work if there is any; `killed` is its process."""
+
+    killed: int | None = None
+
+    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        client = self.executor._client()
+        processes = {} if self.killed else client.run(os.getpid)
+        for each in super().map(work, tasks):
+            if self.killed is None:
+                busy = [address for address, units in client.processing().items() if units]
+                self.killed = processes[(busy or list(processes))[0]]
+                os.kill(self.killed, signal.SIGKILL)
+            yield each
 
 
 @dataclass

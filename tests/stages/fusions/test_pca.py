@@ -36,7 +36,7 @@ def rows() -> np.ndarray:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of fitting: by scatter matrix, and what rows of very many dimensions get."""
     if request.param == "in memory":
-        monkeypatch.setattr(pca, "_WIDEST", 1)
+        monkeypatch.setattr(pca, "WIDEST", 1)
 
 
 BOTH_WAYS = pytest.mark.usefixtures("way")

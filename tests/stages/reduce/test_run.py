@@ -141,9 +141,25 @@ def test_wide_rows_come_a_few_at_a_time_and_give_the_same(
     reduce(dataset, path)
     made = outputs(dataset.root)
     expected, axes = open_matrix(made.matrix)[:], PcaProjection().restore(made.model).components_
-    monkeypatch.setattr("stages.reduce.run._VALUES", 6 * 7)  # seven rows of six numbers
+    monkeypatch.setattr("stages.reduce.passes._VALUES", 6 * 7)  # seven rows of six numbers
     reduce(dataset, path)
     np.testing.assert_allclose(PcaProjection().restore(made.model).components_, axes, atol=1e-6)
+    np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
+
+
+def test_many_rows_are_summed_in_pieces_and_give_the_same(
+    dataset: Any, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dataset.matrix("m", vectors)
+    reduce(dataset, path, whiten=True)
+    made = outputs(dataset.root)
+    expected, fitted = open_matrix(made.matrix)[:], PcaProjection().restore(made.model)
+    monkeypatch.setattr("stages.reduce.passes._ROWS", 2)
+    monkeypatch.setattr("stages.reduce.passes._PIECE", 5)  # 24 train rows: four pieces of 6
+    reduce(dataset, path, whiten=True)
+    again = PcaProjection().restore(made.model)
+    np.testing.assert_allclose(again.components_, fitted.components_, atol=1e-6)
+    np.testing.assert_allclose(again.scale_, fitted.scale_, atol=1e-6)
     np.testing.assert_allclose(open_matrix(made.matrix)[:], expected, atol=1e-5)
 
 

@@ -1,0 +1,153 @@
+"""Have the workers of an executor rank chunks of queries; `run` gets the ranking that it would compute itself.
+
+What `ranking` needs besides the matrices (roles, tiers, labels, exclusions, scales) is put into a scratch folder once,
+so that nothing is fitted twice. Each worker reads it once, opens the matrices by path, and leaves its chunks there.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from contextlib import closing
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.contract import Progress
+from stages.errors import RunError, UnitLost
+from stages.features import open_place, place_of
+from stages.heads.tiers import Tiers
+from stages.retrieve.exclusions import Exclusions
+from stages.retrieve.features import Block, FeatureRows
+from stages.retrieve.ranking import QUERIES_AT_ONCE, Ranking, Search, joined, rank, rank_part
+from stages.retrieve.relevance import Relevance
+from stages.retrieve.roles import Roles
+from stages.scratch import arrays_of, put_arrays, report_of, scratch_folder, take_arrays
+from stages.workers import LEAST_PRODUCTS, Apart, refuse_other_versions, told_where, versions_of
+
+_LOG = logging.getLogger("diptych.retrieve")
+_COMPUTING = ("numpy",)
+
+
+def rank_where_it_pays(search: Search, k: int, progress: Progress, apart: Apart | None) -> Ranking:
+    """Rank the gallery for every query, by workers when they are asked for and there is enough to do.
+
+    The parameters are those of `rank`, and so is what comes of it.
+
+    Raises
+    ------
+    InputError
+        When a worker does not see a matrix or the scratch folder, or has other versions.
+    RunError
+        When a chunk loses one worker after the other, or the workers are gone.
+    """
+    if apart is None or not apart.executor.apart:
+        return rank(search, k, progress)
+    if search.index is not None:
+        _LOG.warning("index: hnsw: the graph lies in this process, which ranks by it alone")
+        return rank(search, k, progress)
+    if not _pays(search):
+        _LOG.info("ranked by this process: workers would take longer to start")
+        return rank(search, k, progress)
+    with scratch_folder(apart.scratch) as folder:
+        return _rank_apart(search, k, progress, apart, folder)
+
+
+def _pays(search: Search) -> bool:
+    queries, gallery = len(search.roles.queries), len(search.roles.gallery)
+    width = sum(block.matrix.dim for block in search.features.blocks)
+    return queries > QUERIES_AT_ONCE and queries * gallery * width >= LEAST_PRODUCTS
+
+
+def _rank_apart(search: Search, k: int, progress: Progress, apart: Apart, folder: Path) -> Ranking:
+    order, parts, queries = _order_of(search, k, apart, folder), [], search.roles.queries
+    starts = range(0, len(queries), QUERIES_AT_ONCE)
+    tasks = [
+        {"order": order, "start": start, "stop": start + QUERIES_AT_ONCE, "into": str(folder / f"{start}.npz")}
+        for start in starts
+    ]
+    try:
+        chunks = arrays_of(apart.executor, rank_chunk, tasks)
+        with closing(chunks), progress.track("retrieve", len(queries)) as bar:
+            for arrays in chunks:
+                parts.append(Ranking(**arrays))
+                bar.advance(len(parts[-1].queries))
+    except UnitLost as lost:
+        first = search.features.blocks[0].matrix.ids[int(queries[starts[lost.unit]])]
+        raise RunError(
+            f"retrieve: expected up to {QUERIES_AT_ONCE} queries to be ranked, the first of item {first!r}; found "
+            f"{lost}; see the workers' logs: were they out of memory? DIPTYCH_EXECUTOR=serial ranks here."
+        ) from lost
+    return joined(parts)
+
+
+def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, Any]:
+    """Say in plain JSON data what a worker must know besides the place of its chunk, and put the arrays of it down."""
+    blocks, roles, codes = search.features.blocks, search.roles, search.exclusions.codes
+    arrays = {
+        "queries": roles.queries,
+        "gallery": roles.gallery,
+        "tier_order": search.tiers.order,
+        "tier_clusters": search.tiers.clusters,
+        "labels": search.relevance.labels,
+        **{f"codes_{number}": each for number, each in enumerate(codes)},
+        **{f"shift_{number}": each.shift for number, each in enumerate(blocks)},
+        **{f"spread_{number}": each.spread for number, each in enumerate(blocks)},
+    }
+    return {
+        "k": k,
+        "matrices": [place_of(block.matrix, apart.verified) for block in blocks],
+        "scales": [block.scale for block in blocks],
+        "rule": search.relevance.rule,
+        "codes": len(codes),
+        "arrays": str(folder / "search.npz"),
+        "arrays_digest": put_arrays(folder / "search.npz", **arrays),
+        "versions": versions_of(*_COMPUTING),
+    }
+
+
+def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
+    """Rank the gallery for one chunk of queries, on a worker.
+
+    Parameters
+    ----------
+    task : mapping
+        `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: the file for
+        the fields of `Ranking`.
+
+    Returns
+    -------
+    dict
+        `worker`, and the `digest` of the file.
+
+    Raises
+    ------
+    InputError, CorruptMatrix
+        When this worker does not see what the run is about, or would compute by other versions.
+    """
+    with told_where():
+        search = _hold(json.dumps(task["order"], sort_keys=True))
+        return report_of(task, **vars(rank_part(search, task["start"], task["stop"], task["order"]["k"])))
+
+
+@lru_cache(maxsize=1)
+def _hold(order_text: str) -> Search:
+    """Build the search of a run once; the one before is let go."""
+    order = json.loads(order_text)
+    refuse_other_versions(order["versions"])
+    arrays = take_arrays(Path(order["arrays"]), order["arrays_digest"])
+    blocks = tuple(
+        Block(open_place(place), scale, arrays[f"shift_{number}"], arrays[f"spread_{number}"])
+        for number, (place, scale) in enumerate(zip(order["matrices"], order["scales"], strict=True))
+    )
+    gallery = arrays["gallery"]
+    return Search(
+        FeatureRows(blocks, gallery),
+        Roles(arrays["queries"], gallery, np.zeros(0, np.int64), {}),
+        Tiers(arrays["tier_order"], arrays["tier_clusters"]),
+        Relevance(arrays["labels"], order["rule"]),
+        Exclusions(tuple(arrays[f"codes_{number}"] for number in range(order["codes"]))),
+    )
