@@ -55,5 +55,5 @@ def test_the_file_is_opened_once(table: Path) -> None:
 
 @pytest.mark.parametrize("row", [-1, ROWS])
 def test_a_row_that_is_not_there_is_refused(table: Path, row: int) -> None:
-    with pytest.raises(IndexError, match="expected rows of .* from 0 to 949"):
+    with pytest.raises(IndexError, match=r"expected rows of .* from 0 to 949"):
         Columns(table).chosen("text.a", np.array([3, row]))
