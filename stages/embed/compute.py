@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress
 from stages.embed.commit import Committer
-from stages.embed.elsewhere import Elsewhere
+from stages.embed.elsewhere import Elsewhere, Watch
 from stages.embed.known_failures import KnownFailures
 from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows
@@ -79,7 +79,7 @@ class Filled:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-Compute = Callable[[Job, Rows, Elsewhere, Filled], None]
+Compute = Callable[[Job, Rows, Watch, Filled], None]
 """Encodes and stores missing contents, and adds what becomes of them to what it is given."""
 
 
@@ -144,7 +144,7 @@ def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
         return job.encoder.load(placement)
 
 
-def compute_here(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
+def compute_here(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> None:
     """Encode and store the missing contents in this process; add what becomes of them to `filled`."""
     filled.runtime = filled.runtime or _load(job, len(missing), filled.seconds)
     wanted = np.zeros(len(filled.computed), dtype=bool)
