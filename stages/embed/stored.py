@@ -1,4 +1,4 @@
-"""What the store has of a request, looked up once and then kept up with; a `worker` asks it for each of its portions."""
+"""What the store has of a request, looked up once and then kept up with; a `worker` asks it for each portion."""
 
 from __future__ import annotations
 

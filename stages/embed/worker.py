@@ -161,7 +161,7 @@ def _refuse_no_pictures(inputs: Inputs) -> None:
 
 
 def _fill(held: _Held, places: Rows, rows: Rows, run: str) -> Filled:
-    """Encode and store what the store lacks: contents at `places` [n] of the request, from the manifest's `rows` [n]."""
+    """Encode and store what is missing: the contents at `places` [n] of the request, read from `rows` [n]."""
     keys = held.request.keys[places]
     filled = Filled(Locations.nowhere(keys), np.zeros(len(rows), dtype=bool), {}, Seconds(), held.runtime)
     if len(rows):
