@@ -88,7 +88,7 @@ def compact(
 def _bunches(log: EncoderLog, target_rows: int) -> Iterator[list[SegmentName]]:
     """Group small segments of equal provenance, in the order in which they came, up to the target.
 
-    Rows that were computed one after the other are mostly neighbours in a data set too, whose export reads them block by
+    Rows that were computed one after the other are mostly neighbours in a data set too, whose export reads block by
     block: merged in any other order, it would read each merged segment again for nearly every block.
     """
     itemsize = np.dtype(log.dtype).itemsize
