@@ -16,11 +16,10 @@ from benchmarks.scale_data import WIDTHS
 from benchmarks.scale_steps import GRAPH_ROW_BYTES
 from stages.embed import compute
 from stages.embed.settings import EmbedSettings
-from store.caps import MAX_CHUNKS
+from store import caps
 from store.compaction import TARGET_ROWS
 from store.key import KEY_BYTES
 from store.key_table import BYTES_PER_ROW
-from store.matrix_parts import BLOCK_ROWS
 from store.segment import rows_per_segment
 from store.segment_parts import ROW_DIGEST_BYTES
 
@@ -65,15 +64,15 @@ def of_the_code() -> list[Number]:
         Number("pause", settings["commit_seconds"].default, "s", "`stages.embed.settings`: or after so long"),
         Number("half_narrow", half[0], "rows", "`store.compaction`: smaller segments are merged, up to twice that"),
         Number("half_wide", half[1], "rows", "the same of the second encoder"),
-        Number("portion", compute._SLICE, "rows", "`stages.embed.compute`: texts are asked for in such portions"),
-        Number("chunk", BLOCK_ROWS, "rows", "`store.matrix_parts`"),
-        Number("members", MAX_CHUNKS, "files", "`store.caps`: a zip of more is not opened"),
+        Number("small", caps._MAX_SMALL_BYTES, "bytes", "`store.caps`: ids and masks of a matrix that is not mapped"),
+        Number("small_row", caps._ROW_BYTES, "bytes", "of a row among them, beside its id"),
     ]
 
 
 ASSUMED = [
     Number("evaluated", 0.28, "of the rows", "dev and test with the default split"),
     Number("page", 1000, "names", "in one answer to LIST"),
+    Number("id", 16, "bytes", "of an id"),
     Number("list_seconds", 0.1, "s", "one LIST"),
     Number("storage_price", 0.023, "$ for a GB and month", "standard storage, list price"),
     Number("put_price", 0.005 / 1000, "$", "one PUT or LIST, list price"),
@@ -108,12 +107,7 @@ LINES = [
     Line("kept_wide", "rows of a segment after `store compact`, wide", _KEPT.format("wide"), "count"),
     Line("merged", "objects after it", "ceiling(rows / kept_narrow) + ceiling(rows / kept_wide)", "count"),
     Line("puts", "PUT of the segments", "segments", "count"),
-    Line(
-        "lists",
-        "LIST, at most: a listing before each commit",
-        "(commits_narrow**2 + commits_wide**2) / (2 * page) + segments",
-        "count",
-    ),
+    Line("lists", "LIST: a page for each commit", "segments", "count"),
     Line("gets", "GET, one export of both matrices", "segments", "count"),
     Line("cold", "read by a first lookup on a new machine", "2 * rows * key", "bytes"),
     Line("month", "storage of the store for a month", "store / 1e9 * storage_price", "$"),
@@ -124,8 +118,6 @@ LINES = [
     Line("large", "GPU hours, the large encoder in ResNet's place", "rows / rate_large / 3600", "hours"),
     Line("bill", "money for BERT base and ResNet-50", "(bert + resnet) * gpu_price", "$"),
     Line("bill_large", "money for BERT base and the large one", "(bert + large) * gpu_price", "$"),
-    Line("reread", "rows of texts that `embed` reads", "2 * ceiling(rows / portion) * rows", "count"),
-    Line("reread_hours", "hours of a processor for it", "reread * text_second / 3600", "hours"),
     Line("listing_hours", "hours of waiting for LIST", "lists * list_seconds / 3600", "hours"),
     Line("knn_hours", "hours of a processor for 2,000 queries, exact", "rows * search_second / 3600", "hours"),
     Line("graph", "memory of the graph of `index: hnsw`, narrow", "rows * graph_row", "bytes"),
@@ -140,7 +132,6 @@ def measured(result: Result) -> list[Number]:
     return [
         Number("manifest_row", last["manifest_bytes"] / last["rows"], "bytes", told),
         Number("prediction_row", last["prediction_bytes"] / last["predicted_rows"], "bytes", told),
-        Number("text_second", cost_of_a_row(result, "portion", "cpu_seconds")[1], "s", "one more row in `portion`"),
         Number("search_second", cost_of_a_row(result, "search", "cpu_seconds")[1], "s", "one more row in `search`"),
         Number("graph_row", GRAPH_ROW_BYTES, "bytes", "a vector in float32 and 64 links of 4 bytes"),
     ]
@@ -201,15 +192,8 @@ def breaks(result: Result) -> list[Break]:
 _LIMITS: Sequence[tuple[str, str]] = [
     ("the graph of `hnsw` (narrow) passes the bound of a process", "bound / graph_row"),
     ("the graph of `hnsw` (narrow) passes a large machine", "machine / graph_row"),
-    ("a Zarr matrix has more members than a reader opens; HDF5 has no such limit", "(members - 16) * chunk"),
-    (
-        "reading the text column for each portion of `embed` takes a processor a day",
-        "sqrt(86400 * portion / text_second)",
-    ),
-    (
-        "the listings before each commit of the wide encoder take a day of waiting",
-        "sqrt(86400 * 2 * page / list_seconds) * rows_wide",
-    ),
+    ("a matrix behind a URL, or packed anew, has more ids and masks than are read", "small / (small_row + id)"),
+    ("the listings before the commits of the wide encoder take a day of waiting", "86400 / list_seconds * rows_wide"),
     ("2,000 exact queries take a processor a day", "86400 / search_second"),
     ("one listing of the wide segments takes more than one page", "page * rows_wide"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self, cast
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.columns import Columns
 from stages.errors import InputError
 from stages.files import read_regular_file, resolve_below
 from stages.manifest_writer import write_manifest
@@ -166,7 +168,7 @@ class Manifest:
 
     def labels(self, rows: np.ndarray) -> list[tuple[str, ...] | None]:
         """Return the class names of the given rows; None where unlabelled."""
-        found = self._column("labels").take(pa.array(rows)).to_pylist()
+        found = self._columns.chosen("labels", rows).to_pylist()
         return [None if names is None else tuple(names) for names in found]
 
     def label_matrix(self) -> np.ndarray:
@@ -215,13 +217,15 @@ class Manifest:
         return np.asarray(column.is_valid().to_pylist(), np.bool_)
 
     def _strings(self, column: str, rows: np.ndarray | None) -> list[str | None]:
-        values = self._column(column)
-        return cast("list[str | None]", (values if rows is None else values.take(pa.array(rows))).to_pylist())
+        values = self._column(column) if rows is None else self._columns.chosen(column, rows)
+        return cast("list[str | None]", values.to_pylist())
 
     def _column(self, name: str) -> pa.ChunkedArray:
-        # Not pq.read_table: it would take the dot in the name for a path into a nested column.
-        with pq.ParquetFile(self.path) as file:
-            return file.read(columns=[name]).column(name)
+        return self._columns.whole(name)
+
+    @cached_property
+    def _columns(self) -> Columns:
+        return Columns(self.path)
 
 
 def contents_digest(ids: list[str], keys: np.ndarray, present: np.ndarray) -> str:

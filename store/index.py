@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,12 @@ class Locations:
     names: tuple[str, ...]
     keys: NDArray[np.uint8] = field(repr=False)
     corrupt: tuple[str, ...] = ()
+
+    @classmethod
+    def nowhere(cls, keys: NDArray[np.uint8]) -> Self:
+        """Say of keys (uint8 [N, 32]) that all are missing."""
+        none = np.full(len(keys), -1, dtype=np.int32)
+        return cls(none, none, (), keys)
 
     def __len__(self) -> int:
         return len(self.segment)

@@ -29,7 +29,7 @@ from store.matrix_parts import (
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, make_folder
 from store.rows import VECTOR_TYPES, Rows
-from store.zarr_matrix import ZarrMatrixWriter
+from store.zarr_matrix import ZarrMatrixWriter, most_chunks
 
 # Above the rows themselves: padding, metadata, attributes.
 _SPARE = 1.05
@@ -57,7 +57,8 @@ def write_matrix(
     durability : {"full", "none"}
         "none" skips fsync: for tests only.
     chunk_rows : int
-        The most rows that are written at once, as one chunk of a Zarr matrix; wide arrays ask for fewer.
+        The most rows that are written at once, as one chunk of a Zarr matrix; wide arrays ask for fewer, and very many
+        rows for more: a zip of more than 100,000 members would not be opened.
 
     Raises
     ------
@@ -165,7 +166,7 @@ def _chunk_rows(header: MatrixHeader, limit: int) -> int:
     total = len(header.ids)
     if header.version > 1:  # files of version 1 stay as they were, byte by byte
         limit = min(limit, max(1, GROUP_BYTES // max(_row_bytes(header))))
-    chunks = max(1, -(-total // limit))
+    chunks = min(max(1, -(-total // limit)), most_chunks(1 + len(header.arrays)))
     return max(1, -(-total // chunks))
 
 

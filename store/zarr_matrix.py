@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.caps import check_zip_directory
+from store.caps import MAX_CHUNKS, check_zip_directory
 from store.errors import InvalidVectors
 from store.matrix_arrays import stated_arrays
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
@@ -41,6 +41,13 @@ _EXTRA_PADDING = 0xD935  # the extra field that zipalign made known for padding
 _LONGEST_NUMBER = 20
 # From 2 GB / 1.05 on, zipfile would write 64-bit sizes and so shift the payload.
 _MAX_CHUNK_BYTES = 2_000_000_000
+# The group's document, and document and values of ids, offsets, missing vector and both masks.
+_OTHER_MEMBERS = 1 + 2 * 5
+
+
+def most_chunks(arrays: int, members: int = MAX_CHUNKS) -> int:
+    """Count the chunks that each of so many arrays may have in a zip whose members a reader still takes."""
+    return (members - _OTHER_MEMBERS - arrays) // arrays
 
 
 class ZarrMatrixWriter:

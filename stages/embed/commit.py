@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Tracker
-from stages.embed.elsewhere import Elsewhere, Rows
+from stages.embed.elsewhere import Rows, Watch
 from stages.embed.known_failures import REFUSED
 from stages.embed.provenance import provenance_of
 from stages.embed.settings import EmbedSettings
@@ -48,7 +48,7 @@ class Committer:
     runtime: Runtime
     tracker: Tracker
     settings: EmbedSettings
-    elsewhere: Elsewhere
+    elsewhere: Watch
     wanted: NDArray[np.bool_]
     computed: NDArray[np.bool_]
     failures: dict[int, str]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress
 from stages.embed.commit import Committer
-from stages.embed.elsewhere import Elsewhere
+from stages.embed.elsewhere import Elsewhere, Watch
 from stages.embed.known_failures import KnownFailures
+from stages.embed.left import Left
 from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows
 from stages.embed.room import refuse_full_disks
@@ -79,7 +79,7 @@ class Filled:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-Compute = Callable[[Job, Rows, Elsewhere, Filled], None]
+Compute = Callable[[Job, Rows, Watch, Filled], None]
 """Encodes and stores missing contents, and adds what becomes of them to what it is given."""
 
 
@@ -144,7 +144,7 @@ def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
         return job.encoder.load(placement)
 
 
-def compute_here(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:
+def compute_here(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> None:
     """Encode and store the missing contents in this process; add what becomes of them to `filled`."""
     filled.runtime = filled.runtime or _load(job, len(missing), filled.seconds)
     wanted = np.zeros(len(filled.computed), dtype=bool)
@@ -164,8 +164,9 @@ def compute_here(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) 
         )
         try:
             committer.look()  # loading the model may have taken long
-            while wanted.any():
-                _encode_slice(job, _next_portion(job, committer), committer)
+            left = Left(wanted)
+            while len(portion := _next_portion(job, committer, left)):
+                _encode_slice(job, portion, committer)
         finally:
             committer.finish()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
     filled.notes = dict(job.encoder.notes())
@@ -177,18 +178,16 @@ def title_of(job: Job, filled: Filled) -> str:
     return f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
 
 
-def _next_portion(job: Job, committer: Committer) -> Rows:
+def _next_portion(job: Job, committer: Committer, left: Left) -> Rows:
     """Choose what to encode next: in the order of the manifest, and elsewhere in it when somebody is at this place.
 
     Two machines that begin at once would otherwise do the same rows at the same pace, each before the other's are to
     be seen. From a place drawn by lot each does its own share, and passes over that of the other.
     """
-    left = np.flatnonzero(committer.wanted)
-    start = 0
-    if committer.crowded and len(left) > job.encoder.window:  # less is prepared already, and is not worth moving for
-        start = random.randrange(len(left))  # noqa: S311 (no secret)
+    # Where less than a window is left, it is prepared already, and is not worth moving for.
+    move = committer.crowded and np.count_nonzero(committer.wanted) > job.encoder.window
     committer.crowded = False
-    return np.roll(left, -start)[:_SLICE]
+    return left.anywhere(_SLICE) if move else left.next(_SLICE)
 
 
 def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:

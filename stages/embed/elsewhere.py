@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,26 @@ from numpy.typing import NDArray
 from store import CorruptSegment, EncoderLog, KeySet, UnsupportedFormat
 
 Rows = NDArray[np.int64]
+_NAMES = 1000  # those of one page of an object storage's listing
+_NONE = np.zeros(0, dtype=np.int64)
+
+
+class Watch(Protocol):
+    """Tells which rows of a request others have published; `Elsewhere`, or what a worker sees of it for a portion."""
+
+    def own(self, name: str) -> None:
+        """Leave a segment of this run out of the next look."""
+
+    def look(self) -> Rows:
+        """Return the positions of what was published since the last look."""
 
 
 class Elsewhere:
     """Watches one encoder's log for the keys of a request; make it before the first lookup, so that nothing slips by.
 
-    A look costs one listing, and the reading of the segments that came since the last one and are not our own.
+    A look costs one listing, and the reading of the segments that came since the last one and are not our own. No
+    storage lists only what is new: names are digests. So of a log of many segments not every look is taken: on the
+    average one costs the listing of a thousand names, however far the log grows.
 
     Parameters
     ----------
@@ -27,7 +42,9 @@ class Elsewhere:
     def __init__(self, log: EncoderLog, keys: NDArray[np.uint8]) -> None:
         self._log = log
         self._keys = keys
-        self._seen = set(log.segments())
+        self._seen: set[str] = set()
+        self._passes = 0
+        self._list()
 
     def own(self, name: str) -> None:
         """Leave a segment of this run out of the next look."""
@@ -36,21 +53,32 @@ class Elsewhere:
     def look(self) -> Rows:
         """Return the positions of the keys that lie in sound segments which appeared since the last look.
 
+        Of the looks at `n` segments, `n // 1000` are passed over before the next one; they find nothing.
+
         Raises
         ------
         StoreUnreachable, StoreNotReadable
             When the storage does not answer, or not to us.
         """
-        new = [name for name in self._log.segments() if name not in self._seen]
+        if self._passes:
+            self._passes -= 1
+            return _NONE
+        return np.concatenate([_NONE, *(self._found_in(name) for name in self._list())])
+
+    def _list(self) -> list[str]:
+        """List the log and give the names that are new."""
+        names = self._log.segments()
+        self._passes = len(names) // _NAMES
+        new = [name for name in names if name not in self._seen]
         self._seen.update(new)
-        return np.concatenate([np.zeros(0, dtype=np.int64), *(self._found_in(name) for name in new)])
+        return new
 
     def _found_in(self, name: str) -> Rows:
         try:
             return self._wanted.places(self._log.files.table(name))
         except (CorruptSegment, UnsupportedFormat, FileNotFoundError):
             # Its rows are computed here; the lookup at the end of the run tells of the damage.
-            return np.zeros(0, dtype=np.int64)
+            return _NONE
 
     @cached_property
     def _wanted(self) -> KeySet:

@@ -30,6 +30,7 @@ REFUSED = "the encoder gave a "
 _OF_CONTENT = (f"{UndecodableImage.__name__}: ", REFUSED)
 _MOST, _LONGEST = 100_000, 500  # entries, characters of a reason
 _MOST_BYTES = 1 << 26
+_BEGIN = 16  # digits of a key that are compared first: one machine word
 _KEY = re.compile(r"[0-9a-f]{64}")
 _LOG = logging.getLogger(__name__)
 
@@ -55,10 +56,7 @@ class KnownFailures:
     def recall(self, keys: Keys, missing: Chosen) -> dict[int, str]:
         """Return position -> reason of those `missing` contents ([U] of `keys` [U, 32]) that are known to fail."""
         known = self._read()
-        if not known:
-            return {}
-        names = ((at, _name(keys, at)) for at in np.flatnonzero(missing).tolist())
-        return {at: known[name] for at, name in names if name in known}
+        return {at: known[_name(keys, at)] for at in _places(keys, missing, known)}
 
     @contextmanager
     def updated(self, keys: Keys, computed: Chosen, failures: Mapping[int, str]) -> Iterator[None]:
@@ -80,8 +78,7 @@ class KnownFailures:
 
     def _update(self, keys: Keys, computed: Chosen, failures: Mapping[int, str]) -> None:
         before = self._read(quiet=True)
-        good = np.flatnonzero(computed) if before else np.zeros(0, dtype=np.int64)
-        mended = {_name(keys, at) for at in good.tolist() if at not in failures}
+        mended = {_name(keys, at) for at in _places(keys, computed, before) if at not in failures}
         new = {_name(keys, at): why for at, why in failures.items() if computed[at] and _of_content(why)}
         now = {key: reason for key, reason in before.items() if key not in mended} | new
         if now != before:
@@ -117,6 +114,16 @@ class KnownFailures:
 
 def _name(keys: Keys, at: int) -> str:
     return bytes(keys[at]).hex()
+
+
+def _places(keys: Keys, chosen: Chosen, known: Mapping[str, str]) -> list[int]:
+    """Give the positions of those `chosen` keys that are known; of the others, millions, none is made a str."""
+    if not known:
+        return []
+    begins = np.unique(np.array([int(name[:_BEGIN], 16) for name in known], dtype=np.uint64))
+    words = np.ascontiguousarray(keys[:, : _BEGIN // 2]).view(">u8").ravel()
+    alike = begins[np.minimum(np.searchsorted(begins, words), len(begins) - 1)] == words
+    return [at for at in np.flatnonzero(alike & chosen).tolist() if _name(keys, at) in known]
 
 
 def _of_content(reason: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from stages.contract import Executor, Tracker
 from stages.embed.compute import Filled, Job, title_of
-from stages.embed.elsewhere import Elsewhere
+from stages.embed.elsewhere import Watch
 from stages.embed.request import Rows
 from stages.embed.settings import StorePlace
 from stages.embed.worker import embed_portion, stop_portions
@@ -31,7 +31,7 @@ _SMALLEST, _LARGEST = 512, 2048
 _EACH = 4
 
 
-def compute_apart(job: Job, missing: Rows, elsewhere: Elsewhere, filled: Filled) -> None:  # noqa: ARG001 (the workers look)
+def compute_apart(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> None:  # noqa: ARG001 (the workers look)
     """Have the missing contents encoded and stored by workers; add what becomes of them to `filled`.
 
     Raises

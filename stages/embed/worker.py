@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.embed.compute import Filled, Job, compute_here
-from stages.embed.elsewhere import Elsewhere
 from stages.embed.encoder import encoder_and_fingerprint, stored_type
 from stages.embed.params import EmbedParams
-from stages.embed.request import Request
+from stages.embed.request import Request, Rows, make_request
 from stages.embed.settings import EmbedSettings, StorePlace
+from stages.embed.stored import PortionStored, Stored
 from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
@@ -34,7 +33,7 @@ from stages.files import file_digest
 from stages.items import Manifest
 from stages.records import IMAGE
 from stages.workers import told_where, worker_name
-from store import EncoderLog, Fingerprint, key_array, text_key
+from store import EncoderLog, Fingerprint, Locations, StoreError
 
 _STOP_SECONDS = 60.0
 _one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given
@@ -47,9 +46,10 @@ class _Held:
 
     params: EmbedParams
     inputs: Inputs
-    keys: NDArray[np.uint8]  # [N + 1, 32]: of every row, and of the empty text behind them
+    request: Request  # all contents, and the empty text
     encoder: Encoder
     log: EncoderLog
+    stored: Stored
     settings: EmbedSettings
     runtime: Runtime | None = None
 
@@ -79,9 +79,15 @@ def embed_portion(task: Mapping[str, Any]) -> dict[str, Any]:
     with _one_at_a_time, told_where():
         held = _hold(json.dumps(order, sort_keys=True))
         noted = dict(held.encoder.notes())
-        filled = _fill(held, np.array(task["rows"], dtype=np.int64), order["run"])
+        rows = np.array(task["rows"], dtype=np.int64)
+        # -1 stands for the empty text.
+        places = np.where(rows < 0, held.request.empty, held.request.inverse[rows])
+        # A worker before this one may have died of these rows; then some of them are stored.
+        missing = np.flatnonzero(held.stored.missing(places))
+        filled = _fill(held, places[missing], rows[missing], order["run"])
         held.runtime = filled.runtime
-        return _report(filled, {name: count - noted.get(name, 0) for name, count in held.encoder.notes().items()})
+        notes = {name: count - noted.get(name, 0) for name, count in held.encoder.notes().items()}
+        return _report(filled, missing, len(rows), notes)
 
 
 async def stop_portions(run: str) -> None:
@@ -114,8 +120,8 @@ def _hold(order_text: str) -> _Held:
     _refuse_no_pictures(inputs)
     log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
     log.probe_writable()
-    keys = np.concatenate([inputs.keys()[0], key_array([text_key("")])])
-    return _Held(params, inputs, keys, encoder, log, settings)
+    request = make_request(inputs, with_empty=True)
+    return _Held(params, inputs, request, encoder, log, Stored(log, request), settings)
 
 
 def _settings(order: Mapping[str, Any]) -> EmbedSettings:
@@ -141,28 +147,29 @@ def _refuse_no_pictures(inputs: Inputs) -> None:
         )
 
 
-def _fill(held: _Held, rows: NDArray[np.int64], run: str) -> Filled:
-    # -1, the empty text, is the last of the keys.
-    keys = held.keys[rows]
-    nobody = np.zeros(0, dtype=np.int64)
-    request = Request(keys, rows, nobody, -1)
-    elsewhere = Elsewhere(held.log, keys)
-    # A worker before this one may have died of these rows; then some of them are stored.
-    locations = held.log.locate(keys)
-    filled = Filled(locations, np.zeros(len(rows), dtype=bool), {}, Seconds(), held.runtime)
-    missing = np.flatnonzero(~locations.found)
-    if len(missing):
+def _fill(held: _Held, places: Rows, rows: Rows, run: str) -> Filled:
+    """Encode and store what is missing: the contents at `places` [n] of the request, read from `rows` [n]."""
+    keys = held.request.keys[places]
+    filled = Filled(Locations.nowhere(keys), np.zeros(len(rows), dtype=bool), {}, Seconds(), held.runtime)
+    if len(rows):
+        nobody = np.zeros(0, dtype=np.int64)
+        request, watch = Request(keys, rows, nobody, -1), PortionStored(held.stored, places)
         job = Job(held.params, held.inputs, request, held.encoder, held.log, held.settings, _UntilStopped(run))
-        compute_here(job, missing, elsewhere, filled)
+        compute_here(job, np.arange(len(rows)), watch, filled)
+        good = filled.computed.copy()
+        good[list(filled.failures)] = False
+        held.stored.add(places[good])
     return filled
 
 
-def _report(filled: Filled, notes: Mapping[str, int]) -> dict[str, Any]:
+def _report(filled: Filled, missing: Rows, total: int, notes: Mapping[str, int]) -> dict[str, Any]:
     computed = bool(filled.computed.any())
+    found = np.ones(total, dtype=bool)
+    found[missing[filled.computed]] = False
     return {
         "worker": worker_name(),
-        "found": np.flatnonzero(~filled.computed).tolist(),
-        "failures": {str(at): reason for at, reason in filled.failures.items()},
+        "found": np.flatnonzero(found).tolist(),
+        "failures": {str(missing[at]): reason for at, reason in filled.failures.items()},
         "seconds": filled.seconds.by_phase(),
         "threads": filled.seconds.workers,
         "streams": filled.seconds.streams,

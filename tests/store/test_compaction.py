@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -74,6 +75,16 @@ def test_large_segments_are_left_alone_and_the_target_is_kept(store, log, make_r
     assert [merge.rows for merge in merges] == [40, 20]
     assert sorted(name.rows for name, _ in log.files.entries()) == [20, 40, 40]
     np.testing.assert_array_equal(read_all(log, keys), vectors)
+
+
+def test_rows_that_came_together_stay_together(store, log, make_rows):
+    keys, vectors = make_rows(0, 60)
+    for part in range(12):
+        name = log.append(keys[part * 5 : part * 5 + 5], vectors[part * 5 : part * 5 + 5], {})
+        os.utime(Path(log.shown) / "segments" / name, (part, part))  # a file system may not tell them apart
+    merges = compact(store, apply=True, target_rows=20)
+    found = {frozenset(map(bytes, log.files.read(merge.output).keys)) for merge in merges}
+    assert found == {frozenset(map(bytes, keys[start : start + 20])) for start in (0, 20, 40)}
 
 
 def test_a_damaged_segment_is_left_for_repair(store, log, make_rows):

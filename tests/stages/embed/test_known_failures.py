@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from stages.embed.encoder import encoder_and_fingerprint
+from stages.embed.known_failures import REFUSED, KnownFailures
+from stages.embed.params import EmbedParams
 from stages.errors import RunError
 from store import FeatureStore
 
@@ -224,3 +228,26 @@ def test_without_a_folder_nothing_is_remembered(album):
         assert counts(result)[2:] == (1, 0)
     assert FeatureStore(album.store).exists()
     assert not (album.root / "failed").exists()
+
+
+def test_one_known_failure_costs_little_memory_among_many_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("stages.embed.known_failures._MOST_BYTES", 1 << 16)  # read at once
+    keys = np.random.default_rng(0).integers(0, 256, (300_000, 32), dtype=np.uint8)
+    keys[7, :8] = keys[9, :8]  # alike at their begin
+    failures = {9: f"{REFUSED}zero row", 11: f"{REFUSED}bad row"}
+    computed = np.ones(len(keys), dtype=bool)
+    _, fingerprint = encoder_and_fingerprint(EmbedParams(encoder="counting", field="caption"))
+    known = KnownFailures(tmp_path, fingerprint)
+    with known.updated(keys, computed, failures):
+        pass
+    tracemalloc.start()
+    try:
+        assert known.recall(keys, computed) == failures
+        del failures[11]
+        with known.updated(keys, computed, failures):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000  # with a str for each row, 50 MB
+    finally:
+        tracemalloc.stop()
+    assert known.recall(keys, computed) == failures
+    assert known.recall(keys, ~computed) == {}

@@ -1,0 +1,45 @@
+"""What of a request is still to be encoded, taken in portions; `compute` marks what is done or found elsewhere."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+_SCANNED = 1 << 20  # marks looked at together
+
+
+class Left:
+    """Takes portions of what is wanted, without looking again at what was done long ago.
+
+    Parameters
+    ----------
+    wanted : ndarray of bool, [U]
+        Kept up to date by others; what is not wanted any more never is again.
+    """
+
+    def __init__(self, wanted: NDArray[np.bool_]) -> None:
+        self._wanted = wanted
+        self._done = 0  # before this position nothing is wanted
+
+    def next(self, count: int) -> Rows:
+        """Return the first positions that are wanted, `count` of them at most."""
+        found = self._from(self._done, len(self._wanted), count)
+        self._done = int(found[0]) if len(found) else len(self._wanted)
+        return found
+
+    def anywhere(self, count: int) -> Rows:
+        """Return as many, in their order from a place drawn by lot, and from the begin again behind the last one."""
+        place = random.randrange(self._done, len(self._wanted))  # noqa: S311 (no secret)
+        behind = self._from(place, len(self._wanted), count)
+        return np.concatenate([behind, self._from(self._done, place, count - len(behind))])
+
+    def _from(self, start: int, stop: int, count: int) -> Rows:
+        found = [np.zeros(0, dtype=np.int64)]
+        while start < stop and count:
+            end = min(start + _SCANNED, stop)
+            found.append(start + np.flatnonzero(self._wanted[start:end])[:count])
+            start, count = end, count - len(found[-1])
+        return np.concatenate(found)

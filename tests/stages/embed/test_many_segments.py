@@ -1,0 +1,137 @@
+"""What a run asks of a log grows with the log, and not with the log times the commits or the portions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.contract import SilentProgress
+from stages.embed import elsewhere, worker
+from stages.embed.compute import Job
+from stages.embed.elsewhere import Elsewhere
+from stages.embed.encoder import encoder_and_fingerprint, stored_type
+from stages.embed.params import EmbedParams
+from stages.embed.portions import order_of
+from stages.embed.request import make_request
+from stages.embed.settings import EmbedSettings, StorePlace
+from stages.encoders.inputs import Inputs
+from stages.items import Manifest
+from store import EncoderLog, FeatureStore, LocalBackend, key_array, text_key, verify
+from store.backend import Entry
+from store.segment_files import SegmentFiles
+
+from .album import Album
+from .counting import Counting, vector_of
+
+CAPTIONS = [f"caption {number}" for number in range(120)]
+
+
+@dataclass
+class Listing(LocalBackend):
+    """A folder that counts the names it lists."""
+
+    folder: Path
+    listed: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.folder, "none")
+
+    def files(self, folder: str) -> list[Entry]:
+        found = super().files(folder)
+        self.listed += len(found)
+        return found
+
+
+def log_in(place: Path | LocalBackend) -> EncoderLog:
+    encoder, fingerprint = encoder_and_fingerprint(EmbedParams(encoder="counting", field="caption"))
+    return FeatureStore(place, durability="none").open(fingerprint, encoder.dim, "float16")
+
+
+def append(log: EncoderLog, texts: list[str]) -> str:
+    vectors = np.stack([vector_of(each) for each in texts]).astype(np.float16)
+    return log.append(key_array([text_key(each) for each in texts]), vectors, {})
+
+
+def test_looks_list_a_page_for_each_commit_however_many_segments_there_are(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(elsewhere, "_NAMES", 5)
+    backend = Listing(tmp_path)
+    log = log_in(backend)
+    watch = Elsewhere(log, key_array([text_key(each) for each in CAPTIONS]))
+    for text in CAPTIONS:
+        watch.look()
+        watch.own(append(log, [text]))
+    assert 0 < backend.listed <= 5 * len(CAPTIONS)  # all of them each time: 7,140
+
+
+def test_what_others_publish_is_told_once_and_at_the_latest_after_the_looks_passed_over(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(elsewhere, "_NAMES", 5)
+    ours, theirs = log_in(tmp_path), log_in(tmp_path)
+    for text in CAPTIONS[:43]:
+        append(theirs, [text])
+    watch = Elsewhere(ours, key_array([text_key(each) for each in CAPTIONS]))
+    for number in range(43, 60):
+        append(theirs, [CAPTIONS[number]])
+        most = number // 5 + 1
+        assert np.concatenate([watch.look() for _ in range(most)]).tolist() == [number]
+
+
+@pytest.fixture
+def job(album: Album, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A run over the captions whose workers are this process."""
+    monkeypatch.chdir(album.root)
+    worker._hold.cache_clear()
+    album.write([*CAPTIONS, CAPTIONS[0], None])
+    params = EmbedParams(encoder="counting", field="caption")
+    encoder, fingerprint = encoder_and_fingerprint(params)
+    place = StorePlace(str(album.store))
+    settings = EmbedSettings(place.open(), place=place, commit_seconds=0)
+    log = settings.store.open(fingerprint, encoder.dim, stored_type(params, encoder))
+    inputs = Inputs.of(Manifest.open(album.manifest), "text", "caption")
+    return Job(params, inputs, make_request(inputs, with_empty=False), encoder, log, settings, SilentProgress())
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the segments that were read, in their order."""
+    names: list[str] = []
+    reading = SegmentFiles.read
+    monkeypatch.setattr(SegmentFiles, "read", lambda self, name: names.append(name) or reading(self, name))
+    return names
+
+
+def test_a_worker_reads_no_segment_again_for_its_next_portion(
+    job: Job, album: Album, counting: Counting, read: list[str]
+) -> None:
+    append(job.log, CAPTIONS[50:53])
+    order = order_of(job)
+    reports = []
+    for start in range(0, 120, 8):
+        if start == 80:
+            append(log_in(album.store), CAPTIONS[100:110])
+        reports.append(worker.embed_portion({"order": order, "rows": list(range(start, start + 8))}))
+    assert len(read) == len(set(read)) == 2  # that of before, and that of somebody else
+    assert [len(each["found"]) for each in reports] == [0] * 6 + [3] + [0] * 5 + [4, 6, 0]
+    assert len(counting.encoded) == len(set(counting.encoded)) == 107
+    again = worker.embed_portion({"order": order, "rows": [3, -1, 101]})
+    assert (again["found"], counting.encoded[107:], len(read)) == ([0, 2], [""], 2)
+    assert verify(FeatureStore(album.store), rows=True) == []
+
+
+def test_a_worker_counts_failures_at_their_rows(job: Job, counting: Counting) -> None:
+    append(job.log, [CAPTIONS[10]])
+
+    def spoil(batch, vectors):
+        vectors[[each == CAPTIONS[12] for each in batch]] = np.nan
+        return vectors
+
+    counting.spoil = spoil
+    report = worker.embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
+    assert (report["found"], list(report["failures"])) == ([0], ["2"])
+    counting.spoil = lambda _, vectors: vectors
+    report = worker.embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
+    assert (report["found"], report["failures"]) == ([0, 1, 3], {})
