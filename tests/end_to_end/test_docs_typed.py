@@ -51,7 +51,10 @@ def test_a_page_is_typed_as_it_stands(page: str, project: Path) -> None:
 
 def test_the_page_about_sharing_is_typed_as_it_stands(project: Path, tmp_path: Path, bucket: str) -> None:
     scene = Scene(SCENES["docs/sharing.md"].before, {"https://minio.example.org": bucket})
-    type_page("docs/sharing.md", scene, project, **CREDENTIALS, HOME=str(tmp_path))
+    there = {**CREDENTIALS, "HOME": str(tmp_path)}
+    shared = {"AWS_ENDPOINT_URL": bucket, "DIPTYCH_STORE": "s3://team-diptych-store/store"}
+    type_here(project, "diptych embed", "what the store holds", **there, **shared)
+    type_page("docs/sharing.md", scene, project, **there)
 
 
 def test_the_page_about_your_data_leads_to_its_leaderboard(tmp_path: Path) -> None:
