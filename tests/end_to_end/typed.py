@@ -86,7 +86,7 @@ def type_page(page: str, scene: Scene, project: Path, **more: str) -> None:
         if block.language == "yaml":
             lay_over(project, block)
             continue
-        script = block.commands
+        script = block.commands.replace(" && ", "\n")  # `set -e` does not mind what fails before `&&`
         for words, here in scene.instead.items():
             script = script.replace(words, here)
         said = type_here(project, f". {session}\n{script}\nexport -p > {session}", str(block), **more)
@@ -143,7 +143,10 @@ def commit(project: Path) -> None:
 
 
 def installed(project: Path) -> None:
-    """Lay out a clone in which everything is installed: the stamps of the Makefile, and this environment as .venv."""
+    """Lay out a clone in which everything is installed: the stamps of the Makefile, and this environment as .venv.
+
+    Installing needs a network and minutes: `.ci/run` does it.
+    """
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, project / name)
     home = project / ".venv"
