@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
 from pipeline.cli import app
@@ -41,6 +42,7 @@ def test_its_settings_are_valid(tmp_path: Path) -> None:
     assert named <= set(type(load_settings(tmp_path / "none", {})).model_fields)
 
 
+@pytest.mark.slow
 def test_its_dvc_commands_work(tmp_path: Path) -> None:
     (block,) = [each for each in _blocks("console") if "dvc remote" in each]
     who = {f"GIT_{role}_{what}": "t@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
