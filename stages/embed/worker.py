@@ -33,7 +33,7 @@ from stages.files import file_digest
 from stages.items import Manifest
 from stages.records import IMAGE
 from stages.workers import told_where, worker_name
-from store import EncoderLog, Fingerprint, Locations, StoreError
+from store import EncoderLog, Fingerprint, Locations
 
 _STOP_SECONDS = 60.0
 _one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given
