@@ -36,7 +36,7 @@ def entry(kind: str, name: str) -> Row:
     if name not in known:
         near = did_you_mean(name, known)
         raise InputError(f"catalog: expected one of the {kind} {list(known)}; found {name!r}{near}.")
-    row: Row = known[name]
+    row = known[name]
     if kind == "encoders":
         return {**row, "options": _options(EmbedParams, row["options"], EncoderChoice)}
     if kind in _OPTIONED:

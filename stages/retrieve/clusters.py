@@ -65,7 +65,7 @@ def _measured(model: KMeansSvm, told: NDArray[np.int64], true: NDArray[np.int64]
 def ovr_accuracy(accuracy: float, classes: int) -> float:
     """Return (TP + TN) / all over the C one-vs-rest decisions of a row: each wrong row has two wrong ones of C.
 
-    Seed 4's eq. 4 may be this; 15 classes at an accuracy of .443 give .926.
+    Paper 4's eq. 4 may be this; 15 classes at an accuracy of .443 give .926.
     """
     return 1.0 - 2.0 * (1.0 - accuracy) / classes
 

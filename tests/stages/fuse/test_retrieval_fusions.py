@@ -1,4 +1,4 @@
-"""`fuse` with the fusions of seed 4, on matrices with tokens, regions and maps: learnt on train, written for all."""
+"""`fuse` with the fusions of paper 4, on matrices with tokens, regions and maps: learnt on train, written for all."""
 
 from __future__ import annotations
 
