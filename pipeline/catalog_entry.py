@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,13 +16,18 @@ from pipeline.console import out
 from stages.embed.params import EmbedParams
 from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
-from stages.fit.catalog import FITTERS
+from stages.fit.catalog import FITTERS, FitterRow
 from stages.fusions.catalog import FUSIONS
-from stages.heads.catalog import HEADS
+from stages.fusions.row import FusionRow
+from stages.heads.catalog import HEADS, HeadRow
 from stages.nearest import did_you_mean
 
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-_OPTIONED = {"fitters": FITTERS, "fusions": FUSIONS, "heads": HEADS}
+_OPTIONED: dict[str, Mapping[str, FitterRow | FusionRow | HeadRow]] = {
+    "fitters": FITTERS,
+    "fusions": FUSIONS,
+    "heads": HEADS,
+}
 
 
 def entry(kind: str, name: str) -> Row:

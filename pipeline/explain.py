@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 
 from pipeline import paths
@@ -88,13 +89,24 @@ def _key_of(item: str, entry: EmbedParams) -> tuple[bytes | None, str]:
     manifest = Manifest.open(paths.MANIFEST)
     ids = manifest.ids()
     if item not in ids:
-        raise InputError(
-            f"expected an id of the manifest or a key of 64 hexadecimal digits; found {item!r}{did_you_mean(item, ids)}"
-        )
+        known = _rejected(item) or did_you_mean(item, ids)
+        raise InputError(f"expected an id of the manifest or a key of 64 hexadecimal digits; found {item!r}{known}")
     inputs = Inputs.of(manifest, entry.row.kind, entry.field)
     keys, present = inputs.keys()
     row = ids.index(item)
     return (keys[row].tobytes() if present[row] else None), inputs.name
+
+
+def _rejected(item: str) -> str:
+    """Say why `prepare` left an item out; "" when it did not."""
+    try:
+        with paths.REJECTS.open(encoding="utf-8", newline="") as stream:
+            row = next((each for each in csv.DictReader(stream) if each["id"] == item), None)
+    except FileNotFoundError:
+        return ""
+    return (
+        "" if row is None else printable(f", which prepare rejected: {row['reason']} ({row['where']}) {row['detail']}")
+    )
 
 
 def _place(found: Holding) -> str:

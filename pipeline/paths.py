@@ -12,6 +12,7 @@ PARAMS_FILE, DVC_FILE, LOCAL_FILE = Path("params.yaml"), Path("dvc.yaml"), Path(
 RECIPES = Path("recipes")
 PREPARE, SPLIT = Path("data/prepare"), Path("data/split")
 MANIFEST, PARTS = PREPARE / "manifest.parquet", SPLIT / "split.parquet"
+REJECTS = PREPARE / "rejects.csv"
 DATA, METRICS, MODELS = Path("data"), Path("metrics"), Path("models")
 REPORT = Path("report")
 RUNS = Path(".diptych/runs")

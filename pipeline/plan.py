@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ def make_plan(params: Params, settings: Settings) -> Plan:
     """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
-    stages = _affected(params, changed)
+    stages = affected(params, changed)
     encoders = [plan_embed(name, params, settings, stages) for name in params.embed] if prepared else []
     return Plan(prepared and "prepare" not in changed, encoders, changed, stages)
 
@@ -132,7 +132,7 @@ def _changed_stages() -> list[str]:
     return sorted(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _affected(params: Params, changed: Iterable[str]) -> list[str]:
+def affected(params: Params, changed: Iterable[str]) -> list[str]:
     """Return every stage that may run: the changed ones and those that read, directly or not, what they write."""
     graph = _readers(params)
     order = list(graph)
@@ -143,7 +143,15 @@ def _affected(params: Params, changed: Iterable[str]) -> list[str]:
         if stage not in reached:
             reached.add(stage)
             stack += graph.get(stage, [])
-    return sorted(reached, key=lambda stage: order.index(stage) if stage in order else len(order))
+    return sorted(reached, key=lambda stage: _turn(stage, order))
+
+
+def _turn(stage: str, order: Sequence[str]) -> float:
+    """Return where a stage stands in a run: `wire@train` before the first stage of `train`."""
+    if stage in order:
+        return order.index(stage)
+    verb = stage.removeprefix("wire@")
+    return next((at - 0.5 for at, each in enumerate(order) if each.startswith(f"{verb}@")), float(len(order)))
 
 
 def _readers(params: Params) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ def print_summary(summary: PrepareSummary) -> None:
     out.print(f"prepare: {summary.kept} items kept, {rejected} rejected of {summary.read}", markup=False)
     if rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary.rejected.items())
-        out.print(f"prepare: rejected are {reasons}; {paths.PREPARE / 'rejects.csv'} lists them", markup=False)
+        out.print(f"prepare: rejected are {reasons}; {paths.REJECTS} lists them", markup=False)
     if any(0 < count < summary.kept for count in summary.missing.values()):
         out.print(_missing_table(summary))
     for note in summary.notes:

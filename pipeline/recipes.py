@@ -19,6 +19,8 @@ from stages.errors import InputError
 from stages.nearest import did_you_mean
 from stages.outputs import write_lines
 
+_FRESH = "It is meant for params.yaml as it came, unless its head says otherwise: `git checkout params.yaml` goes back."
+
 
 def recipe_rows() -> list[dict[str, Any]]:
     """Return the name and the first comment line of every recipe."""
@@ -43,7 +45,10 @@ def apply(name: str, *, write: bool) -> None:
         raise InputError(f"recipe: expected one of {known}; found {name!r}{did_you_mean(name, known)}.")
     before = read_text(paths.PARAMS_FILE)
     after = overlaid(before, parse_yaml(read_text(path), path))
-    params = validate_params(parse_yaml(after, paths.PARAMS_FILE), after, paths.PARAMS_FILE)
+    try:
+        params = validate_params(parse_yaml(after, paths.PARAMS_FILE), after, paths.PARAMS_FILE)
+    except InputError as error:
+        raise InputError(f"recipe: {path} over this params.yaml gives what no run takes: {error}\n{_FRESH}") from None
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", str(path), lineterm="")
     out.print("\n".join(lines) or "params.yaml has all of this recipe already", markup=False)
     if write:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from store.errors import StoreError
 
 PACKAGES = ("diptych", "torch", "scikit-learn", "numpy", "transformers", "pyarrow", "zarr", "dvc")
 _NAMED = ("fit", "embed", "reduce", "fuse", "train", "retrieve")
+_MEASURED = ("fit", "embed", "reduce", "fuse", "evaluate", "retrieve")
+_LOG = logging.getLogger("diptych.report")
 _TRACKED = ("pipeline", "stages", "store", "recipes", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")
 
 
@@ -38,6 +41,7 @@ def report_inputs(params: Params, settings: Settings) -> ReportInputs:
     """
     asked = asked_settings(params)
     published = params.report.published
+    _tell_of_leftovers(asked)
     return ReportInputs(
         manifest=paths.MANIFEST,
         split=paths.PARTS,
@@ -49,6 +53,23 @@ def report_inputs(params: Params, settings: Settings) -> ReportInputs:
         defaults={"train": {name: _defaults(params, name) for name in params.train}},
         provenance=provenance(params, settings),
     )
+
+
+def _tell_of_leftovers(asked: Mapping[str, Mapping[str, object]]) -> None:
+    """Name files that no entry of params.yaml makes: they are not read, but DVC counts them among what was read."""
+    entries = {**asked, "evaluate": asked["train"]}
+    folders = [paths.METRICS / verb for verb in _MEASURED] + [paths.DATA / verb for verb in ("train", "evaluate")]
+    left = [
+        str(path)
+        for folder in folders
+        for path in sorted(folder.glob("[!.]*"))
+        if path.name.partition(".")[0] not in entries[folder.name]
+    ]
+    if left:
+        _LOG.warning(
+            "of no entry of params.yaml, and not read: %s; remove them, or a clone that lacks them reports again",
+            ", ".join(left),
+        )
 
 
 def asked_settings(params: Params) -> dict[str, dict[str, dict[str, Any]]]:

@@ -98,7 +98,10 @@ def choose_system(params: Params, wanted: str | None, words: Words, *, pictured:
     if able:
         return able[0]
     told = "; ".join(f"{each.name} {each.objection}" for each in fits)
-    raise InputError(f"search: expected a query that the system looks at; found that {told}; change either.")
+    raise InputError(
+        f"search: expected a query that the system looks at; found that {told}; change the query, or add an entry of "
+        "`retrieve` over what it has."
+    )
 
 
 def _fit(params: Params, name: str, words: Words, *, pictured: bool) -> Fit:

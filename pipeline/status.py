@@ -24,6 +24,7 @@ from store.backend import printable
 
 _ENDS = ("done", "failed", "stopped")
 _SHOWN = 6  # counts of a run in the table; --json has them all
+_FIRST = ("failed", "f1_macro", "accuracy", "mse", "r2", "top_1", "mrr")  # before those that --json alone has room for
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,8 @@ def _named(verb: str, entry: str) -> str:
 
 def _numbers(counts: Any) -> dict[str, float]:
     found = counts.items() if isinstance(counts, dict) else ()
-    return {str(key): value for key, value in found if type(value) in (int, float)}
+    numbers = {str(key): value for key, value in found if type(value) in (int, float)}
+    return dict(sorted(numbers.items(), key=lambda each: each[0] not in _FIRST))
 
 
 def _time(told_run: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from stages.heads.catalog import HEADS
 from stages.heads.options import Options
 
 NATIVE = "native"
-_FUSION = "fusion_"
+PREFIX = "fusion_"
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,5 @@ def option_keys(fusion: str, head: str) -> list[OptionKeys]:
         return [OptionKeys(own, {name: name for name in own.model_fields})]
     options = HEADS[head].options
     plain = {name: name for name in own.model_fields if name not in options.model_fields}
-    prefixed = {f"{_FUSION}{name}": name for name in own.model_fields}
+    prefixed = {f"{PREFIX}{name}": name for name in own.model_fields}
     return [OptionKeys(own, {**plain, **prefixed}), OptionKeys(options, {name: name for name in options.model_fields})]

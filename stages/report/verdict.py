@@ -155,8 +155,8 @@ def _tested(first: Experiment, second: Experiment, tests: Sequence[Pair]) -> str
     sign = -1 if test.metric in LOWER_IS_BETTER else 1
     low, high = sorted((sign * test.paired.low, sign * test.paired.high))
     found = f"{_size(low, test.metric)} to {_size(high, test.metric)}{_unit(test.metric)} of {metric_name(test.metric)}"
-    told = f"(95 % interval {found}, corrected {p_value(test.p_holm)})"
-    once = ", but with a single seed nobody knows what another training would give"
+    told = f"(95 % interval {found} for this pair alone; corrected for all pairs, {p_value(test.p_holm)})"
+    once = ", of one training each, which tells nothing of other seeds"
     seeds = once if test.told_apart and min(first.seeds, second.seeds) < 2 else ""
     verb = "tells the two apart" if test.told_apart else "cannot tell that from chance"
     return f"; a paired test over {test.groups:,} groups {verb} {told}{seeds}"

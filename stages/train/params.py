@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 from stages.contract import Scale, Task
 from stages.flat_params import Problem, Seed, problem, report_all
 from stages.fusions.catalog import FUSIONS, Recipe, count_problems, dropout_problems
-from stages.fusions.option_keys import NATIVE, option_keys
+from stages.fusions.option_keys import NATIVE, PREFIX, option_keys
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow, task_refusal
 from stages.nearest import did_you_mean
@@ -73,6 +73,8 @@ def _problems(values: dict[str, Any]) -> Iterator[Problem]:
     if isinstance(fusion, str) and isinstance(head, str) and fusion in FUSIONS and head in _HEADS:
         yield from _combination_problems(FUSIONS[fusion], head, values)
         yield from _option_problems(fusion, head, values)
+    else:
+        yield from _strangers(values)
     seeds = values.get("seeds")
     if isinstance(seeds, list) and any(seeds.count(each) > 1 for each in seeds):
         yield problem("seeds", seeds, f"seeds repeat in {seeds}; equal seeds give equal models and no deviation")
@@ -112,6 +114,14 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
             yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
     for each in options:
         yield from each.problems(values)
+
+
+def _strangers(values: dict[str, Any]) -> Iterator[Problem]:
+    """Yield the keys that no experiment has; it may be that `head` is missing because it is one of them."""
+    options = {name for row in _ROWS for name in row.options.model_fields}
+    for name, value in values.items():
+        if name not in TrainParams.model_fields and str(name).removeprefix(PREFIX) not in options:
+            yield problem(name, value, f"unknown key {name!r}{did_you_mean(str(name), TrainParams.model_fields)}")
 
 
 def option_names(fusion: str, head: str) -> set[str]:

@@ -18,7 +18,7 @@ from pipeline import paths
 from pipeline.embed_plan import EmbedPlan, plan_embed
 from pipeline.explain import explain
 from pipeline.params import load_params
-from pipeline.plan import Plan, print_plan
+from pipeline.plan import Plan, affected, print_plan
 from pipeline.settings import load_settings
 from stages.contract import SilentProgress
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
@@ -188,6 +188,15 @@ ROW = EmbedPlan("a", "minilm", "ok", "f1", 5, 0, 0, 0, 4_000_000, 0.0)
 def printed(capsys: pytest.CaptureFixture[str], *rows: EmbedPlan, stages: tuple[str, ...] = ("report",)) -> str:
     print_plan(Plan(prepared=True, encoders=list(rows), changed=["embed@x"], stages=list(stages)))
     return capsys.readouterr().out
+
+
+def test_stages_are_told_in_the_order_of_a_run() -> None:
+    params = load_params(ROOT / "params.yaml")
+    changed = ["report", "wire@train", "reduce@image-pca", "wire@embed", "prepare"]
+    told = affected(params, changed)
+    assert told.index("prepare") < told.index("wire@embed") < told.index("embed@caption-minilm")
+    assert told.index("fuse@both") < told.index("wire@train") < told.index("train@dummy")
+    assert told[-1] == "report"
 
 
 def test_the_sum_line_and_the_notes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,27 @@ def git(folder: Path, *command: str) -> None:
     subprocess.run(["git", *who, *command], cwd=folder, check=True, capture_output=True)
 
 
+def test_files_of_removed_entries_are_named_and_nothing_else(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (
+        "metrics/evaluate/late.json",
+        "data/evaluate/late/x.csv",
+        "data/train/late.history.csv",
+        "data/train/.x",
+    ):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).touch()
+    settings = load_settings(tmp_path / "local.toml", {})
+    report_inputs(params, settings)
+    assert not caplog.records
+    for path in ("metrics/evaluate/gone.json", "data/train/gone.parquet"):
+        Path(path).touch()
+    report_inputs(params, settings)
+    assert "metrics/evaluate/gone.json, data/train/gone.parquet; remove them" in caplog.text
+
+
 def test_times_are_kept_per_entry_and_read_in_the_order_of_a_run(
     params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,12 @@ def test_explain_tells_hits_and_the_field_of_a_miss(embedded, store, tmp_path):
     wrong = run(embedded, store, "explain", item + "x")
     assert wrong.returncode == 2
     assert "did you mean" in wrong.stderr
+    rejects = embedded / "data/prepare/rejects.csv"
+    before = rejects.read_text()
+    rejects.write_text("id,where,reason,detail\nodd-1,row 7,no_label,empty cell\n")
+    rejected = run(embedded, store, "explain", "odd-1")
+    rejects.write_text(before)
+    assert "which prepare rejected: no_label (row 7) empty cell" in rejected.stderr
 
 
 def _first_id(project: Path) -> str:

@@ -159,7 +159,7 @@ def test_the_verdict_trusts_the_paired_test_more_than_the_deviations() -> None:
     assert "may be chance" in verdict(close)
     told = verdict(close, [pair("fused", "words", 0.001, 0.005, 0.012)])
     assert "a paired test over 400 groups tells the two apart (95 % interval 0.1 to 0.5 points of macro F1" in told
-    assert "corrected p = 0.012)." in told
+    assert "corrected for all pairs, p = 0.012)." in told
     assert "may be chance" not in told
     doubted = verdict(board(TEXT, BOTH), [pair("fused", "words", -0.01, 0.08, 0.2)])
     assert "cannot tell that from chance (95 % interval −1.0 to 8.0 points" in doubted
@@ -168,7 +168,7 @@ def test_the_verdict_trusts_the_paired_test_more_than_the_deviations() -> None:
 def test_the_verdict_takes_the_test_of_the_pair_it_names_and_tells_of_a_single_seed() -> None:
     assert "paired" not in verdict(board(TEXT, IMAGE, BOTH), [pair("fused", "pixels", 0.1, 0.2, 0.001)])
     once = experiment("fused", "caption-use + image-lite0", 0.5, seeds=1)
-    assert "but with a single seed nobody knows" in verdict(
+    assert "of one training each, which tells nothing of other seeds" in verdict(
         board(TEXT, once), [pair("fused", "words", 0.1, 0.2, 0.001)]
     )
     lost = verdict(board(experiment("words", "caption-use", 0.47), BOTH), [pair("words", "fused", -0.01, 0.05, 0.3)])

@@ -86,12 +86,19 @@ def test_every_head_stands_behind_every_fusion_without_a_classifier(fusion: str,
         ({"monitor": "f1"}, "monitor", "'loss' or 'top_5'"),
         ({"head": ["mlp"]}, "head", "valid string"),
         ({"fusion": {"late": 1}}, "fusion", "valid string"),
+        ({"head": "mlp", "haed": "knn"}, "haed", "unknown key 'haed' (did you mean 'head'?); fusion"),
     ],
 )
 def test_a_mistake_is_told_at_its_key(wrong: dict[str, Any], key: str, message: str) -> None:
     found = mistakes(**{**GOOD, **wrong})
     assert list(found) == [key]
     assert message in found[key]
+
+
+def test_a_misspelt_head_is_named_beside_the_head_that_is_missing() -> None:
+    found = mistakes(features=["a"], haed="knn", neighbours=3, fusion_width=3)
+    assert set(found) == {"head", "haed"}
+    assert found["haed"] == "unknown key 'haed' (did you mean 'head'?)"
 
 
 def test_all_mistakes_are_told_together_whatever_their_kind() -> None:
