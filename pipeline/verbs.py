@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -275,7 +274,7 @@ def _retrieve(session: Session, name: str) -> str:
         paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
     )
     content = retrieve.run(params, inputs, outputs, session.progress, session.apart)
-    return json.dumps({key: content[key] for key in content if key.startswith("top_")})
+    return ", ".join(f"{key} {content[key]:.3f}" for key in ("top_1", "top_10", "mrr") if key in content)
 
 
 _SINGLE: dict[str, Callable[[Session], None]] = {"prepare": _prepare, "split": _split, "report": _report}

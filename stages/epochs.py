@@ -131,7 +131,8 @@ def run_epochs(watch: Watched, training: Training, schedule: Schedule) -> list[E
         training.restore({name: value for name, value in state.tensors.items() if not name.startswith(_BEST)})
         curve.restore(state)
     left = (schedule.epochs - len(curve.history)) * schedule.rows
-    with watch.progress.track(watch.label, left) as tracker:
+    label = watch.label if state is None else f"{watch.label}, behind epoch {state.epoch}"
+    with watch.progress.track(label, left) as tracker:
         while not curve.finished:
             number = len(curve.history) + 1
             losses = training.epoch(number, tracker)

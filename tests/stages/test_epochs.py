@@ -11,10 +11,11 @@ import pytest
 
 from stages.checkpoints import Checkpoints, Tensors
 from stages.contract import SilentProgress, Tracker
-from stages.epochs import Schedule, finals, run_epochs
+from stages.epochs import Schedule, Watch, finals, run_epochs
 from stages.errors import RunError
 from stages.fit.context import FitContext
 from tests.stages.fit.killed import Killed
+from tests.stages.train.killed import Counting
 
 
 class Walk:
@@ -69,6 +70,15 @@ def test_the_best_epoch_counts_when_there_is_patience(
     assert history[0].train_loss == 1
     assert walk.weight[0] == weight
     assert walk.ran == epochs - (kill_in - 1 if kill_in else 0)
+
+
+def test_the_bar_says_that_a_killed_training_goes_on(tmp_path: Path) -> None:
+    bars = Counting()
+    watch = Watch("train x", bars, Checkpoints(tmp_path, "it", "a" * 64))
+    with pytest.raises(Killed):
+        run_epochs(watch, Walk([1, 1, 1], kill_in=3), Schedule(3, 10))
+    run_epochs(watch, Walk([1, 1, 1]), Schedule(3, 10))
+    assert bars.bars == ["train x", "train x, behind epoch 2"]
 
 
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
