@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,12 +42,16 @@ _LOW_DISK = 5e9
 
 @dataclass(frozen=True)
 class Finding:
-    """One part of the machine: whether it is good, what was found, and the remedy when it is not."""
+    """One part of the machine: whether it is good, what was found, and the remedy when it is not.
+
+    `absent` is what is not here and stops nothing until params.yaml asks for it, such as weights on a hub.
+    """
 
     name: str
     good: bool
     found: str
     remedy: str = ""
+    absent: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -66,7 +70,7 @@ def examine() -> list[Finding]:
 def print_findings(found: list[Finding]) -> None:
     """Print one line per finding."""
     for each in found:
-        mark, style = ("ok ", "green") if each.good else ("BAD", "red")
+        mark, style = ("BAD", "red") if not each.good else ("-  ", "yellow") if each.absent else ("ok ", "green")
         out.print(f"[{style}]{mark}[/{style}] {each.name}: ", end="")
         out.print(each.found + (f" -> {each.remedy}" if each.remedy else ""), markup=False)
 
@@ -141,7 +145,14 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
-        yield _try(f"encoder {row.name}", partial(_located, row))
+        found = _try(f"encoder {row.name}", partial(_located, row))
+        yield replace(found, absent=_wanting(row))
+
+
+def _wanting(row: EncoderRow) -> bool:
+    """Tell whether an encoder has no weights here before somebody gives it some or a hub is asked."""
+    on_hub = row.model not in ("none", "random") and hub.is_hub_id(row.model)
+    return row.model == UNPUBLISHED or (on_hub and not hub.is_fetched(row.model, row.revision))
 
 
 def _located(row: EncoderRow) -> str:

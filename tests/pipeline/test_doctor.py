@@ -68,3 +68,4 @@ def test_where_the_weights_of_an_encoder_are(
     (finding,) = doctor._weights()
     assert finding.good
     assert finding.found.startswith(said)
+    assert finding.absent == ("hub" in said)
