@@ -111,8 +111,8 @@ def sum_rows(task: Mapping[str, Any]) -> dict[str, str]:
     Parameters
     ----------
     task : mapping
-        `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: the
-        file for the products.
+        `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: what
+        the file of the products is named after.
 
     Returns
     -------

@@ -115,8 +115,8 @@ def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
     Parameters
     ----------
     task : mapping
-        `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: the file for
-        the fields of `Ranking`.
+        `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: what the file
+        of the fields of `Ranking` is named after.
 
     Returns
     -------
