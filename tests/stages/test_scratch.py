@@ -91,7 +91,8 @@ def test_what_could_not_be_removed_is_removed_by_the_next_run(tmp_path: Path, mo
 def test_a_lock_that_was_removed_before_it_was_held_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, removed = fcntl.flock, []
+    real = fcntl.flock
+    removed: list[Path] = []
 
     def late(held: Any, how: int) -> None:
         if not removed:
