@@ -34,16 +34,26 @@ def scratch_folder(root: Path) -> Iterator[Path]:
     root.mkdir(parents=True, exist_ok=True)
     for lock in root.glob(f"*{_LOCK}"):
         _remove_abandoned(lock)
-    folder = root.absolute() / secrets.token_hex(8)
-    lock = folder.with_suffix(_LOCK)
-    with lock.open("w") as held:
-        with suppress(OSError):  # a file system without locks: then nobody can tell that this run is gone, either
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with _own_lock(root.absolute()) as lock:
+        folder = lock.with_suffix("")
         folder.mkdir()
         try:
             yield folder
         finally:
             _remove(folder, lock)
+
+
+@contextmanager
+def _own_lock(root: Path) -> Iterator[Path]:
+    while True:
+        lock = root / f"{secrets.token_hex(8)}{_LOCK}"
+        with lock.open("w") as held:
+            with suppress(OSError):  # a file system without locks: then nobody can tell that this run is gone, either
+                fcntl.flock(held, fcntl.LOCK_EX)
+            # Before it was held, another run may have taken it for abandoned and removed it.
+            if lock.exists():
+                yield lock
+                return
 
 
 def _remove_abandoned(lock: Path) -> None:
@@ -58,7 +68,8 @@ def _remove(folder: Path, lock: Path) -> None:
     with suppress(OSError):
         folder.replace(gone)
     shutil.rmtree(gone, ignore_errors=True)
-    lock.unlink(missing_ok=True)
+    if not gone.exists():  # a network file system keeps what a worker has open: the next run tries again
+        lock.unlink(missing_ok=True)
 
 
 def put_arrays(path: Path, **arrays: NDArray[Any]) -> str:
@@ -71,17 +82,23 @@ def put_arrays(path: Path, **arrays: NDArray[Any]) -> str:
     FileNotFoundError
         When the folder is gone, and the run with it.
     """
+    with _written(path, arrays) as (temporary, digest):
+        temporary.replace(path)
+    return digest
+
+
+@contextmanager
+def _written(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Path, str]]:
+    """Lend a file beside `path`, and its digest, to the block, which gives it its name."""
     temporary = temporary_beside(path)
     try:
         with explained(path, sum(array.nbytes for array in arrays.values())):
             with temporary.open("xb") as stream:
                 np.savez(stream, allow_pickle=False, **arrays)
-            digest = file_digest(temporary)
-            temporary.replace(path)
+            yield temporary, file_digest(temporary)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    return digest
 
 
 def take_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]]:
@@ -114,8 +131,19 @@ def refuse_other_file(path: Path, digest: str) -> None:
 
 
 def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]:
-    """Put what a worker computed into the file `into` of its task, and return what it reports of that."""
-    return {"worker": worker_name(), "digest": put_arrays(Path(task["into"]), **arrays)}
+    """Put what a worker computed into a file named after `into` of its task, and return what it reports of that.
+
+    A task may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
+    late one, whose processor may round otherwise, from replacing what was reported.
+    """
+    into = Path(task["into"])
+    with _written(into, arrays) as (temporary, digest):
+        temporary.replace(_named(into, digest))
+    return {"worker": worker_name(), "digest": digest}
+
+
+def _named(into: Path, digest: str) -> Path:
+    return into.with_stem(f"{into.stem}-{digest[:16]}")
 
 
 def arrays_of(
@@ -137,7 +165,7 @@ def arrays_of(
     """
     with closing(in_order(executor, work, tasks)) as reports:
         for task, report in zip(tasks, reports, strict=True):
-            path = Path(task["into"])
+            path = _named(Path(task["into"]), report["digest"])
             try:
                 arrays = take_arrays(path, report["digest"])
             except InputError as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, wraps
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 from stages.contract import Executor, Unit
 from stages.errors import DiptychError, InputError
@@ -18,6 +20,8 @@ from store import StoreError
 LEAST_PRODUCTS = 1 << 38
 """Products of numbers below which one process is done before workers have begun: a core multiplies and adds some 10^10
 in a second, and workers take seconds to start, to import, and to verify what they read."""
+
+Held = TypeVar("Held")
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,23 @@ def told_where() -> Iterator[None]:
         yield
     except (DiptychError, StoreError) as error:
         raise type(error)(f"worker {worker_name()}: {error}") from error
+    except OSError as error:
+        if error.errno is None:
+            raise
+        said = f"worker {worker_name()}: {error.strerror}"
+        raise OSError(error.errno, said, error.filename) from error  # of the kind that the number stands for
+
+
+def held_once(build: Callable[..., Held]) -> Callable[..., Held]:
+    """Have a worker keep what was built last; threads that ask at the same time get the same, which is built once."""
+    cached, lock = lru_cache(maxsize=1)(build), Lock()
+
+    @wraps(build)
+    def held(*stated: str) -> Held:
+        with lock:
+            return cached(*stated)
+
+    return held
 
 
 def versions_of(*packages: str) -> dict[str, str]:

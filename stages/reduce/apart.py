@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from stages.files import file_digest
 from stages.fusions.pca import FILE, SAMPLE, WIDEST, PcaProjection, Scatter
 from stages.reduce.passes import Here, Source, pieces
 from stages.scratch import arrays_of, put_arrays, refuse_other_file, report_of, take_arrays
-from stages.workers import LEAST_PRODUCTS, Apart, refuse_other_versions, told_where, versions_of
+from stages.workers import LEAST_PRODUCTS, Apart, held_once, refuse_other_versions, told_where, versions_of
 
 _LOG = logging.getLogger("diptych.reduce")
 _COMPUTING = "numpy", "scipy"
@@ -111,8 +110,8 @@ def sum_rows(task: Mapping[str, Any]) -> dict[str, str]:
     Parameters
     ----------
     task : mapping
-        `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: the
-        file for the products.
+        `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: what
+        the file of the products is named after.
 
     Returns
     -------
@@ -138,7 +137,7 @@ def project_rows(task: Mapping[str, Any]) -> dict[str, str]:
         return report_of(task, vectors=np.concatenate(list(blocks)))
 
 
-@lru_cache(maxsize=1)
+@held_once
 def _hold(order_text: str) -> Source:
     """Open the matrix of a run once; the one before is let go."""
     order = json.loads(order_text)
@@ -147,7 +146,7 @@ def _hold(order_text: str) -> Source:
     return Source(open_place(order["matrix"]), train, order["block"])
 
 
-@lru_cache(maxsize=1)
+@held_once
 def _restored(folder: str, digest: str) -> PcaProjection:
     refuse_other_file(Path(folder) / FILE, digest)
     return PcaProjection().restore(Path(folder))

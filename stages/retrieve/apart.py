@@ -10,7 +10,6 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import closing
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from stages.retrieve.ranking import QUERIES_AT_ONCE, Ranking, Search, joined, ra
 from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
 from stages.scratch import arrays_of, put_arrays, report_of, scratch_folder, take_arrays
-from stages.workers import LEAST_PRODUCTS, Apart, refuse_other_versions, told_where, versions_of
+from stages.workers import LEAST_PRODUCTS, Apart, held_once, refuse_other_versions, told_where, versions_of
 
 _LOG = logging.getLogger("diptych.retrieve")
 _COMPUTING = ("numpy",)
@@ -115,8 +114,8 @@ def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
     Parameters
     ----------
     task : mapping
-        `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: the file for
-        the fields of `Ranking`.
+        `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: what the file
+        of the fields of `Ranking` is named after.
 
     Returns
     -------
@@ -133,7 +132,7 @@ def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
         return report_of(task, **vars(rank_part(search, task["start"], task["stop"], task["order"]["k"])))
 
 
-@lru_cache(maxsize=1)
+@held_once
 def _hold(order_text: str) -> Search:
     """Build the search of a run once; the one before is let go."""
     order = json.loads(order_text)

@@ -93,7 +93,7 @@ def test_a_file_that_cannot_be_seen_from_here_is_missed(workers: DaskExecutor, d
     elsewhere = tmp_path / "not shared"
     elsewhere.mkdir()
     overheard = Overheard(workers, altered=lambda task: {**task, "into": str(elsewhere / "x.npz")})
-    with pytest.raises(InputError, match=r"of worker \S+:\d+: expected .*sum_rows-0.npz, .*found none; share"):
+    with pytest.raises(InputError, match=r"of worker \S+:\d+: expected .*sum_rows-0-\w+.npz, .*found none; share"):
         reduced(data, "apart", overheard)
 
 

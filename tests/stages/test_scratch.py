@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.executors import SerialExecutor
 from stages.errors import InputError
-from stages.scratch import put_arrays, scratch_folder, take_arrays
+from stages.scratch import arrays_of, put_arrays, report_of, scratch_folder, take_arrays
 
 _KILLED = """
 import os, sys
@@ -59,3 +63,45 @@ def test_arrays_come_back_as_they_were_and_other_ones_are_refused(tmp_path: Path
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         put_arrays(path, a=np.array([{}], dtype=object))
     assert take_arrays(path, digest)["b"].all()
+
+
+def _done_twice(task: dict[str, Any]) -> dict[str, str]:
+    report = report_of(task, a=np.array([1.0]))
+    report_of(task, a=np.array([1.0 + 2**-52]))  # by a worker that was taken for lost, on another processor
+    return report
+
+
+def test_what_was_reported_is_read_though_another_worker_writes_its_own_later(tmp_path: Path) -> None:
+    tasks = [{"into": str(tmp_path / f"{number}.npz")} for number in range(2)]
+    found = [arrays["a"].tolist() for arrays in arrays_of(SerialExecutor(), _done_twice, tasks)]
+    assert found == [[1.0], [1.0]]
+
+
+def test_what_could_not_be_removed_is_removed_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as where a worker of another machine has a file open
+        with scratch_folder(tmp_path) as folder:
+            (folder / "large").write_bytes(b"x")
+    assert (folder.with_suffix(".gone") / "large").is_file()
+    with scratch_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_was_removed_before_it_was_held_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    removed: list[Path] = []
+
+    def late(held: Any, how: int) -> None:
+        if not removed:
+            removed.append(Path(held.name))
+            removed[0].unlink()  # as a run does that starts at the same time
+        real(held, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with scratch_folder(tmp_path) as folder:
+        assert [path.stem for path in tmp_path.glob("*.lock")] == [folder.name]
+        assert folder.name != removed[0].stem
+    assert list(tmp_path.iterdir()) == []
