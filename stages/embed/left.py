@@ -35,14 +35,14 @@ class Left:
 
         Of what is wanted, not of all positions: where most is done, two machines would meet again behind the same gap.
         """
-        place = self._place(random.randrange(np.count_nonzero(self._wanted)))  # noqa: S311 (no secret)
+        place = self._place(random.randrange(int(np.count_nonzero(self._wanted))))  # noqa: S311 (no secret)
         behind = self._from(place, len(self._wanted), count)
         return np.concatenate([behind, self._from(self._done, place, count - len(behind))])
 
     def _place(self, number: int) -> int:
         """Find the position of the wanted one that has so many wanted before it."""
         start = self._done
-        while number >= (here := np.count_nonzero(self._wanted[start : start + _SCANNED])):
+        while number >= (here := int(np.count_nonzero(self._wanted[start : start + _SCANNED]))):
             start, number = start + _SCANNED, number - here
         return start + int(np.flatnonzero(self._wanted[start : start + _SCANNED])[number])
 
