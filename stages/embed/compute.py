@@ -130,7 +130,7 @@ def _begin(job: Job, locations: Locations) -> Filled:
 
 
 def _forget_stored(filled: Filled) -> None:
-    """Count as found what failed here and was stored by somebody else since, who may have the file that is lost here."""
+    """Count as found what failed here and somebody else has stored since, who may have the file that is lost here."""
     for at in [at for at in filled.failures if filled.locations.found[at]]:
         del filled.failures[at]
         filled.computed[at] = False
