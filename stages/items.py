@@ -168,7 +168,7 @@ class Manifest:
 
     def labels(self, rows: np.ndarray) -> list[tuple[str, ...] | None]:
         """Return the class names of the given rows; None where unlabelled."""
-        found = self._columns.chosen("labels", rows).to_pylist()
+        found = self._columns.chosen("labels", rows)
         return [None if names is None else tuple(names) for names in found]
 
     def label_matrix(self) -> np.ndarray:
@@ -217,8 +217,8 @@ class Manifest:
         return np.asarray(column.is_valid().to_pylist(), np.bool_)
 
     def _strings(self, column: str, rows: np.ndarray | None) -> list[str | None]:
-        values = self._column(column) if rows is None else self._columns.chosen(column, rows)
-        return cast("list[str | None]", values.to_pylist())
+        values = self._column(column).to_pylist() if rows is None else self._columns.chosen(column, rows)
+        return cast("list[str | None]", values)
 
     def _column(self, name: str) -> pa.ChunkedArray:
         return self._columns.whole(name)

@@ -31,7 +31,7 @@ class Merge:
     ----------
     encoder_folder : str
     inputs : tuple of str
-        Names of segments, sorted.
+        Names of segments, in the order in which they came.
     rows : int
         As the names promise; a row that lies in several counts several times.
     output : str

@@ -106,6 +106,7 @@ def fill_store(job: Job, compute: Compute, before: Filled | None = None) -> Fill
         locations = job.log.locate(job.request.keys)
         filled = filled or _begin(job, locations)
         filled.locations = locations
+        _forget_stored(filled)
         missing = _missing(filled)
         if not len(missing):
             return filled
@@ -126,6 +127,14 @@ def _begin(job: Job, locations: Locations) -> Filled:
     """Begin with what is known to fail, unless it is to be tried again."""
     known = {} if job.settings.retry_failed else _remembered(job).recall(job.request.keys, ~locations.found)
     return Filled(locations, np.zeros(len(locations), dtype=bool), known, Seconds(), known=len(known))
+
+
+def _forget_stored(filled: Filled) -> None:
+    """Count as found what failed here and somebody else has stored since, who may have the file that is lost here."""
+    for at in [at for at in filled.failures if filled.locations.found[at]]:
+        del filled.failures[at]
+        filled.computed[at] = False
+    filled.known = sum(not filled.computed[at] for at in filled.failures)
 
 
 def _missing(filled: Filled) -> Rows:

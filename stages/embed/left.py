@@ -22,19 +22,29 @@ class Left:
 
     def __init__(self, wanted: NDArray[np.bool_]) -> None:
         self._wanted = wanted
-        self._done = 0  # before this position nothing is wanted
+        self._at = 0  # where to go on
 
     def next(self, count: int) -> Rows:
-        """Return the first positions that are wanted, `count` of them at most."""
-        found = self._from(self._done, len(self._wanted), count)
-        self._done = int(found[0]) if len(found) else len(self._wanted)
+        """Return what is wanted from where the last portion began, `count` at most; behind the end comes the begin."""
+        behind = self._from(self._at, len(self._wanted), count)
+        found = np.concatenate([behind, self._from(0, self._at, count - len(behind))])
+        self._at = int(found[0]) if len(found) else 0
         return found
 
     def anywhere(self, count: int) -> Rows:
-        """Return as many, in their order from a place drawn by lot, and from the begin again behind the last one."""
-        place = random.randrange(self._done, len(self._wanted))  # noqa: S311 (no secret)
-        behind = self._from(place, len(self._wanted), count)
-        return np.concatenate([behind, self._from(self._done, place, count - len(behind))])
+        """Return as many from one of them on that is drawn by lot; the next portions go on there.
+
+        Of what is wanted, not of all positions: where most is done, two machines would meet again behind the same gap.
+        """
+        self._at = self._place(random.randrange(int(np.count_nonzero(self._wanted))))  # noqa: S311 (no secret)
+        return self.next(count)
+
+    def _place(self, number: int) -> int:
+        """Find the position of the wanted one that has so many wanted before it."""
+        start = 0
+        while number >= (here := int(np.count_nonzero(self._wanted[start : start + _SCANNED]))):
+            start, number = start + _SCANNED, number - here
+        return start + int(np.flatnonzero(self._wanted[start : start + _SCANNED])[number])
 
     def _from(self, start: int, stop: int, count: int) -> Rows:
         found = [np.zeros(0, dtype=np.int64)]

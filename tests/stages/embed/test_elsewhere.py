@@ -124,17 +124,19 @@ def test_a_damaged_segment_of_others_is_no_reason_to_skip_a_row(album, counting)
     np.testing.assert_array_equal(album.rows(), EXPECTED)
 
 
-def test_a_picture_that_is_lost_here_and_stored_by_another_machine_has_not_failed(album, seeing):
+@pytest.mark.parametrize("lost", [0, 39], ids=["before it is stored", "afterwards"])
+def test_a_picture_that_is_lost_here_and_stored_by_another_machine_has_not_failed(album, seeing, lost):
     album.write_pictures(range(40))
-    (album.pictures / "39.png").unlink()
+    (album.pictures / f"{lost}.png").unlink()
 
     def theirs() -> None:
         (log,) = FeatureStore(album.store).logs()
-        log.append(key_array([image_key(picture(39))]), vector_of(picture(39))[None].astype(np.float16), {})
+        log.append(key_array([image_key(picture(lost))]), vector_of(picture(lost))[None].astype(np.float16), {})
 
     seeing.spoil = once(theirs, lambda: len(seeing.encoded) > 12)
     result = album.embed(encoder="seeing", field="image", settings={"commit_seconds": 0})
     assert counts(result) == (1, 39, 0)
+    assert album.failed() == []
     assert album.matrix().usable.all()
 
 

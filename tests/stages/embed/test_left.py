@@ -49,6 +49,31 @@ def test_from_a_place_drawn_by_lot_all_can_be_had(wanted: np.ndarray) -> None:
     assert len(begins) > 5
 
 
+def test_after_a_lot_the_next_portions_go_on_from_there(wanted: np.ndarray) -> None:
+    expected = np.flatnonzero(wanted).tolist()
+    rest, taken = Left(wanted), []
+    wanted[expected[0]] = False  # done before
+    portion = rest.anywhere(9)
+    while len(portion):
+        taken += portion.tolist()
+        wanted[portion] = False
+        portion = rest.next(9)
+    at = expected.index(taken[0])
+    assert taken == expected[at:] + expected[1:at]
+
+
+def test_the_lot_is_drawn_among_what_is_wanted(wanted: np.ndarray) -> None:
+    wanted[:] = False
+    wanted[[20, 21, 40, 41, 70, 199]] = True
+    rest = Left(wanted)
+    rest.next(1)
+    begins = np.array([rest.anywhere(1)[0] for _ in range(600)])
+    for place in np.flatnonzero(wanted):
+        assert (
+            50 < np.count_nonzero(begins == place) < 170
+        )  # of all positions, 70 would be drawn 100 times as often as 21
+
+
 def test_a_portion_costs_no_memory_for_each_row_that_is_left() -> None:
     rest = Left(np.ones(20_000_000, dtype=bool))
     tracemalloc.start()
