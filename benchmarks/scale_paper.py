@@ -15,6 +15,7 @@ from sympy import sympify
 from benchmarks.scale_data import WIDTHS
 from benchmarks.scale_steps import GRAPH_ROW_BYTES
 from stages.embed import compute
+from stages.embed.elsewhere import REST
 from stages.embed.settings import EmbedSettings
 from store import caps
 from store.compaction import TARGET_ROWS
@@ -64,6 +65,7 @@ def of_the_code() -> list[Number]:
         Number("pause", settings["commit_seconds"].default, "s", "`stages.embed.settings`: or after so long"),
         Number("half_narrow", half[0], "rows", "`store.compaction`: smaller segments are merged, up to twice that"),
         Number("half_wide", half[1], "rows", "the same of the second encoder"),
+        Number("rest", REST, "times", "`stages.embed.elsewhere`: so long as a listing took, none follows"),
         Number("small", caps._MAX_SMALL_BYTES, "bytes", "`store.caps`: ids and masks of a matrix that is not mapped"),
         Number("small_row", caps._ROW_BYTES, "bytes", "of a row among them, beside its id"),
     ]
@@ -88,6 +90,9 @@ ASSUMED = [
 
 # Only segments of less than half of what fits are merged.
 _KEPT = "Piecewise((rows_{0}, rows_{0} > half_{0}), (2 * half_{0}, True))"
+# Pages of a listing before each commit, half of the last ones on the average; or as many as the rests between long ones
+# leave time for.
+_LISTS = "ceiling(Min(commits_{0} * (1 + commits_{0} / (2 * page)), rows / rate_{1} / ((1 + rest) * list_seconds)))"
 
 LINES = [
     Line("vectors", "vectors of both encoders", "rows * (narrow + wide) * number", "bytes"),
@@ -107,7 +112,9 @@ LINES = [
     Line("kept_wide", "rows of a segment after `store compact`, wide", _KEPT.format("wide"), "count"),
     Line("merged", "objects after it", "ceiling(rows / kept_narrow) + ceiling(rows / kept_wide)", "count"),
     Line("puts", "PUT of the segments", "segments", "count"),
-    Line("lists", "LIST: a page for each commit", "segments", "count"),
+    Line("lists_narrow", "LIST while the narrow one is embedded", _LISTS.format("narrow", "bert"), "count"),
+    Line("lists_wide", "LIST while the wide one is embedded", _LISTS.format("wide", "resnet"), "count"),
+    Line("lists", "LIST: pages of all names before commits", "lists_narrow + lists_wide", "count"),
     Line("gets", "GET, one export of both matrices", "segments", "count"),
     Line("cold", "read by a first lookup on a new machine", "2 * rows * key", "bytes"),
     Line("month", "storage of the store for a month", "store / 1e9 * storage_price", "$"),
@@ -193,7 +200,7 @@ _LIMITS: Sequence[tuple[str, str]] = [
     ("the graph of `hnsw` (narrow) passes the bound of a process", "bound / graph_row"),
     ("the graph of `hnsw` (narrow) passes a large machine", "machine / graph_row"),
     ("a matrix behind a URL, or packed anew, has more ids and masks than are read", "small / (small_row + id)"),
-    ("the listings before the commits of the wide encoder take a day of waiting", "86400 / list_seconds * rows_wide"),
+    ("the names of the wide segments take a minute to list", "60 / list_seconds * page * rows_wide"),
     ("2,000 exact queries take a processor a day", "86400 / search_second"),
     ("one listing of the wide segments takes more than one page", "page * rows_wide"),
 ]

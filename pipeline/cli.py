@@ -287,7 +287,5 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:
         if isinstance(end.code, int) and end.code > 128:  # Typer gives Ctrl-C its 130
-            err.print(
-                "stopped: what was finished is kept (entries, stored rows, saved epochs); the same command does the rest"
-            )
+            err.print("stopped: what was finished is kept (entries, rows, epochs); the same command does the rest")
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import Protocol
 
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from store import CorruptSegment, EncoderLog, KeySet, UnsupportedFormat
 
 Rows = NDArray[np.int64]
-_NAMES = 1000  # those of one page of an object storage's listing
+REST = 20
+"""After a long listing so many times as long goes without one: looks cost a run at most a twentieth of its time."""
+_LONG = 0.05  # s: below it a listing costs less than the commit that follows
 _NONE = np.zeros(0, dtype=np.int64)
 
 
@@ -29,8 +32,7 @@ class Elsewhere:
     """Watches one encoder's log for the keys of a request; make it before the first lookup, so that nothing slips by.
 
     A look costs one listing, and the reading of the segments that came since the last one and are not our own. No
-    storage lists only what is new: names are digests. So of a log of many segments not every look is taken: on the
-    average one costs the listing of a thousand names, however far the log grows.
+    storage lists only what is new: names are digests. So where a listing takes long, not every look is taken.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ class Elsewhere:
         self._log = log
         self._keys = keys
         self._seen: set[str] = set()
-        self._passes = 0
+        self._rests_until = 0.0
         self._list()
 
     def own(self, name: str) -> None:
@@ -53,22 +55,24 @@ class Elsewhere:
     def look(self) -> Rows:
         """Return the positions of the keys that lie in sound segments which appeared since the last look.
 
-        Of the looks at `n` segments, `n // 1000` are passed over before the next one; they find nothing.
+        For `REST` times as long as a long listing took, looks find nothing; what came meanwhile is told afterwards.
 
         Raises
         ------
         StoreUnreachable, StoreNotReadable
             When the storage does not answer, or not to us.
         """
-        if self._passes:
-            self._passes -= 1
+        if time.monotonic() < self._rests_until:
             return _NONE
         return np.concatenate([_NONE, *(self._found_in(name) for name in self._list())])
 
     def _list(self) -> list[str]:
         """List the log and give the names that are new."""
+        start = time.monotonic()
         names = self._log.segments()
-        self._passes = len(names) // _NAMES
+        end = time.monotonic()
+        if end - start > _LONG:
+            self._rests_until = end + REST * (end - start)
         new = [name for name in names if name not in self._seen]
         self._seen.update(new)
         return new

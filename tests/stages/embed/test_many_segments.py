@@ -29,11 +29,32 @@ from .counting import Counting, vector_of
 CAPTIONS = [f"caption {number}" for number in range(120)]
 
 
+SECONDS_A_NAME = 0.01
+
+
+@dataclass
+class Clock:
+    """The time as a test has it."""
+
+    now: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(elsewhere, "time", made)
+    return made
+
+
 @dataclass
 class Listing(LocalBackend):
-    """A folder that counts the names it lists."""
+    """A folder that counts the names it lists, and takes its time for each."""
 
     folder: Path
+    clock: Clock
     listed: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +63,7 @@ class Listing(LocalBackend):
     def files(self, folder: str) -> list[Entry]:
         found = super().files(folder)
         self.listed += len(found)
+        self.clock.now += SECONDS_A_NAME * len(found)
         return found
 
 
@@ -55,29 +77,36 @@ def append(log: EncoderLog, texts: list[str]) -> str:
     return log.append(key_array([text_key(each) for each in texts]), vectors, {})
 
 
-def test_looks_list_a_page_for_each_commit_however_many_segments_there_are(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(elsewhere, "_NAMES", 5)
-    backend = Listing(tmp_path)
+def test_looks_take_a_small_share_of_the_time_however_long_a_listing_takes(tmp_path: Path, clock: Clock) -> None:
+    backend = Listing(tmp_path, clock)
     log = log_in(backend)
     watch = Elsewhere(log, key_array([text_key(each) for each in CAPTIONS]))
     for text in CAPTIONS:
         watch.look()
         watch.own(append(log, [text]))
-    assert 0 < backend.listed <= 5 * len(CAPTIONS)  # all of them each time: 7,140
+        clock.now += 1
+    assert 0 < backend.listed * SECONDS_A_NAME <= clock.now / 20  # every time all of them would be 7,140 names
+    assert clock.now < 127
 
 
-def test_what_others_publish_is_told_once_and_at_the_latest_after_the_looks_passed_over(
-    tmp_path: Path, monkeypatch
-) -> None:
-    monkeypatch.setattr(elsewhere, "_NAMES", 5)
-    ours, theirs = log_in(tmp_path), log_in(tmp_path)
+def test_what_others_publish_is_told_once_and_at_the_latest_after_the_rest(tmp_path: Path, clock: Clock) -> None:
+    ours, theirs = log_in(Listing(tmp_path, clock)), log_in(tmp_path)
     for text in CAPTIONS[:43]:
         append(theirs, [text])
     watch = Elsewhere(ours, key_array([text_key(each) for each in CAPTIONS]))
     for number in range(43, 60):
         append(theirs, [CAPTIONS[number]])
-        most = number // 5 + 1
-        assert np.concatenate([watch.look() for _ in range(most)]).tolist() == [number]
+        assert len(watch.look()) == 0
+        clock.now += 20 * (number + 1) * SECONDS_A_NAME
+        assert watch.look().tolist() == [number]
+
+
+def test_looks_at_few_segments_are_all_taken(tmp_path: Path) -> None:
+    ours, theirs = log_in(tmp_path), log_in(tmp_path)
+    watch = Elsewhere(ours, key_array([text_key(each) for each in CAPTIONS]))
+    for number, text in enumerate(CAPTIONS[:20]):
+        append(theirs, [text])
+        assert watch.look().tolist() == [number]
 
 
 @pytest.fixture
