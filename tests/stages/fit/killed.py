@@ -21,7 +21,7 @@ class Counting:
 
     @contextmanager
     def track(self, description: str, total: int | None) -> Iterator[Counting]:
-        if description == self._of:
+        if description.partition(", behind epoch ")[0] == self._of:
             self.total += total or 0
             yield self
         else:
