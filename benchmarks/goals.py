@@ -72,7 +72,7 @@ BOOK: dict[str, dict[str, str]] = {
     "Growing, and nothing to do": {
         "repro.grow": "1 % more items: the embed stages with our store, beside encoding everything as DVC alone would",
         "repro.grow.rows": "of that the work on the new rows, beside the work on all rows",
-        "repro.grow.bound": "its whole time, beside starting up and 2 % of the first run: two numbers near each other",
+        "repro.grow.bound": "its whole time, beside 2 % of the first run and starting up, which is nearly all of both",
         "repro.noop": "`dvc repro` with nothing to do, beside `dvc status`",
         "store.rerun": "`embed` again, inside one process: every row is stored",
         "store.grow": "`embed` inside one process with 1 % more texts; mostly the model's loading",

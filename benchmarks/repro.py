@@ -25,6 +25,7 @@ from pipeline.yaml_file import read_yaml
 _ROOT = Path(__file__).parents[1]
 _DVC = (sys.executable, "-m", "dvc")
 _GIT = ("git", "-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")
+_FEW = 5  # items: so many that every encoder finds a new one among them and starts up as for more
 _LIBRARIES = "import jinja2, matplotlib.figure, pyarrow.parquet, pydantic, ruamel.yaml, typer"
 
 
@@ -38,11 +39,15 @@ class Said:
 
 @dataclass(frozen=True)
 class Work:
-    """What `embed` says of its last run, over all encoders: rows computed, seconds for them, seconds to load models."""
+    """What `embed` says of its last run, over all encoders: rows computed, seconds for them, seconds to load models.
+
+    `encoders` counts those that computed any.
+    """
 
     rows: int
     seconds: float
     load: float
+    encoders: int
 
 
 class Clone:
@@ -97,20 +102,23 @@ class Clone:
         said = [json.loads(file.read_text("utf-8")) for file in self._said()]
         cards = [card for card in said if card["new"]]
         seconds = sum(card["new"] / card["rate"] for card in cards)
-        return Work(sum(card["new"] for card in cards), seconds, sum(card["seconds"]["load"] for card in cards))
+        load = sum(card["seconds"]["load"] for card in cards)
+        return Work(sum(card["new"] for card in cards), seconds, load, len(cards))
 
     def _said(self) -> list[Path]:
         files = (self.folder / ".diptych" / "runs").glob("embed-*.json")
         return [file for file in files if not file.name.endswith(".time.json")]
 
 
-def measure(items: int = 2_000, turns: int = 5, *, light: bool = False) -> list[Row]:
+def measure(items: int = 6_000, finished: int = 2_000, turns: int = 5, *, light: bool = False) -> list[Row]:
     """Run everything in one clone.
 
     Parameters
     ----------
     items : int
         Scenes of the data set, before it grows by one in a hundred (by one at least).
+    finished : int
+        Scenes of the pipeline that is finished and has nothing to do.
     turns : int
         How often the runs with nothing to do are timed.
     light : bool
@@ -124,7 +132,10 @@ def measure(items: int = 2_000, turns: int = 5, *, light: bool = False) -> list[
     with tempfile.TemporaryDirectory() as folder:
         clone = Clone(Path(folder) / "clone")
         params = asked(read_yaml(_ROOT / "params.yaml"), light=light)
-        return [*_growing(clone, params, items, Path(folder) / "empty"), *_nothing_to_do(clone, turns), *_page(clone)]
+        growing = _growing(clone, params, items, Path(folder) / "empty")
+        params["prepare"]["scenes"]["items"] = finished
+        clone.ask(params)
+        return [*growing, *_nothing_to_do(clone, turns), *_page(clone)]
 
 
 def asked(params: dict[str, Any], *, light: bool) -> dict[str, Any]:
@@ -143,20 +154,23 @@ def asked(params: dict[str, Any], *, light: bool) -> dict[str, Any]:
 
 
 def _growing(clone: Clone, params: dict[str, Any], items: int, empty: Path) -> list[Row]:
-    """Embed, grow by one in a hundred and embed again; then with all rows stored, and with none."""
-    more = items + max(1, items // 100)
+    """Embed, grow by a few and by one in a hundred and embed again; then with all rows stored, and with none."""
+    some = items + _FEW
+    more = some + max(1, items // 100)
     full = _embed(clone, params, items)
     all_work = clone.work()
+    start_up = _embed(clone, params, some)
+    if clone.work().encoders < len(params["embed"]):
+        raise SystemExit(f"expected {_FEW} more items to start up every encoder; found less; raise _FEW")
     grown = _embed(clone, params, more)
     new_work = clone.work()
     stored = _embed(clone, params, items)
     naive = _embed(clone, params, more, DIPTYCH_STORE=str(empty))
-    start_up = stored + new_work.load
     names = ", ".join(entry["encoder"] for entry in params["embed"].values())
-    size = f"`dvc repro embed` ({names}), {items} items and then {more}"
+    size = f"`dvc repro embed` ({names}), {some} items and then {more}"
     told = (
-        f"{size}; start-up {start_up:.1f} s: {stored:.1f} s when every row is stored, and {new_work.load:.1f} s to "
-        f"load the models; all {items} items at first {full:.1f} s"
+        f"{size}; start-up {start_up:.1f} s, measured with {_FEW} new items: {stored:.1f} s when every row is stored, "
+        f"{new_work.load:.1f} s to load the models, and to leave them; {items} items at first {full:.1f} s"
     )
     peer, rows = "naive re-embedding", f"encoding all {all_work.rows} rows"
     bound = f"2 % of {full:.1f} s + start-up"

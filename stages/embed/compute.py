@@ -148,8 +148,8 @@ def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
     settings = job.settings
     refuse_full_disks(settings.store, job.log, settings.preflight, missing, (job.matrix, len(job.request.inverse)))
-    placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
     with seconds.of("load"):
+        placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
         return job.encoder.load(placement)
 
 
