@@ -49,7 +49,7 @@ def _training(small: bool) -> list[Row]:
 def _repro(small: bool) -> list[Row]:
     from benchmarks import repro
 
-    return repro.measure(60, 60, 1, light=True) if small else repro.measure()
+    return repro.measure(60, 1, 60, 1, light=True) if small else repro.measure()
 
 
 PARTS: dict[str, Callable[[bool], list[Row]]] = {

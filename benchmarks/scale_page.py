@@ -27,6 +27,7 @@ _COLOURS = (
 )
 _UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
 _SAID = {
+    "split": "Groups are sorted by a hash of their names: rows times the logarithm of the rows, and caches hold less.",
     "search": "The product of queries and rows is linear; more of it is done where the caches no longer hold a tile.",
     "search_hnsw": "An insertion walks a graph that grows: rows times the logarithm of the rows, and caches hold less.",
     "gather": "The same number of rows of a larger file: more pages are touched for the first time.",
