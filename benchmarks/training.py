@@ -162,7 +162,7 @@ def _weighed(case: Case, count: int) -> int:
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603 (our own code)
 
 
-def measure(rows: int = 100_000, repeats: int = 3, weighed: int = 400_000) -> list[Row]:
+def measure(rows: int = 100_000, repeats: int = 2, weighed: int = 400_000) -> list[Row]:
     """Run both.
 
     Returns
