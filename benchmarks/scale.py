@@ -192,8 +192,18 @@ def _told(result: Result) -> str:
     return "\n".join(lines)
 
 
+def _sizes(text: str) -> list[int]:
+    sizes = [int(each) for each in text.split(",") if each.strip().isdecimal()]
+    if len(sizes) < text.count(",") + 1 or 0 in sizes:
+        raise argparse.ArgumentTypeError(f"expected numbers of rows, such as 1000,3000; found {text!r}")
+    return sizes
+
+
 def _refuse_full_disk(sizes: Sequence[int], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"scale: expected a folder to work in; found {error}; name another with --folder") from error
     needed, free = needed_bytes(max(sizes)), shutil.disk_usage(folder).free
     if free < needed:
         raise SystemExit(
@@ -205,7 +215,7 @@ def _refuse_full_disk(sizes: Sequence[int], folder: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the sizes, measure, print, and write."""
     parser = argparse.ArgumentParser("benchmarks.scale", description=__doc__)
-    parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="rows, with commas between")
+    parser.add_argument("--sizes", type=_sizes, default=list(SIZES), help="rows, with commas between")
     parser.add_argument(
         "--folder", type=Path, default=ROOT / ".diptych" / "scale", help="where it works; nothing of it stays"
     )
@@ -214,10 +224,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--again", action="store_true", help="measure nothing: write the page from the file")
     options = parser.parse_args(arguments)
     if not options.again:
-        sizes = [int(each) for each in options.sizes.split(",")]
-        _refuse_full_disk(sizes, options.folder)
+        _refuse_full_disk(options.sizes, options.folder)
         with tempfile.TemporaryDirectory(prefix="run-", dir=options.folder) as folder:
-            for result in measure(sizes, Path(folder)):
+            for result in measure(options.sizes, Path(folder)):
                 options.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     result = json.loads(options.json.read_text("utf-8"))
     sys.stdout.write(f"{_told(result)}\n")

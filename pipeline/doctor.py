@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -145,28 +145,31 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 def _weights() -> Iterator[Finding]:
     for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
-        found = _try(f"encoder {row.name}", partial(_located, row))
-        yield replace(found, absent=_wanting(row))
+        name, lacking = f"encoder {row.name}", _lacking(row)
+        if lacking:
+            yield Finding(name, True, f"{row.dim}-d, {lacking}", absent=True)
+        else:
+            yield _try(name, partial(_located, row))
 
 
-def _wanting(row: EncoderRow) -> bool:
-    """Tell whether an encoder has no weights here before somebody gives it some or a hub is asked."""
-    on_hub = row.model not in ("none", "random") and hub.is_hub_id(row.model)
-    return row.model == UNPUBLISHED or (on_hub and not hub.is_fetched(row.model, row.revision))
+def _lacking(row: EncoderRow) -> str:
+    """Say what an encoder lacks until somebody gives it weights or the hub is asked, which is not done here; or ""."""
+    if row.model == UNPUBLISHED:
+        return "weights on no hub: give `model:`"
+    on_hub = row.model != "none" and hub.is_hub_id(row.model)
+    if on_hub and not hub.is_fetched(row.model, row.revision):
+        return f"needs the model hub: {row.model} is not on this machine yet"
+    return ""
 
 
 def _located(row: EncoderRow) -> str:
-    """Say where the weights of an encoder come from; what lies on the hub is not fetched for it."""
+    """Say where the weights of an encoder that has some come from."""
     if row.model == "none":
         return f"{row.dim}-d, needs no weights"
     if row.model == "random":
         return f"{row.dim}-d, random weights only; give `model:` for others"
     if hub.is_hub_id(row.model):
-        if not hub.is_fetched(row.model, row.revision):
-            return f"{row.dim}-d, needs the model hub: {row.model} is not on this machine yet"
         return f"{row.dim}-d, weights found in the cache of the model hub: {row.model}"
-    if row.model == UNPUBLISHED:
-        return f"{row.dim}-d, weights on no hub: give `model:`"
     return f"{row.build(EncoderChoice()).dim}-d, weights found: {row.model}"
 
 

@@ -135,6 +135,17 @@ def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]
 
     A task may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
     late one, whose processor may round otherwise, from replacing what was reported.
+
+    Returns
+    -------
+    dict
+        `worker`, and the `digest` of the file.
+
+    Raises
+    ------
+    StoreFull, StoreNotWritable, FileNotFoundError
+        As `put_arrays` does. What computes the arrays raises `InputError` or `CorruptMatrix` when its worker does not
+        see what the run is about, or would compute by other versions.
     """
     into = Path(task["into"])
     with _written(into, arrays) as (temporary, digest):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -61,14 +62,21 @@ def told_where() -> Iterator[None]:
         raise OSError(error.errno, said, error.filename) from error  # of the kind that the number stands for
 
 
-def held_once(build: Callable[..., Held]) -> Callable[..., Held]:
-    """Have a worker keep what was built last; threads that ask at the same time get the same, which is built once."""
-    cached, lock = lru_cache(maxsize=1)(build), Lock()
+def held_once(build: Callable[[Mapping[str, Any]], Held]) -> Callable[[Mapping[str, Any]], Held]:
+    """Have a worker keep what was built last, by the plain JSON data that said what; the one before is let go.
+
+    Threads that ask at the same time get the same, which is built once.
+    """
+    lock = Lock()
+
+    @lru_cache(maxsize=1)
+    def cached(order: str) -> Held:
+        return build(json.loads(order))
 
     @wraps(build)
-    def held(*stated: str) -> Held:
+    def held(order: Mapping[str, Any]) -> Held:
         with lock:
-            return cached(*stated)
+            return cached(json.dumps(order, sort_keys=True))
 
     return held
 

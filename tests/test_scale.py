@@ -188,3 +188,18 @@ def test_three_small_sizes(tmp_path: Path) -> None:
     assert (tmp_path / "scale.svg").stat().st_size > 1000
     assert not any((tmp_path / "work").iterdir())
     assert [path.read_bytes() for path in (PAGE, ROOT / "benchmarks" / "scale.json")] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sizes", "ten"], "expected numbers of rows, such as 1000,3000; found 'ten'"),
+        (["--sizes", "1000,"], "found '1000,'"),
+        (["--sizes", "0"], "found '0'"),
+        (["--folder", "/proc/none"], "expected a folder to work in"),
+    ],
+)
+def test_wrong_sizes_and_folders_are_told(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert said in f"{capsys.readouterr().err}{end.value}"

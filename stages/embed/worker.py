@@ -6,14 +6,12 @@ A worker is a process of its own, perhaps on another machine: all that it gets a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,7 @@ from stages.errors import InputError, RunError
 from stages.files import file_digest
 from stages.items import Manifest
 from stages.records import IMAGE
-from stages.workers import told_where, worker_name
+from stages.workers import held_once, told_where, worker_name
 from store import EncoderLog, Fingerprint, Locations
 
 _STOP_SECONDS = 60.0
@@ -77,7 +75,7 @@ def embed_portion(task: Mapping[str, Any]) -> dict[str, Any]:
     """
     order = task["order"]
     with _one_at_a_time, told_where():
-        held = _hold(json.dumps(order, sort_keys=True))
+        held = _hold(order)
         noted = dict(held.encoder.notes())
         rows = np.array(task["rows"], dtype=np.int64)
         # -1 stands for the empty text.
@@ -98,10 +96,9 @@ async def stop_portions(run: str) -> None:
         await asyncio.sleep(0.02)
 
 
-@lru_cache(maxsize=1)
-def _hold(order_text: str) -> _Held:
+@held_once
+def _hold(order: Mapping[str, Any]) -> _Held:
     """Build the encoder of a run once; the one before is let go."""
-    order = json.loads(order_text)
     project, manifest_path = Path(order["project"]), Path(order["manifest"])
     if not project.is_dir():
         raise InputError(f"expected the project's folder at {project}; found none; mount it here under the same path.")

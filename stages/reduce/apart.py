@@ -6,7 +6,6 @@ order of the pieces: who did which does not matter.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Generator, Mapping
 from contextlib import closing
@@ -81,13 +80,13 @@ class Workers:
     def project(self, projection: PcaProjection) -> Generator[NDArray[np.float32], None, None]:
         """Yield all rows of the matrix projected, in their order; the errors are those of `fit`."""
         projection.save(self._folder)
-        model = {"model": str(self._folder), "model_digest": file_digest(self._folder / FILE)}
+        model = {"folder": str(self._folder), "digest": file_digest(self._folder / FILE)}
         spans = pieces(len(self._source.matrix), self._source.block)
-        with closing(self._computed(project_rows, spans, **model)) as projected:
+        with closing(self._computed(project_rows, spans, model=model)) as projected:
             for arrays in projected:
                 yield arrays["vectors"]
 
-    def _computed(self, work: Unit, spans: list[tuple[int, int]], **more: str) -> _Arrays:
+    def _computed(self, work: Unit, spans: list[tuple[int, int]], **more: Any) -> _Arrays:
         into = str(self._folder / f"{work.__name__}-{{}}.npz")
         tasks = [
             {"order": self._order, "start": start, "stop": stop, "into": into.format(start), **more}
@@ -113,40 +112,31 @@ def sum_rows(task: Mapping[str, Any]) -> dict[str, str]:
         `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: what
         the file of the products is named after.
 
-    Returns
-    -------
-    dict
-        `worker`, and the `digest` of the file.
-
-    Raises
-    ------
-    InputError, CorruptMatrix
-        When this worker does not see what the run is about, or would compute by other versions.
+    Returns and raises as `scratch.report_of` tells.
     """
     with told_where():
-        scatter = _hold(json.dumps(task["order"], sort_keys=True)).scatter(task["start"], task["stop"])
+        scatter = _hold(task["order"]).scatter(task["start"], task["stop"])
         return report_of(task, products=scatter.products)
 
 
 def project_rows(task: Mapping[str, Any]) -> dict[str, str]:
-    """Project some rows, on a worker; as `sum_rows`, with the folder and the digest of the `model`."""
+    """Project some rows, on a worker; as `sum_rows`, with the `folder` and the `digest` of the `model`."""
     with told_where():
-        source = _hold(json.dumps(task["order"], sort_keys=True))
-        projection = _restored(task["model"], task["model_digest"])
+        source = _hold(task["order"])
+        projection = _restored(task["model"])
         blocks = source.projected(projection, task["start"], task["stop"])
         return report_of(task, vectors=np.concatenate(list(blocks)))
 
 
 @held_once
-def _hold(order_text: str) -> Source:
-    """Open the matrix of a run once; the one before is let go."""
-    order = json.loads(order_text)
+def _hold(order: Mapping[str, Any]) -> Source:
     refuse_other_versions(order["versions"])
     train = take_arrays(Path(order["train"]), order["train_digest"])["rows"]
     return Source(open_place(order["matrix"]), train, order["block"])
 
 
 @held_once
-def _restored(folder: str, digest: str) -> PcaProjection:
-    refuse_other_file(Path(folder) / FILE, digest)
-    return PcaProjection().restore(Path(folder))
+def _restored(model: Mapping[str, str]) -> PcaProjection:
+    folder = Path(model["folder"])
+    refuse_other_file(folder / FILE, model["digest"])
+    return PcaProjection().restore(folder)

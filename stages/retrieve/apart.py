@@ -6,7 +6,6 @@ so that nothing is fitted twice. Each worker reads it once, opens the matrices b
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from contextlib import closing
@@ -117,25 +116,15 @@ def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
         `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: what the file
         of the fields of `Ranking` is named after.
 
-    Returns
-    -------
-    dict
-        `worker`, and the `digest` of the file.
-
-    Raises
-    ------
-    InputError, CorruptMatrix
-        When this worker does not see what the run is about, or would compute by other versions.
+    Returns and raises as `scratch.report_of` tells.
     """
     with told_where():
-        search = _hold(json.dumps(task["order"], sort_keys=True))
+        search = _hold(task["order"])
         return report_of(task, **vars(rank_part(search, task["start"], task["stop"], task["order"]["k"])))
 
 
 @held_once
-def _hold(order_text: str) -> Search:
-    """Build the search of a run once; the one before is let go."""
-    order = json.loads(order_text)
+def _hold(order: Mapping[str, Any]) -> Search:
     refuse_other_versions(order["versions"])
     arrays = take_arrays(Path(order["arrays"]), order["arrays_digest"])
     blocks = tuple(

@@ -22,7 +22,7 @@ from stages.retrieve.exclusions import exclusions_of
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.ranking import Search, measure_index
+from stages.retrieve.ranking import Ranking, Search, measure_index
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach
 from stages.retrieve.writing import write_ranked
@@ -92,27 +92,33 @@ def run(
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
     ranking = rank_where_it_pays(search, max(params.k), progress, apart)
-    groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[roles.queries], return_inverse=True)[1]
-    values: dict[str, Any] = {
-        **retrieval_metrics(ranking.outcome(), params.k),
-        **metric_intervals(ranking.outcome(), params.k, groups),
-        **roles.counts,
-        **measured,
-    }
-    if index is not None:
-        values |= {"index": params.index, **measure_index(search, ranking, params.k)}
+    values: dict[str, Any] = {**_metrics(params, manifest, search, ranking), **measured}
     if params.exclude_identical:
         with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
         every = rank_where_it_pays(with_all, max(params.k), progress, apart)
         shares = reached_shares(every.outcome(), params.k)
         values |= {f"with_identical_top_{k}": share for k, share in shares.items()}
-    values |= {"features": " + ".join(params.features), "head": params.head, "task": manifest.info.task}
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
         values["ranked_digest"] = file_digest(ranked)
     write_curve(outputs.curve, ranking.outcome())
     write_json(outputs.metrics, values)
     return values
+
+
+def _metrics(params: RetrieveParams, manifest: Manifest, search: Search, ranking: Ranking) -> dict[str, Any]:
+    """Score a ranking, count who took part, and say what was ranked by what."""
+    groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[search.roles.queries], return_inverse=True)[1]
+    found = {} if search.index is None else {"index": params.index, **measure_index(search, ranking, params.k)}
+    return {
+        **retrieval_metrics(ranking.outcome(), params.k),
+        **metric_intervals(ranking.outcome(), params.k, groups),
+        **search.roles.counts,
+        **found,
+        "features": " + ".join(params.features),
+        "head": params.head,
+        "task": manifest.info.task,
+    }
 
 
 def _search_order(params: RetrieveParams, features: FeatureRows, roles: Roles) -> tuple[Tiers, dict[str, float]]:

@@ -61,6 +61,15 @@ def test_a_project_that_has_not_begun(project: Path, capsys: pytest.CaptureFixtu
     assert f"{len(seen.entries)} entries lack outputs" in said
 
 
+def test_the_main_metric_is_told_however_many_counts_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {**dict.fromkeys("abcdefgh", 1), "f1_macro": 0.25, "x": 2}
+    last = {"event": "done", "counts": counts}
+    status.print_status(status.Status("", None, [status.EntryState("evaluate", "late", last, [])], {}, []))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "f1_macro 0.25" in said
+    assert "x 2" not in said
+
+
 def test_what_ran_what_failed_and_what_the_store_holds(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = FeatureStore(project / ".diptych/store").open(Fingerprint.of("hash", {"x": 1}), 4, "float32")
     log.append(np.stack([np.frombuffer(text_key(t), np.uint8) for t in "abc"]), np.ones((3, 4), "f4"), {})

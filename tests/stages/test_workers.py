@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,14 +28,14 @@ def test_threads_that_ask_at_once_hold_the_same_and_only_the_last_is_held() -> N
     built = []
 
     @held_once
-    def hold(name: str) -> object:
-        built.append(name)
+    def hold(order: Mapping[str, Any]) -> object:
+        built.append(order)
         time.sleep(0.02)
         return object()
 
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(hold, "aaaa"))
+        found = list(threads.map(hold, [{"x": 1, "y": 2}, {"y": 2, "x": 1}] * 2))
     assert len(set(found)) == 1
-    hold("b")
-    assert hold("a") is not found[0]
-    assert built == ["a", "b", "a"]
+    hold({"x": 3})
+    assert hold({"x": 1, "y": 2}) is not found[0]
+    assert built == [{"x": 1, "y": 2}, {"x": 3}, {"x": 1, "y": 2}]

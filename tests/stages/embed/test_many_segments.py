@@ -113,7 +113,6 @@ def test_looks_at_few_segments_are_all_taken(tmp_path: Path) -> None:
 def job(album: Album, monkeypatch: pytest.MonkeyPatch) -> Job:
     """A run over the captions whose workers are this process."""
     monkeypatch.chdir(album.root)
-    worker._hold.cache_clear()
     album.write([*CAPTIONS, CAPTIONS[0], None])
     params = EmbedParams(encoder="counting", field="caption")
     encoder, fingerprint = encoder_and_fingerprint(params)

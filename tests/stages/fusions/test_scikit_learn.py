@@ -5,6 +5,7 @@ Each check that an estimator does not pass is listed with its reason; one that i
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,10 @@ EXPECTED: dict[str, dict[str, str]] = {
     "FusionClassifier concat forest": {"check_classifiers_multilabel_output_format_predict_proba": _SHARES},
 }
 
-# The last bit of a float32 product depends on its place in a batch, for some numbers of threads: the check allows 1e-7.
-EITHER = {"FusionRegressor gated svm": {"check_methods_sample_order_invariance"}}
+# The last bit of a float32 product depends on its place in a batch, for some numbers of threads: the check allows 1e-7,
+# which is less than that bit. No more than a few of it may differ.
+ROUNDED = {"FusionRegressor gated svm": "check_methods_sample_order_invariance"}
+_DIFFERENCE = re.compile(r"Max relative difference[^:]*: ([\d.e+-]+)")
 
 
 def failed(estimator: BaseEstimator) -> dict[str, str]:
@@ -77,8 +80,10 @@ def failed(estimator: BaseEstimator) -> dict[str, str]:
 
 def hold(estimator: BaseEstimator, name: str) -> None:
     found, expected = failed(estimator), EXPECTED.get(name, {})
-    known = set(expected) | EITHER.get(name, set())
-    assert not {check: told for check, told in found.items() if check not in known}, name
+    if (rounded := ROUNDED.get(name)) in found:
+        (difference,) = _DIFFERENCE.findall(found.pop(str(rounded)))
+        assert float(difference) < 1e-6, name
+    assert not {check: told for check, told in found.items() if check not in expected}, name
     assert not set(expected) - set(found), f"{name}: a check that is listed as failing passes"
 
 
