@@ -75,4 +75,4 @@ def resolve_placement(device: str, engine: Engine, precision: Precision) -> Plac
             f"engine: expected the device cpu with openvino; found {there}; set DIPTYCH_DEVICE=cpu or "
             "DIPTYCH_ENGINE=torch."
         )
-    return Placement(there, engine, precision)
+    return Placement(there, engine, precision, by_name=True)

@@ -1,15 +1,13 @@
-"""Run a network on arrays: torch anywhere, OpenVINO on processors; both keep the numeric contract that is asked for."""
+"""Run a network on arrays: torch anywhere, OpenVINO on processors; `held` sees to it that both keep their promise."""
 
 from __future__ import annotations
 
 import copy
 import functools
-import logging
 import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +16,6 @@ from numpy.typing import NDArray
 from stages.encoders.protocol import OutOfMemory, Placement, Runtime
 
 Array = NDArray[Any]
-_LOG = logging.getLogger(__name__)
-_CHECKED_ITEMS = 8
-# Above the contract's .999, since other items may be worse than the first.
-_FAST_ENOUGH = 0.9995
 
 
 class Network(Protocol):
@@ -48,7 +42,7 @@ class Network(Protocol):
 
 
 def compile_network(module: Any, example: Sequence[Array], placement: Placement) -> Network:
-    """Make a network ready to run.
+    """Make a network ready to run; whether it then computes what torch does, `held` finds out.
 
     Parameters
     ----------
@@ -57,58 +51,19 @@ def compile_network(module: Any, example: Sequence[Array], placement: Placement)
     example : sequence of ndarray
         Inputs of a few items, from which OpenVINO learns the network's steps.
     placement : Placement
+
+    Raises
+    ------
+    NotConvertible
+        When the engine has no way to run this network.
     """
-    network = _compiled(module, example, placement)
-    if network.runtime.compute_dtype == "float32":
-        return network
-    return CheckedNetwork(network, module, example, placement)
-
-
-def _compiled(module: Any, example: Sequence[Array], placement: Placement) -> Network:
     if placement.engine == "openvino":
         return OpenVinoNetwork(module, example, placement)
     return TorchNetwork(module, placement)
 
 
-class CheckedNetwork:
-    """A network in half precision whose first batch is held against float32: not every network keeps the contract.
-
-    One that does not is computed in float32 from then on, as a machine without half precision would, and the segments'
-    provenance says so.
-    """
-
-    def __init__(self, network: Network, module: Any, example: Sequence[Array], placement: Placement) -> None:
-        self._network, self._unchecked = network, (module, example, placement)
-        self._checked, self._lock = False, threading.Lock()
-        self.runtime, self.concurrency = network.runtime, network.concurrency
-
-    def __call__(self, *inputs: Array) -> list[NDArray[np.float32]]:
-        """Return the outputs, as float32, for one batch of inputs."""
-        with self._lock:  # whoever comes second waits for the verdict
-            if not self._checked:
-                self._check([array[:_CHECKED_ITEMS] for array in inputs])
-        return self._network(*inputs)
-
-    def _check(self, inputs: Sequence[Array]) -> None:
-        module, example, placement = self._unchecked
-        exact = replace(placement, precision="exact")
-        reference = TorchNetwork(module, exact)(*inputs)[0]
-        lowest = float(_cosines(self._network(*inputs)[0], reference).min())
-        if lowest < _FAST_ENOUGH:
-            _LOG.warning(
-                "precision fast: this network in %s has a cosine of %.5f to float32 on its first items, less than %s: "
-                "it is computed in float32",
-                self.runtime.compute_dtype, lowest, _FAST_ENOUGH,
-            )  # fmt: skip
-            self._network = _compiled(module, example, exact)
-            self.runtime.compute_dtype = self._network.runtime.compute_dtype
-        self._checked = True
-        del self._unchecked
-
-
-def _cosines(first: Array, second: Array) -> Array:
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    return np.asarray(np.einsum("nd,nd->n", first, second) / np.maximum(lengths, np.finfo(np.float32).tiny))
+class NotConvertible(Exception):  # noqa: N818 (the name says what happened)
+    """The engine cannot take a network over from torch."""
 
 
 class TorchNetwork:
@@ -123,7 +78,7 @@ class TorchNetwork:
         dtype = torch.float32
         if placement.precision == "fast" and _has_bfloat16(placement.device):
             dtype = torch.bfloat16
-        # A copy where the type changes: the check of half precision needs the module as it was.
+        # A copy where the type changes: what holds half precision to float32 needs the module as it was.
         module = module if dtype is torch.float32 else copy.deepcopy(module)
         self._module = module.eval().to(device=placement.device, dtype=dtype, memory_format=torch.channels_last)
         self._device, self._dtype = torch.device(placement.device), dtype
@@ -210,4 +165,7 @@ def _converted(openvino: Any, module: Any, example: Sequence[Array]) -> Any:
     with torch.inference_mode(), warnings.catch_warnings():
         # Tracing, which OpenVINO reads a network by, warns of its own age and of every Python condition on the way.
         warnings.simplefilter("ignore")
-        return openvino.convert_model(module.eval(), example_input=tensors)
+        try:
+            return openvino.convert_model(module.eval(), example_input=tensors)
+        except Exception as error:  # tracing runs the network's own code, which raises whatever it likes
+            raise NotConvertible(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}") from error

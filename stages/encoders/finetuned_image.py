@@ -32,7 +32,7 @@ class FinetunedImage(ImageNetwork):
         # The file holds timm's own names, whatever the weights looked like that the training began with.
         architecture = replace(ARCHITECTURES[options["base"]], rename=None, aside=())
         as_trained = {name: options[name] for name in ("size", "resize", "scale", "decode")}
-        backbone = Backbone(architecture, str(artefact.folder), EncoderChoice())
+        backbone = Backbone(architecture, "", EncoderChoice(str(artefact.folder)))
         super().__init__(backbone, EncoderChoice(output=choice.output, map=choice.map, **as_trained))
 
     def identity(self) -> Mapping[str, Any]:

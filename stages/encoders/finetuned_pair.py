@@ -16,9 +16,10 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from stages.encoders.artefact import Artefact
-from stages.encoders.engines import compile_network
+from stages.encoders.engines import Array
 from stages.encoders.finetuned_text import BASE, HEAD, class_count, scoring_module
 from stages.encoders.frozen_rows import FROZEN
+from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.protocol import Encoder, Part, Placement, Rows, Runtime, ZeroRows
 from stages.encoders.row import EncoderChoice, Output
 from stages.encoders.text.transformer import Pooling, TransformerText, padded
@@ -98,14 +99,24 @@ class FinetunedPair:
         held = load_file(self.artefact.folder / VISUAL)
         self._project = Projection(held["base.weight"], held["base.bias"])
         self.image.load(replace(placement, precision="exact"))
-        module = pair_module(self.text.load_module(), held["visual.weight"])
-        if self.output == "logits":
-            module = scoring_module(module, self.artefact.folder / HEAD)
-        seen = np.zeros((2, len(self._project.bias)), np.float32)
-        self._network = compile_network(module, [*padded([[101, 102, 103, 102], [101, 102]]), seen], placement)
+
+        def build() -> Any:
+            module = pair_module(self.text.load_module(), held["visual.weight"])
+            return module if self.output == "pooled" else scoring_module(module, self.artefact.folder / HEAD)
+
+        self._network = HeldNetwork(build, self._feed(), placement)
         self.budget = self.text.budget_on(placement)
         self.concurrency = min(self._network.concurrency, self.image.concurrency)
         return self._network.runtime
+
+    def _feed(self) -> Feed:
+        self.text.load_tokenizer()
+        rng = np.random.default_rng(0)
+        trial, alone = (
+            [(ids, rng.normal(size=len(self._project.bias)).astype(np.float32)) for ids in texts]
+            for texts in self.text.trial()
+        )
+        return Feed(_collated, lambda _, outputs: outputs[0], self.dim, trial, alone, length=lambda item: len(item[0]))
 
     def prepare(self, raws: Sequence[tuple[str, bytes]]) -> list[Prepared]:
         """Return token ids and the image encoder's own input of each text and encoded picture."""
@@ -123,13 +134,18 @@ class FinetunedPair:
     def encode(self, batch: Sequence[Prepared]) -> Rows:
         """Return the rows [n, dim]; neither padding nor company changes them beyond rounding."""
         visual = self._project(self._seen([picture for _, picture in batch]))
-        return self._network(*padded([ids for ids, _ in batch]), visual)[0]
+        return self._network([(ids, seen) for (ids, _), seen in zip(batch, visual, strict=True)])
 
     def _seen(self, pictures: Sequence[Any]) -> Rows:
         """Return the image vectors [n, D_v], in batches of the image encoder's own size."""
         size = max(1, self.image.budget)
         starts = range(0, len(pictures), size)
         return np.concatenate([self.image.encode(pictures[start : start + size]) for start in starts])
+
+
+def _collated(items: Sequence[tuple[list[int], Rows]]) -> list[Array]:
+    """Return ids and mask [n, T] and e_v [n, d] of one batch."""
+    return [*padded([ids for ids, _ in items]), np.stack([seen for _, seen in items])]
 
 
 def pair_module(body: Any, visual: Rows | Any) -> Any:

@@ -57,18 +57,21 @@ class Placement:
         What runs a network.
     precision : {"exact", "fast"}
         The numeric contract: cosine of each vector to the torch fp32 batch-of-one reference at least .999999 or .999.
+    by_name : bool
+        Whether the engine was asked for by its name: what it cannot run is then refused, and never run by another.
     """
 
     device: str = "cpu"
     engine: Literal["torch", "openvino"] = "torch"
     precision: Precision = "exact"
+    by_name: bool = False
 
 
 @dataclass
 class Runtime:
     """What computes in fact, for the provenance of the rows: engine, the device it is on, type of its arithmetic.
 
-    The type may still change at the first batch, see `CheckedNetwork`; so ask when the rows are there.
+    The type may still change at the first batch, see `HeldNetwork`; so ask when the rows are there.
     """
 
     engine: Literal["torch", "openvino", "numpy", "opencv"]

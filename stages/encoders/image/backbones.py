@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -65,8 +65,8 @@ class Architecture:
 class Backbone:
     """An architecture with weights: `random`, or those in a file or folder that `resolve_model` finds.
 
-    A folder in timm's layout may hold another network than the catalogue's: its `config.json` says which, with its own
-    preprocessing.
+    A folder in timm's layout may hold another network than the catalogue's: its `config.json` says which, and how its
+    makers prepared pictures. The row's own weights are prepared as the row says, which is how the papers did.
 
     Parameters
     ----------
@@ -89,7 +89,8 @@ class Backbone:
         if named != RANDOM:
             self.path = resolve_model(named, choice.revision)
         if self.path is not None and (self.path / "config.json").is_file():
-            self.architecture, self.classes = _read_config(self.path / "config.json", architecture)
+            own = choice.model in (None, model)
+            self.architecture, self.classes = _read_config(self.path / "config.json", architecture, own=own)
 
     def identity(self) -> Mapping[str, Any]:
         """Return the architecture and the digest of the weights; who draws random ones is part of what they are."""
@@ -163,17 +164,22 @@ def _build(name: str, classes: int) -> Any:
     return googlenet(classes)
 
 
-def _read_config(path: Path, own: Architecture) -> tuple[Architecture, int]:
-    """Read the `config.json` of timm's layout; without an architecture in it, it says nothing of the network."""
+def _read_config(path: Path, row: Architecture, *, own: bool) -> tuple[Architecture, int]:
+    """Read the `config.json` of timm's layout; without an architecture in it, it says nothing of the network.
+
+    `own` weights of the row are prepared as the row says; all others as their configuration does, if it does.
+    """
     try:
         config = json.loads(path.read_text("utf-8"))
         name = config.get("architecture")
         if name is None:
-            return own, int(config.get("num_classes", 1000))
+            return row, int(config.get("num_classes", 1000))
         classes = int(config["num_classes"])
-        if name == own.name:
-            return own, classes
-        return _measured(name, classes, _preprocessing(config["pretrained_cfg"])), classes
+        if name != row.name:
+            return _measured(name, classes, _preprocessing(config["pretrained_cfg"])), classes
+        if own or "pretrained_cfg" not in config:
+            return row, classes
+        return replace(row, preprocessing=_preprocessing(config["pretrained_cfg"])), classes
     except (ValueError, LookupError, TypeError, RuntimeError, AttributeError, AssertionError) as error:
         raise InputError(
             f"model: expected architecture, num_classes and pretrained_cfg of a timm network in {path.name}; found "
@@ -183,14 +189,19 @@ def _read_config(path: Path, own: Architecture) -> tuple[Architecture, int]:
 
 def _preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
+    crop, mode = float(config["crop_pct"]), config.get("crop_mode") or "center"
     if config["interpolation"] not in FILTERS:
         raise ValueError(f"interpolation {config['interpolation']!r}")
+    # Under `squash` timm cuts off the border too, unless crop_pct is 1; ours never does. `border` puts grey around.
+    if mode != "center" and (mode, crop) != ("squash", 1.0):
+        raise ValueError(f"crop_mode {mode!r} with crop_pct {crop}")
     return Preprocessing(
         int(config["input_size"][1]),
-        float(config["crop_pct"]),
+        crop,
         str(config["interpolation"]),
         (mean[0], mean[1], mean[2]),
         (std[0], std[1], std[2]),
+        "crop" if mode == "center" else "squash",
     )
 
 

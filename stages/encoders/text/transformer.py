@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.engines import compile_network
+from stages.encoders.engines import Array
+from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
 from stages.encoders.row import RANDOM, Pool
+from stages.encoders.text.folder import read_sizes, refuse_left_to_right, refuse_words_beyond
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
 
 _CODE_VERSION = 2
+# Families whose vectors were right on every engine before networks were held to torch. Rows of others may be wrong, and
+# must not be found again: docs/decisions/0017.
+_SOUND_BEFORE = frozenset({
+    "albert", "bert", "camembert", "deberta-v2", "electra", "ernie", "luke", "megatron-bert", "mobilebert", "mpnet",
+    "nomic_bert", "roberta", "roformer", "squeezebert", "xlm-roberta",
+})  # fmt: skip
+# Tokens of the texts that a network is tried on: two unlike ones, two alike, one beyond the usual window of attention.
+_TRIAL_LENGTHS, _TRIAL_LONGEST = (4, 20, 20, 160), 600
 # Every file that a Hugging Face tokeniser of any family may read.
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -75,12 +84,12 @@ class TransformerText:
     def __init__(self, model: str, pooling: Pooling, revision: str | None = None, seed: int = 0) -> None:
         self.model, self.pooling, self.seed = model, pooling, seed
         self.folder = resolve_model(RANDOM_TOKENIZER if model == RANDOM else model, revision)
-        width, positions = RANDOM_SIZES if model == RANDOM else _read_sizes(self.folder)
-        length = pooling.max_len
-        if length > positions:
-            raise InputError(f"max_len: expected at most the model's {positions} positions; found {length}; lower it.")
-        states = (Part("tokens", (length, width), counted=True),) if pooling.tokens else ()
-        self.parts = (Part("vectors", (width,)), *states)
+        self.sizes = RANDOM_SIZES if model == RANDOM else read_sizes(self.folder)
+        length, most = pooling.max_len, self.sizes.positions
+        if length > most:
+            raise InputError(f"max_len: expected at most the model's {most} positions; found {length}; lower it.")
+        states = (Part("tokens", (length, self.sizes.width), counted=True),) if pooling.tokens else ()
+        self.parts = (Part("vectors", (self.sizes.width,)), *states)
         self.dim = row_width(self.parts)
         self._truncated, self._lock = 0, threading.Lock()
 
@@ -98,6 +107,7 @@ class TransformerText:
             "parts": [part.name for part in self.parts],
             "text_rule": TEXT_RULE,
             "code_version": _CODE_VERSION,
+            **({} if self.sizes.family in _SOUND_BEFORE else {"held_to_torch": True}),
         }
 
     @property
@@ -115,12 +125,32 @@ class TransformerText:
 
     def load(self, placement: Placement) -> Runtime:
         """Load tokenizer and weights from the folder alone; no network, no code from the folder is run."""
-        module = self.load_module()
-        # Two texts of unlike length, so that the example holds padding.
-        self._network = compile_network(module, padded([[101, 102, 103, 102], [101, 102]]), placement)
+        self.load_tokenizer()
+        trial, alone = self.trial()
+        feed = Feed(padded, self._rows, self.parts[0].width, trial, alone, length=len)
+        self._network = HeldNetwork(self.load_module, feed, placement)
         self.budget = self.budget_on(placement)
         self.concurrency = self._network.concurrency
         return self._network.runtime
+
+    def trial(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return token ids to try the network on: some that share a batch, and some that are too long to.
+
+        Whatever a network does by windows, by rounding lengths up or by positions shows between them. Once the
+        tokeniser is loaded.
+        """
+        framed = self._tokenizer.encode("a")
+        special = np.array(framed.special_tokens_mask, dtype=bool)
+        before = int(np.argmin(special)) if not special.all() else len(special)
+        ids = np.array(framed.ids, dtype=np.int64)
+        words = np.setdiff1d(list(self._tokenizer.get_vocab(with_added_tokens=False).values()), ids[special])
+        rng = np.random.default_rng(0)
+
+        def item(length: int) -> list[int]:
+            inner = max(1, min(length, self.pooling.max_len) - int(special.sum()))
+            return [*ids[:before].tolist(), *rng.choice(words, inner).tolist(), *ids[special][before:].tolist()]
+
+        return [item(length) for length in _TRIAL_LENGTHS], [item(_TRIAL_LONGEST)]
 
     def budget_on(self, placement: Placement) -> int:
         """Return the tokens of a batch that suit a device."""
@@ -130,12 +160,20 @@ class TransformerText:
         """Load what `prepare` needs, and return the network behind `encode` as a torch module; `fit` trains it.
 
         Its attribute `backbone` is the transformers model, in float32 on the processor.
+
+        Raises
+        ------
+        InputError
+            When the files cannot be loaded, the tokeniser knows words that the network has no vector for, or the
+            network reads from left to right only.
         """
-        self._tokenizer = self._load_tokenizer()
+        self.load_tokenizer()
         backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        refuse_words_beyond(backbone, self._tokenizer)
+        refuse_left_to_right(backbone, self.trial()[0][1])
         return _pooling_module(backbone, self.pooling)
 
-    def _load_tokenizer(self) -> Any:
+    def load_tokenizer(self) -> None:
         """Load the tokeniser, which then truncates by itself: a call from two threads changes nothing in it."""
         from transformers import AutoTokenizer
 
@@ -146,7 +184,7 @@ class TransformerText:
             raise self._unloadable(error) from error
         rust.no_padding()
         rust.enable_truncation(self.pooling.max_len)
-        return rust
+        self._tokenizer = rust
 
     def _load_backbone(self) -> Any:
         import torch  # slow to import, like transformers; needed on a miss only
@@ -196,14 +234,16 @@ class TransformerText:
 
     def encode(self, batch: Sequence[list[int]]) -> Rows:
         """Return the rows [n, dim]; padding never changes them beyond rounding."""
-        inputs = padded(batch)
-        vectors, *states = self._network(*inputs)
+        return self._network(batch)
+
+    def _rows(self, batch: Sequence[list[int]], outputs: Sequence[Array]) -> Rows:
+        vectors, *states = outputs
         if not states:
             return vectors
         rows = np.zeros((len(batch), self.dim), dtype=np.float32)
-        width, length = vectors.shape[1], inputs[0].shape[1]
+        width, length = vectors.shape[1], states[0].shape[1]
         rows[:, :width] = vectors
-        filled = inputs[1].astype(bool)
+        filled = padded(batch)[1].astype(bool)
         rows[:, width:-1].reshape(len(batch), self.pooling.max_len, width)[:, :length][filled] = states[0][filled]
         rows[:, -1] = filled.sum(axis=1)
         return rows
@@ -254,22 +294,3 @@ def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
             return (states * weights).sum(dim=1) / weights.sum(dim=1)
 
     return Pooled()
-
-
-def _read_sizes(folder: Path) -> tuple[int, int]:
-    path = folder / "config.json"
-    if not path.is_file():
-        found = sorted(each.name for each in folder.iterdir())[:12] if folder.is_dir() else "a file"
-        raise InputError(
-            f"model: expected a folder with config.json and safetensors; found {found} at {folder.name!r}; "
-            "save the model with save_pretrained()."
-        )
-    weight_files(folder)
-    try:
-        config = json.loads(path.read_text("utf-8"))
-        return int(config["hidden_size"]), int(config["max_position_embeddings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"model: expected hidden_size and max_position_embeddings in {folder.name}/config.json; found {error!r}; "
-            "name the folder of a BERT-like model."
-        ) from error
