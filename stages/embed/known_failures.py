@@ -28,6 +28,8 @@ REFUSED = "the encoder gave a "
 """How the reason begins of a row that the quality gate refused."""
 
 _OF_CONTENT = (f"{UndecodableImage.__name__}: ", REFUSED)
+# A vector that is not finite is computed again by torch, alone, before the gate refuses it (see `HeldNetwork`).
+_LAST = "torch"
 _MOST, _LONGEST = 100_000, 500  # entries, characters of a reason
 _MOST_BYTES = 1 << 26
 _BEGIN = 16  # digits of a key that are compared first: one machine word
@@ -105,9 +107,8 @@ class KnownFailures:
 
     def _write(self, known: Mapping[str, str]) -> None:
         try:
-            write_json(
-                self._path, {"failed": known, "fingerprint": self.fingerprint.digest, "pillow": version("pillow")}
-            )
+            content = {"failed": known, "fingerprint": self.fingerprint.digest, "pillow": version("pillow")}
+            write_json(self._path, {**content, "last_tried_by": _LAST})
         except OSError as error:  # it costs the next run some time, and this one nothing
             _LOG.warning("embed: the failures of this run cannot be remembered in %s: %s", self._path, error)
 
@@ -133,6 +134,8 @@ def _of_content(reason: str) -> bool:
 def _entries(content: Mapping[str, Any]) -> dict[str, str]:
     """Return key -> reason; none when another Pillow tried, for this one may decode more, or say it otherwise.
 
+    What the gate refused counts only where torch tried last: other engines fail rows that it does not.
+
     Raises
     ------
     ValueError
@@ -141,4 +144,8 @@ def _entries(content: Mapping[str, Any]) -> dict[str, str]:
     failed = content["failed"]
     if not all(_KEY.fullmatch(key) and _of_content(reason) for key, reason in failed.items()):
         raise ValueError("it holds other entries")
-    return dict(failed) if content["pillow"] == version("pillow") else {}
+    if content["pillow"] != version("pillow"):
+        return {}
+    if content.get("last_tried_by") == _LAST:
+        return dict(failed)
+    return {key: reason for key, reason in failed.items() if not reason.startswith(REFUSED)}

@@ -168,4 +168,10 @@ def _converted(openvino: Any, module: Any, example: Sequence[Array]) -> Any:
         try:
             return openvino.convert_model(module.eval(), example_input=tensors)
         except Exception as error:  # tracing runs the network's own code, which raises whatever it likes
-            raise NotConvertible(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}") from error
+            raise NotConvertible(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in a line what OpenVINO could not convert: it begins with the place in its own source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    return f"{type(error).__name__}: {next((line for line in lines if 'conversion rule' in line), lines[0])[:160]}"

@@ -198,7 +198,7 @@ class _Way:
 
 
 def _settled(module: Any, feed: Feed, placement: Placement, reference: Network) -> _Way:
-    """Return the first way of running a network that keeps the contract on the trial items, and say why no earlier one."""
+    """Return the first way of running a network that keeps the contract on trial items; say why others did not."""
     expected = _reference_rows(reference, feed)
     failed: list[str] = []
     for way, precision in _ways(module, feed, placement, failed):

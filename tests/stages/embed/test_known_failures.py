@@ -84,6 +84,17 @@ def test_what_the_gate_refused_is_tried_again_when_asked_and_then_forgotten(albu
     assert album.failed() == []
 
 
+def test_what_another_engine_refused_is_tried_again(album, counting):
+    counting.spoil = lambda _, vectors: vectors * np.nan
+    album.write(["a", "b"])
+    assert read(album, missing="zero") == (0, 0, 2, 0)
+    content = json.loads(memory(album).read_text())
+    assert content.pop("last_tried_by") == "torch"
+    memory(album).write_text(json.dumps(content))  # as written before rows were tried by torch too
+    counting.spoil = lambda _, vectors: vectors
+    assert read(album, missing="zero") == (0, 2, 0, 0)
+
+
 def test_what_does_not_lie_in_the_content_is_tried_every_time(album):
     album.write_pictures(range(4))
     (album.pictures / "0.png").unlink()

@@ -15,6 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.image.backbones import Backbone
+from stages.encoders.image.cnn import ImageNetwork
+from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.protocol import Encoder, Part, Placement
 from stages.errors import InputError
 from store import cosines
@@ -75,11 +78,49 @@ def test_its_map_has_the_shape_of_the_size_that_is_asked_for(folder, size, cells
     np.testing.assert_allclose(row[512:].reshape(512, -1).mean(axis=1), row[:512], atol=1e-4)
 
 
-def test_the_catalogues_own_architecture_keeps_the_papers_preprocessing(folder):
-    (folder / "config.json").write_text(json.dumps({**CONFIG, "architecture": "resnet50"}))
-    encoder = build(folder)
-    assert encoder.preprocessing == build_encoder("resnet50", EncoderChoice(model="random")).preprocessing
-    assert encoder.backbone.classes == 7
+OWN = {**CONFIG, "architecture": "resnet18"}
+
+
+@pytest.fixture(scope="module")
+def resnet18() -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        return timm.create_model("resnet18", pretrained=False, num_classes=7).eval()
+
+
+@pytest.mark.parametrize("mode", [None, "center", "squash"])
+def test_weights_of_the_rows_architecture_bring_their_own_preprocessing(
+    tmp_path, resnet18, mode, photographs, png, encode
+):
+    save_file(resnet18.state_dict(), tmp_path / "model.safetensors")
+    how = {**CONFIG["pretrained_cfg"], "crop_mode": mode, "crop_pct": 1.0 if mode == "squash" else 0.9}
+    (tmp_path / "config.json").write_text(json.dumps({**OWN, "pretrained_cfg": how}))
+    encoder = build_encoder("resnet18", EncoderChoice(model=str(tmp_path), output="pooled"))
+    encoder.load(Placement())
+    transform = timm.data.create_transform(**how)
+    with torch.inference_mode():
+        pixels = torch.stack([transform(Image.fromarray(each)) for each in photographs])
+        expected = resnet18.forward_head(resnet18.forward_features(pixels), pre_logits=True).numpy()
+    found = encode(encoder, [png(each) for each in photographs])
+    assert cosines(found, expected).min() >= 0.999999
+
+
+def test_the_rows_own_weights_and_those_that_say_nothing_keep_the_papers_preprocessing(folder):
+    papers = build_encoder("resnet18", EncoderChoice(model="random")).preprocessing
+    silent = {name: value for name, value in OWN.items() if name != "pretrained_cfg"}
+    (folder / "config.json").write_text(json.dumps(silent))
+    assert build_encoder("resnet18", EncoderChoice(model=str(folder))).preprocessing == papers
+    (folder / "config.json").write_text(json.dumps(OWN))
+    own = ImageNetwork(Backbone(ARCHITECTURES["resnet18"], str(folder), EncoderChoice()), EncoderChoice())
+    assert own.preprocessing == papers
+    assert own.backbone.classes == 7
+
+
+def test_what_the_entry_says_goes_before_what_the_weights_say(folder):
+    (folder / "config.json").write_text(json.dumps(OWN))
+    encoder = build_encoder("resnet18", EncoderChoice(model=str(folder), size=64, resize="squash", scale="unit"))
+    assert (encoder.preprocessing.size, encoder.preprocessing.resize) == (64, "squash")
+    assert (encoder.preprocessing.mean, encoder.preprocessing.interpolation) == ((0.0, 0.0, 0.0), "bicubic")
 
 
 def without(key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -101,6 +142,8 @@ def own(**changed: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         lambda config: {**config, "architecture": 3},
         lambda config: {**config, "num_classes": "many"},
         own(interpolation="nearest"),
+        own(crop_mode="border"),
+        own(crop_mode="squash"),  # with crop_pct .9, under which timm cuts the border off
         own(input_size=[3]),
         own(mean="grey"),
         own(std=[1.0]),
