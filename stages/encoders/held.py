@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stages.encoders.engines import Array, Network, NotConvertible, TorchNetwork, compile_network
-from stages.encoders.protocol import OutOfMemory, Placement, Precision, Rows
+from stages.encoders.protocol import NetworkEngine, OutOfMemory, Placement, Precision, Rows
 from stages.errors import InputError, RunError
 from store import cosines
 
@@ -105,7 +105,8 @@ class HeldNetwork:
 
     def __init__(self, build: Callable[[], Any], feed: Feed, placement: Placement) -> None:
         self._build, self._feed, self._placement = build, feed, placement
-        self._lock, self._mender = threading.Lock(), None
+        self._lock = threading.Lock()
+        self._mender: Network | None = None
         module = build()
         refuse_broken_weights(module)
         reference = TorchNetwork(module, _reference_placement(placement))
@@ -128,9 +129,9 @@ class HeldNetwork:
                 self._prove(items[:_FIRST_ITEMS], *self._unproven)
                 self._unproven = None
         rows = self._feed.run(self._network, items, self._company)
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1)) if self._mends else []
-        if len(bad):
-            rows[bad] = self._mended([items[place] for place in bad])
+        bad = ~np.isfinite(rows).all(axis=1)
+        if self._mends and bad.any():
+            rows[bad] = self._mended([items[place] for place in np.flatnonzero(bad).tolist()])
         return rows
 
     def _prove(self, items: Sequence[Any], module: Any, reference: Network) -> None:
@@ -143,7 +144,8 @@ class HeldNetwork:
                 "precision fast: this network in %s has a cosine of %.5f to float32 on its first items, less than %s: "
                 "it is computed in float32", self.runtime.compute_dtype, lowest, _ENOUGH["fast"],
             )  # fmt: skip
-            exact = replace(self._placement, engine=self.runtime.engine, precision="exact")
+            engine: NetworkEngine = "openvino" if self.runtime.engine == "openvino" else "torch"
+            exact = replace(self._placement, engine=engine, precision="exact")
             self._network = compile_network(module, self._feed.collate(self._feed.trial[:2]), exact)
             self.runtime.compute_dtype = self._network.runtime.compute_dtype
 

@@ -14,6 +14,7 @@ Rows = NDArray[np.float32]
 Raw = str | bytes | tuple[str, bytes]
 """A text, an encoded picture, or both: what `prepare` gets of an item, by the kind of the encoder."""
 Precision = Literal["exact", "fast"]
+NetworkEngine = Literal["torch", "openvino"]
 ZeroRows = Literal["refused", "absent", "legal"]
 
 
@@ -62,7 +63,7 @@ class Placement:
     """
 
     device: str = "cpu"
-    engine: Literal["torch", "openvino"] = "torch"
+    engine: NetworkEngine = "torch"
     precision: Precision = "exact"
     by_name: bool = False
 

@@ -47,7 +47,13 @@ MORE = [
     (name, {}, "openvino", "together")
     for name in ("CamembertConfig", "ErnieConfig", "MegatronBertConfig", "RoFormerConfig")
 ]
-SLOW = [YOSO, NYSTROM, ELECTRA, ALBERT, DEBERTA, *PLAIN[1:], *MORE]
+OTHERS = [
+    ("MobileBertConfig", {"embedding_size": 32, "intra_bottleneck_size": 32}, "openvino", "together"),
+    ("SqueezeBertConfig", {"embedding_size": 32}, "openvino", "together"),
+    ("NomicBertConfig", {}, "openvino", "together"),
+    ("LukeConfig", {"entity_vocab_size": 10, "entity_emb_size": 16}, "openvino", "together"),
+]
+SLOW = [*OTHERS, YOSO, NYSTROM, ELECTRA, ALBERT, DEBERTA, *PLAIN[1:], *MORE]
 FAMILIES = [
     LONGFORMER,
     MODERNBERT,
