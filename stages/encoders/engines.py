@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -162,13 +164,25 @@ def _converted(openvino: Any, module: Any, example: Sequence[Array]) -> Any:
     import torch
 
     tensors = tuple(torch.from_numpy(array) for array in example)
-    with torch.inference_mode(), warnings.catch_warnings():
+    with torch.inference_mode(), warnings.catch_warnings(), _kept_logging():
         # Tracing, which OpenVINO reads a network by, warns of its own age and of every Python condition on the way.
         warnings.simplefilter("ignore")
         try:
             return openvino.convert_model(module.eval(), example_input=tensors)
         except Exception as error:  # tracing runs the network's own code, which raises whatever it likes
             raise NotConvertible(_reason(error)) from error
+
+
+@contextmanager
+def _kept_logging() -> Iterator[None]:
+    """Put back the root logger, which a conversion that fails leaves at ERROR: no warning would be seen from then on."""
+    root = logging.getLogger()
+    level, handlers, filters = root.level, list(root.handlers), list(root.filters)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:], root.filters[:] = handlers, filters
 
 
 def _reason(error: Exception) -> str:
