@@ -175,7 +175,7 @@ def _converted(openvino: Any, module: Any, example: Sequence[Array]) -> Any:
 
 @contextmanager
 def _kept_logging() -> Iterator[None]:
-    """Put back the root logger, which a conversion that fails leaves at ERROR: no warning would be seen from then on."""
+    """Put back the root logger, which a failing conversion leaves at ERROR: no warning would be seen from then on."""
     root = logging.getLogger()
     level, handlers, filters = root.level, list(root.handlers), list(root.filters)
     try:

@@ -71,7 +71,7 @@ def test_the_network_sees_the_pixels_in_the_range_of_its_weights(lite0):
     seen = []
     network = lite0.backbone.load()
     network.conv_stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    module = _from_pixels(_outputs(network, "pooled", fold=False), lite0.preprocessing, with_map=False)
+    module = _from_pixels(_outputs(network, "pooled"), lite0.preprocessing, with_map=False)
     with torch.inference_mode():
         module(torch.stack([torch.full((224, 224, 3), value, dtype=torch.uint8) for value in (0, 255)]))
     assert seen[0].dtype == torch.float32
