@@ -216,7 +216,7 @@ def _readers(params: Params) -> dict[str, list[str]]:
         graph[f"train@{name}"].append(f"evaluate@{name}")
     for name in params.retrieve:
         graph[f"retrieve@{name}"].append("report")
-    for verb in ("fit", "embed"):
+    for verb in ("fit", *paths.PRODUCERS):
         for name in getattr(params, verb):
             graph[f"{verb}@{name}"].append("report")
     return {**graph, "report": []}

@@ -25,7 +25,7 @@ _FLAGS = "py.typed"  # a flag for type checkers, which nothing reads
 
 
 def roots(stage: str) -> list[str]:
-    """Return what a verb imports when its turn comes; docs/decisions/0017 says why not the command around it."""
+    """Return what a verb imports when its turn comes; docs/decisions/*-declared-code.md says why."""
     if stage == "wire":
         return ["pipeline.wire"]
     runner = {**verbs._SINGLE, **verbs._NAMED}[stage]
