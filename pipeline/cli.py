@@ -161,7 +161,7 @@ def wire(verb: str) -> None:
 def plan(as_json: AsJson = False) -> None:
     """Before a run: vectors cached, missing and failed per encoder, time to expect, and the stages that will follow."""
     session = Session.open()
-    made = make_plan(session.params, session.settings)
+    made = make_plan(session.params, session.settings, session.progress)
     _print_json(made.as_dict()) if as_json else print_plan(made)
 
 

@@ -21,7 +21,7 @@ SWEEPS = Path(".diptych/sweep")
 REPEATS, BORROWED = Path(".diptych/repeat"), Path(".diptych/repeat/before")
 FIT_STATES, TRAIN_STATES, FUSE_STATES = Path(".diptych/fit"), Path(".diptych/train"), Path(".diptych/fuse")
 VERIFIED, SCRATCH = Path(".diptych/verified"), Path(".diptych/scratch")
-PREVIEW = Path(".diptych/preview")
+PREVIEW, UNWATCHED = Path(".diptych/preview"), Path(".diptych/unwatched")
 
 PRODUCERS = ("embed", "reduce", "fuse")
 """The verbs that write matrices, in the order in which they may read each other."""

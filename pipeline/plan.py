@@ -16,18 +16,36 @@ from pipeline.console import out, plain_table
 from pipeline.embed_plan import EmbedPlan, plan_embed
 from pipeline.params import Params
 from pipeline.settings import Settings
+from pipeline.unwatched import changed_since_manifest, told
 from pipeline.wire import features_of
+from stages.contract import Progress
 from stages.errors import RunError
+from stages.prepare.unwatched import Changes
+
+_UNCHANGED = Changes(0)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do; `prepared` is False when the manifest is not there or will be made again."""
+    """What a run would do.
+
+    Attributes
+    ----------
+    prepared : bool
+        False when the manifest is not there or will be made again.
+    encoders : list of EmbedPlan
+    changed, stages : list of str
+        The stages that DVC finds changed, and all that may run.
+    unwatched : Changes or None
+        What became of the files that the manifest was made from where DVC does not watch; None where this machine has
+        no notes of them.
+    """
 
     prepared: bool
     encoders: list[EmbedPlan]
     changed: list[str]
     stages: list[str]
+    unwatched: Changes | None = _UNCHANGED
 
     @property
     def total(self) -> dict[str, int | float]:
@@ -44,13 +62,15 @@ class Plan:
         return {**asdict(self), "encoders": rows, "total": self.total}
 
 
-def make_plan(params: Params, settings: Settings) -> Plan:
+def make_plan(params: Params, settings: Settings, progress: Progress) -> Plan:
     """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
     stages = affected(params, changed)
     encoders = [plan_embed(name, params, settings, stages) for name in params.embed] if prepared else []
-    return Plan(prepared and "prepare" not in changed, encoders, changed, stages)
+    stays = prepared and "prepare" not in changed  # or all is read again
+    unwatched = changed_since_manifest(params.prepare, progress) if stays else _UNCHANGED
+    return Plan(stays, encoders, changed, stages, unwatched)
 
 
 def print_plan(plan: Plan) -> None:
@@ -64,12 +84,30 @@ def print_plan(plan: Plan) -> None:
     for each in plan.encoders:
         for note in _notes(each, plan):
             out.print(f"{each.name}: {note}", markup=False)
+    if behind := _behind(plan.unwatched):
+        out.print(behind, markup=False)
     if not plan.changed:
-        out.print("Nothing changed: `dvc repro` would run no stage.")
+        found = "DVC finds nothing changed" if behind else "Nothing changed"
+        out.print(f"{found}: `dvc repro` would run no stage.")
         return
     if set(plan.changed) != set(plan.stages):
         out.print(f"Changed: {', '.join(plan.changed)}", markup=False)
     out.print(f"`dvc repro` may run {len(plan.stages)} stages: {', '.join(plan.stages)}", markup=False)
+
+
+def _behind(unwatched: Changes | None) -> str:
+    """Say what DVC cannot know of the files that `prepare` read; "" where there is nothing to say."""
+    if unwatched is None:
+        return (
+            "DVC watches `prepare.path` alone, not the pictures, and here is no note of how they were: whether they "
+            "changed is not known until `prepare` has run on this machine (`dvc repro --force prepare`)."
+        )
+    if not unwatched.changed:
+        return ""
+    return (
+        f"Changed since `prepare`, where DVC does not watch: {told(unwatched)}. Run `dvc repro --force prepare`, then "
+        "`dvc repro`."
+    )
 
 
 def _table(plan: Plan) -> Table:
@@ -178,7 +216,7 @@ def _readers(params: Params) -> dict[str, list[str]]:
         graph[f"train@{name}"].append(f"evaluate@{name}")
     for name in params.retrieve:
         graph[f"retrieve@{name}"].append("report")
-    for verb in ("fit", "embed"):
+    for verb in ("fit", *paths.PRODUCERS):
         for name in getattr(params, verb):
             graph[f"{verb}@{name}"].append("report")
     return {**graph, "report": []}

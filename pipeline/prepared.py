@@ -1,4 +1,4 @@
-"""What a person is told after `prepare`: how many items there are, what was rejected, and what is missing where."""
+"""What a person is told by `prepare`: what changed, how many items there are, what was rejected, what is missing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,18 @@ from rich.text import Text
 
 from pipeline import paths
 from pipeline.console import out, plain_table
+from pipeline.unwatched import changed_since_last_time, told
+from stages.contract import Progress
+from stages.prepare.params import PrepareParams
 from stages.prepare.summary import PrepareSummary
 from store.backend import printable
+
+
+def tell_of_changes(params: PrepareParams, progress: Progress) -> None:
+    """Say before a run which files changed behind DVC's back since the last one here; all are read again anyway."""
+    changes = changed_since_last_time(params, progress)
+    if changes.changed:
+        out.print(f"prepare: changed since the last time, where DVC does not watch: {told(changes)}", markup=False)
 
 
 def print_summary(summary: PrepareSummary) -> None:

@@ -16,13 +16,14 @@ from pipeline.cards import stated_digests
 from pipeline.console import out, plain_table
 from pipeline.grid import Trial, expand, read_grid
 from pipeline.verbs import Session
+from stages.closure import code_of
 from stages.errors import InputError, RunError
 from stages.evaluate.params import EvaluateParams
 from stages.nearest import did_you_mean
 from stages.outputs import safe_cell, write_json, write_lines
 from store import canonical_json
 
-_CODE = ("train", "fusions", "heads", "evaluate", "bootstrap.py", "experiment.py")
+_RUN = ("stages.train.run", "stages.evaluate.run")
 _MAIN = ("f1_macro", "mse")
 _NAMED = ("features", "fusion", "head", "seeds")
 # What restores models is asked of experiments that are kept; a trial has its numbers alone.
@@ -126,11 +127,7 @@ def _digest(path: Path) -> str:
 
 
 def _code_digest() -> str:
-    digest = hashlib.sha256()
-    root = Path(__file__).parent.parent / "stages"
-    for file in sorted(each for name in _CODE for each in [*(root / name).rglob("*.py")] or [root / name]):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    return hashlib.sha256(canonical_json(code_of(*_RUN))).hexdigest()
 
 
 def _run(trial: Trial, folder: Path, session: Session) -> None:

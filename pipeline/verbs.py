@@ -110,11 +110,14 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 
 
 def _prepare(session: Session) -> None:
-    from pipeline.prepared import print_summary
+    from pipeline.prepared import print_summary, tell_of_changes
     from stages.prepare import run as prepare
 
-    outputs = prepare.PrepareOutputs(paths.PREPARE, Path(session.settings.cache).expanduser() / "metadata")
-    print_summary(prepare.run(session.params.prepare, outputs, session.progress, executor=session.executor))
+    params = session.params.prepare
+    tell_of_changes(params, session.progress)
+    metadata = Path(session.settings.cache).expanduser() / "metadata"
+    outputs = prepare.PrepareOutputs(paths.PREPARE, metadata, paths.UNWATCHED)
+    print_summary(prepare.run(params, outputs, session.progress, executor=session.executor))
 
 
 def _split(session: Session) -> None:

@@ -8,11 +8,11 @@ of matrices by the names of features, and for `embed` the digest of the fitted e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pipeline import paths
 from pipeline.cards import card_digest, stated_digest
 from pipeline.params import Params
-from stages.embed.params import EmbedParams
 from stages.errors import InputError
 from stages.outputs import write_json
 
@@ -29,14 +29,14 @@ def wire(verb: str, params: Params) -> dict[str, dict[str, str]]:
     """
     if verb not in WIRED:
         raise InputError(f"wire: expected one of {list(WIRED)}; found {verb!r}.")
-    entries: Mapping[str, object] = getattr(params, verb)
-    wired = {name: _reads(entry, params) for name, entry in entries.items()}
+    entries: Mapping[str, Any] = getattr(params, verb)
+    wired = {name: _reads(verb, entry, params) for name, entry in entries.items()}
     write_json(paths.wired(verb), wired)
     return wired
 
 
-def _reads(entry: object, params: Params) -> dict[str, str]:
-    if isinstance(entry, EmbedParams):
+def _reads(verb: str, entry: Any, params: Params) -> dict[str, str]:
+    if verb == "embed":
         return {} if entry.fit is None else {entry.fit: card_digest("fit", entry.fit)}
     return {each: stated_digest(params.matrices, each) for each in features_of(entry)}
 

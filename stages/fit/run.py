@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.checkpoints import Checkpoints
+from stages.closure import code_of
 from stages.contract import Progress
 from stages.encoders.artefact import Artefact, visible, visible_digest
 from stages.encoders.device import resolve_device
@@ -131,7 +132,7 @@ def _about(params: FitParams, rows: int, train: str) -> dict[str, Any]:
 
 def _cause(about: dict[str, Any], rows: FitRows, device: str) -> str:
     """Digest all that decides the weights: a state of another cause must not be taken up."""
-    cause = {**about, "content": rows.content, "device": device.partition(":")[0]}
+    cause = {**about, "content": rows.content, "device": device.partition(":")[0], "code": code_of(__name__)}
     return hashlib.sha256(canonical_json(cause)).hexdigest()
 
 

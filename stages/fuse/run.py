@@ -98,7 +98,7 @@ def _states(
     layout = [block.as_json() for block in table.layout]
     matrices = [each.digest for each in table.matrices]
     facts = {**params.model_dump(mode="json"), "options": params.options.model_dump(mode="json")}
-    cause = training_cause({**facts, "layout": layout, "matrices": matrices}, (table.rows,), device)
+    cause = training_cause(__name__, {**facts, "layout": layout, "matrices": matrices}, (table.rows,), device)
     return Checkpoints(settings.states, outputs.model.name, cause, settings.state_seconds)
 
 

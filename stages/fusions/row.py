@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stages.fusions.layout import Layout
 from stages.heads.model import Model, Problem
 from stages.heads.options import NetworkOptions, Options
+
+if TYPE_CHECKING:
+    from stages.heads.network import NetworkModel
 
 Kind = Literal["vectors", "native", "scores"]
 TEXT, IMAGE = 0, -1
@@ -82,5 +85,18 @@ def network(load: Callable[[], Any]) -> Callable[[Layout, Any, Problem], Model]:
         own = {name: value for name, value in options.model_dump().items() if name not in NetworkOptions.model_fields}
         arguments = {"layout": [block.as_json() for block in layout], "outputs": problem.outputs, **own}
         return NetworkModel(load(), arguments, options, problem)
+
+    return build
+
+
+def network_of_task(load: Callable[[], Any]) -> Callable[[Layout, Any, Problem], NetworkModel]:
+    """Return how a network is built whose loss depends on the task: layout, outputs, task, and its own options."""
+
+    def build(layout: Layout, options: NetworkOptions, problem: Problem) -> NetworkModel:
+        from stages.heads.network import NetworkModel  # torch
+
+        own = {name: value for name, value in options.model_dump().items() if name not in NetworkOptions.model_fields}
+        about = {"layout": [block.as_json() for block in layout], "outputs": problem.outputs, "task": problem.task}
+        return NetworkModel(load(), {**about, **own}, options, problem)
 
     return build

@@ -1,37 +1,14 @@
-"""The rows of the visual-semantic fusions, systems.md 4.8 to 4.13, and how they are built."""
+"""The rows of the visual-semantic fusions, systems.md 4.8 to 4.13, and what loads each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stages.fusions.layout import Layout
 from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions, VseOptions
-from stages.fusions.row import IMAGE, TEXT, FusionRow, network
+from stages.fusions.row import IMAGE, TEXT, FusionRow, network, network_of_task
+from stages.fusions.vse_base import build_vse
 from stages.heads.model import Model, Problem
-from stages.heads.options import NetworkOptions
-
-if TYPE_CHECKING:
-    from stages.heads.network import NetworkModel
-
-
-def network_of_task(load: Callable[[], Any]) -> Callable[[Layout, Any, Problem], NetworkModel]:
-    """Return how a network is built whose loss depends on the task: layout, outputs, task, and its own options."""
-
-    def build(layout: Layout, options: NetworkOptions, problem: Problem) -> NetworkModel:
-        from stages.heads.network import NetworkModel  # torch
-
-        own = {name: value for name, value in options.model_dump().items() if name not in NetworkOptions.model_fields}
-        about = {"layout": [block.as_json() for block in layout], "outputs": problem.outputs, "task": problem.task}
-        return NetworkModel(load(), {**about, **own}, options, problem)
-
-    return build
-
-
-def _vse() -> Any:
-    from stages.fusions.vse import VseFusion  # torch
-
-    return VseFusion
 
 
 def _cim() -> Any:
@@ -64,7 +41,6 @@ def _dpm(layout: Layout, options: Any, problem: Problem) -> Model:
     return DpmModel(layout, options, problem)
 
 
-build_vse = network_of_task(_vse)
 _WORDS = {TEXT: ("tokens",)}
 _WORDS_AND_REGIONS = {**_WORDS, IMAGE: ("map", "regions")}
 

@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.fusions.layout import Block, Layout, layout_columns
 from stages.fusions.options_vse import VseOptions
-from stages.fusions.rows_vse import build_vse
+from stages.fusions.row import network_of_task
 from stages.heads.model import Array, Problem, Rows
+
+
+def _vse() -> Any:
+    from stages.fusions.vse import VseFusion  # torch
+
+    return VseFusion
+
+
+# Not beside the rows of its family: `fit` trains a `vse` as well, and must not rerun when another of them changes.
+build_vse = network_of_task(_vse)
 
 
 class PairTable:

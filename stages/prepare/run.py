@@ -11,13 +11,14 @@ from stages.contract import Executor, Progress, Tracker
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
 from stages.prepare.apart import check_apart
-from stages.prepare.checks import Checked, checker
+from stages.prepare.checks import Checked, Row, checker
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
 from stages.prepare.rejects import RejectsFile
 from stages.prepare.sources.catalog import open_source
-from stages.prepare.sources.protocol import Folders, Reject, Skip, Source
+from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.summary import PrepareSummary, Tally
+from stages.prepare.unwatched import taking_notes
 from stages.prepare.workspace import replacing
 
 
@@ -31,10 +32,13 @@ class PrepareOutputs:
         Gets `manifest.parquet`, `rejects.csv`, `summary.json` and, for scenes, `images/`.
     cache : Path or None
         Keeps what a source can make again at any time; see `Folders`.
+    unwatched : Path or None
+        Keeps notes of what was read where DVC does not watch; see `unwatched`.
     """
 
     folder: Path
     cache: Path | None = None
+    unwatched: Path | None = None
 
 
 class Watcher(Protocol):
@@ -94,10 +98,16 @@ def run(
         tally = Tally(source.info)
         looker = watcher or Unwatched()
         looker.opened(source.info)
-        with RejectsFile(workspace / "rejects.csv") as rejects, progress.track("prepare", source.expected) as bar:
-            rows = _accepted(_check(source, executor), _Books(tally, rejects, looker), bar)
-            write_manifest(workspace / "manifest.parquet", source.info, rows)
-        tally.refuse_too_many_rejects(params.max_reject_share)
+        manifest = workspace / "manifest.parquet"
+        with (
+            taking_notes(outputs.unwatched, params, source.images, manifest) as notes,
+            RejectsFile(workspace / "rejects.csv") as rejects,
+            progress.track("prepare", source.expected) as bar,
+        ):
+            notes.files(source.files)
+            checked = _check(source.images, notes.pictures(source.items()), executor)
+            write_manifest(manifest, source.info, _accepted(checked, _Books(tally, rejects, looker), bar))
+            tally.refuse_too_many_rejects(params.max_reject_share)
         summary = tally.summary(source.notes)
         (workspace / "summary.json").write_text(summary.to_json(), encoding="utf-8")
     return summary
@@ -112,11 +122,11 @@ class _Books:
     watcher: Watcher
 
 
-def _check(source: Source, executor: Executor | None) -> Iterator[Checked | Reject | Skip]:
-    """Check the rows of a source, in order."""
+def _check(images: Path, rows: Iterator[Row], executor: Executor | None) -> Iterator[Checked | Reject | Skip]:
+    """Check rows, with pictures below `images`, in order."""
     if executor is not None and executor.apart:
-        return check_apart(executor, source.images, source.items())
-    return map_in_order(checker(source.images), source.items())
+        return check_apart(executor, images, rows)
+    return map_in_order(checker(images), rows)
 
 
 def _accepted(results: Iterator[Checked | Reject | Skip], books: _Books, bar: Tracker) -> Iterator[ManifestRow]:

@@ -80,7 +80,7 @@ def _states(params: TrainParams, data: Data, device: str, settings: TrainingSett
         return None
     about = {key: value for key, value in _recipe(params, data).items() if key != "seeds"}
     facts = {**about, "matrices": [each.digest for each in data.matrices]}
-    cause = training_cause(facts, (data.targets, data.labelled, data.parts), device)
+    cause = training_cause(__name__, facts, (data.targets, data.labelled, data.parts), device)
     return Checkpoints(settings.states, name, cause, settings.state_seconds)
 
 

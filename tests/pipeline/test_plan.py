@@ -199,6 +199,13 @@ def test_stages_are_told_in_the_order_of_a_run() -> None:
     assert told[-1] == "report"
 
 
+def test_the_report_follows_a_matrix_that_nobody_reads(folder: Path) -> None:
+    write_params(folder, {**SMALL, "reduce": {"alone": {"features": "caption-hash", "method": "pca", "components": 2}}})
+    params = load_params(paths.PARAMS_FILE)
+    assert affected(params, ["reduce@alone"]) == ["reduce@alone", "report"]
+    assert affected(params, ["fuse@both"])[-1] == "report"
+
+
 def test_the_sum_line_and_the_notes(capsys: pytest.CaptureFixture[str]) -> None:
     slow = replace(ROW, name="b", new=7, new_bytes=2_500, seconds=5400.0, rate_of="a", failed=3)
     none = replace(ROW, name="c", fingerprint="f2", new=1, seconds=None, matrix="stale")

@@ -52,6 +52,7 @@ class CocoSource:
         self._captioned = any(picture.captions for reader in self._readers for picture in reader.pictures.values())
         self._places = {reader.subset.name: self._find_pictures(reader) for reader in self._readers}
         self.expected = self._count()
+        self.files = tuple(file for subset in subsets for file in subset.files)
         self.notes = (*assumed, *self._observations())
         self.info = ManifestInfo(
             source="coco",

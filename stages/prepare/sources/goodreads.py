@@ -42,10 +42,13 @@ class GoodreadsSource:
         self._table = self._root / TABLE
         if self._table.is_file():
             self._genres = None
+            self.files: tuple[Path, ...] = (self._table,)
             self.notes: tuple[str, ...] = (f"{TABLE} is read: its rows have passed the filter",)
         else:
             self._dump = _dump(self._root, BOOKS)
-            self._genres = GenreTable.read(_dump(self._root, GENRE_VOTES))
+            votes = _dump(self._root, GENRE_VOTES)
+            self._genres = GenreTable.read(votes)
+            self.files = (self._dump, votes)
             self.notes = (f"{len(self._genres.ids)} books have a line in the dump of genres",)
         self.expected = None
         self.images = self._root

@@ -51,6 +51,7 @@ class MmfrbSource:
 
     def __init__(self, params: PrepareParams, folders: Folders) -> None:  # noqa: ARG002 (the shape of every source)
         self._path = _find_file(params)
+        self.files = (self._path,)
         self._limit = params.limit
         self.images = params.folder if params.folder.is_dir() else self._path.parent
         rows, classes = self._survey()

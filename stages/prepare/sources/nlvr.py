@@ -55,6 +55,7 @@ class NlvrSource:
         self._limit = params.limit
         home = _find_subset(params.folder, self._subset)
         self._path = home / f"{self._subset}.json"
+        self.files = (self._path,)
         self.images = home / "images"
         if not self.images.is_dir():
             raise InputError(f"expected the pictures below {self.images}, found no such folder; fetch them as well")

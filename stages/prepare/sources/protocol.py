@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -40,6 +40,10 @@ class Source(Protocol):
     @property
     def images(self) -> Path:
         """The folder below which the pictures lie while `prepare` runs."""
+
+    @property
+    def files(self) -> Iterable[Path]:
+        """What is read beside the pictures, in the order in which it is; a file that need not be there counts too."""
 
     @property
     def expected(self) -> int | None:

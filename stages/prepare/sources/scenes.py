@@ -38,6 +38,7 @@ class SceneSource:
         self._seed = params.seed
         self._where = params.path
         self._vocabulary = read_vocabulary(Path(params.path))
+        self.files = (Path(params.path),)
         self.images = folders.workspace
         self.expected = min(params.scenes.items, params.limit or params.scenes.items)
         self.notes: tuple[str, ...] = ()

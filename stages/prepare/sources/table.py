@@ -37,6 +37,7 @@ class TableSource:
         self._table = params.table or TableParams.model_validate({})
         path = _find_table(Path(params.path), self._table)
         self._name = path.name
+        self.files = (path,)
         self._limit = params.limit
         self._wanted = frozenset(wanted_columns(self._table))
         self._blank = frozenset(self._table.blank)

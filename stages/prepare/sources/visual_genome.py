@@ -52,7 +52,9 @@ class VisualGenomeSource:
         drawn = _draw(self._archive, self._params.subset, params.seed)
         objects, key = _objects_file(self.images)
         self._archive.read_objects(objects, key)
-        self._archive.read_regions(self.images / "region_descriptions.json", self._params.phrases)
+        regions = self.images / "region_descriptions.json"
+        self._archive.read_regions(regions, self._params.phrases)
+        self.files = (self.images / "image_data.json", objects, regions)
         names = _most_frequent(self._archive, self._params.classes)
         if not names:
             raise InputError(f"{objects}: expected objects with synsets or names, found none; fetch the file again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from stages.items import Item, ManifestInfo
 from stages.prepare.params import PrepareParams
 from stages.prepare.sources.problems import Problems
 from stages.prepare.sources.protocol import Folders, Reject, Skip
-from stages.prepare.sources.webvision_entries import Entry, read_entry_beside
+from stages.prepare.sources.webvision_entries import Entry, beside, read_entry_beside
 from stages.prepare.sources.webvision_index import MetadataIndex, open_index
 from stages.prepare.sources.webvision_layout import ORIGINS, find_layout
 from stages.prepare.sources.webvision_lists import Row, digest, read_rows, read_synsets, survey
@@ -61,6 +62,18 @@ class WebvisionSource:
             fields=("title", "description"),
             meta=("source", "tags"),
         )
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """The lists, the metadata, and where each picture has its own file, all of these."""
+        layout = self._layout
+        yield from (layout.order, layout.names, layout.queries)
+        for each in layout.lists:
+            yield from (each.path, *([each.entries] if each.entries else ()))
+        yield from (file.path for file in self._metadata)
+        if layout.kind == "per_image":
+            rows = read_rows(layout, self._synsets, Problems())
+            yield from (layout.root / beside(row.image) for row in rows)
 
     @property
     def expected(self) -> int | None:

@@ -59,6 +59,11 @@ def entry_id(fields: Mapping[str, Any]) -> str:
     return _encodable(value) if isinstance(value, str) else str(value) if isinstance(value, int) else ""
 
 
+def beside(image: str) -> str:
+    """Return the path of the metadata file beside a picture: its own without the ending."""
+    return image.rpartition(".")[0] or image
+
+
 def read_entry_beside(root: Path, image: str) -> Entry | None:
     """Read the metadata file beside a picture, which has its name without the ending; None where there is none.
 
@@ -69,7 +74,7 @@ def read_entry_beside(root: Path, image: str) -> Entry | None:
     InputError
         When the path leads out of the folder, or the file is no JSON object.
     """
-    path = resolve_below(root, image.rpartition(".")[0] or image)
+    path = resolve_below(root, beside(image))
     try:
         fields = json.loads(read_regular_file(path, _LARGEST_FILE))
     except FileNotFoundError:

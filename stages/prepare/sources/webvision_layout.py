@@ -74,6 +74,11 @@ class Layout:
     names: Path
     lists: tuple[FileList, ...]
 
+    @property
+    def queries(self) -> Path:
+        """The classes of the queries, a list that need not be there."""
+        return self.root / "info" / "queries_synsets_map.txt"
+
     def metadata_files(self) -> Iterator[MetadataFile]:
         """Yield the JSON arrays in the order of origins and names; none where each picture has its own file."""
         if self.kind == "per_image":

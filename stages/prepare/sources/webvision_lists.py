@@ -121,7 +121,7 @@ def survey(layout: Layout, synsets: tuple[Synset, ...], limit: int) -> Survey:
     """
     problems = Problems()
     digests = array("Q")
-    queries = _query_classes(layout.root / "info" / "queries_synsets_map.txt")
+    queries = _query_classes(layout.queries)
     rows = placed = off_by_one = misplaced = 0
     for row in read_rows(layout, synsets, problems):
         rows += 1

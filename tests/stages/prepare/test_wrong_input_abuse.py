@@ -185,7 +185,7 @@ class Careless:
     """A source that vets nothing."""
 
     def __init__(self, params: PrepareParams, folders: Folders) -> None:
-        self.images, self.expected, self.notes = folders.workspace, None, ()
+        self.images, self.expected, self.notes, self.files = folders.workspace, None, (), ()
         self._limit = params.limit
         self.info = ManifestInfo("careless", str(params.path), "multilabel", ("x",), fields=("caption",))
 

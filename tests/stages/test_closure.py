@@ -1,0 +1,86 @@
+"""Which modules an import runs: wherever it stands, through whatever hands a name on, and what counts of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stages.closure import UNWATCHED, Sources, code_of
+
+STATEMENTS = {
+    "try": "try:\n    import json\nexcept ImportError:\n    import stages.two\n",
+    "match": "match 1:\n    case 1:\n        from stages import two\n",
+    "method": "class A:\n    async def b(self):\n        with open('c'):\n            from stages.two import d\n",
+    "loop": "for _ in ():\n    pass\nelse:\n    if 0:\n        pass\n    elif 1:\n        import os, stages.two as a\n",
+    "finally": "try:\n    pass\nfinally:\n    while True:\n        import stages.two\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "store").mkdir()
+    write(tmp_path, "stages/__init__", "")
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.py").write_text(text, "utf-8")
+
+
+def closure(folder: Path, *roots: str) -> set[str]:
+    return set(Sources(folder).closure(roots))
+
+
+@pytest.mark.parametrize("text", STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_imports_are_found_in_every_statement(folder: Path, text: str) -> None:
+    write(folder, "stages/one", text)
+    write(folder, "stages/two", "import stages.one\n")  # and a circle ends
+    assert closure(folder, "stages.one") == {"stages.one", "stages.two"}
+
+
+def test_a_name_is_of_the_module_that_defines_it(folder: Path) -> None:
+    write(folder, "store/__init__", "from store.reader import read as open_it\nfrom store.janitor import sweep\n")
+    write(folder, "store/reader", "from store.bytes import read\n")
+    write(folder, "store/bytes", "def read() -> None: ...\n")
+    write(folder, "store/janitor", "def sweep() -> None: ...\n")
+    write(folder, "stages/one", "from store import open_it\n")
+    assert closure(folder, "stages.one") == {"stages.one", "store.bytes"}
+    write(folder, "stages/one", "import store\n")  # whose names could be any
+    assert closure(folder, "stages.one") == {"stages.one", "store", "store.bytes", "store.janitor"}
+
+
+def test_what_changes_no_result_is_left_out_with_all_that_only_it_imports(folder: Path) -> None:
+    assert "stages.errors" in UNWATCHED
+    write(folder, "stages/one", "import stages.errors\n")
+    write(folder, "stages/errors", "import stages.two\n")
+    write(folder, "stages/two", "")
+    assert closure(folder, "stages.one", "stages.errors") == {"stages.one"}
+
+
+def test_digests_are_of_the_source(folder: Path) -> None:
+    write(folder, "stages/one", "import stages.two\n")
+    write(folder, "stages/two", "")
+    before = Sources(folder).digests(["stages.one"])
+    write(folder, "stages/two", "# a line\n")
+    after = Sources(folder).digests(["stages.one"])
+    assert before.keys() == after.keys() == {"stages.one", "stages.two"}
+    assert before["stages.one"] == after["stages.one"]
+    assert before["stages.two"] != after["stages.two"]
+
+
+def test_a_module_that_is_not_there_is_named(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected a module of .*; found 'stages\.gone'"):
+        closure(folder, "stages.gone")
+
+
+def test_a_relative_import_is_refused(folder: Path) -> None:
+    write(folder, "stages/one", "def late():\n    from . import two\n")
+    with pytest.raises(ValueError, match=r"expected absolute imports; found a relative one: from \. import two"):
+        closure(folder, "stages.one")
+
+
+def test_code_of_looks_at_this_installation() -> None:
+    assert code_of("stages.closure").keys() == set()  # it is left out itself
+    assert "stages.train.run" in code_of("stages.train.run")
