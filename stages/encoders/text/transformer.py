@@ -133,6 +133,7 @@ class TransformerText:
         """
         self._tokenizer = self._load_tokenizer()
         backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
+        _without_loss(backbone)
         return _pooling_module(backbone, self.pooling)
 
     def _load_tokenizer(self) -> Any:
@@ -216,6 +217,16 @@ def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     ids = np.zeros(filled.shape, dtype=np.int64)
     ids[filled] = np.concatenate(batch)
     return ids, filled.astype(np.int64)
+
+
+def _without_loss(backbone: Any) -> None:
+    """Say that no part of a network has a loss, which transformers (5.23) would have to guess, with a notice.
+
+    Whoever traces a network, as OpenVINO does, reads every attribute of every part, `loss_function` among them.
+    """
+    for part in backbone.modules():
+        if hasattr(type(part), "loss_function"):
+            part.loss_function = None
 
 
 def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
