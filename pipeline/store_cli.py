@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import paths, store_care_cli
-from pipeline.console import ConsoleProgress, err, out, plain_table
+from pipeline.console import ConsoleProgress, err, out
 from pipeline.explain import explain
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
 from pipeline.store_transfer_cli import transfer_app
+from pipeline.tables import PlainTable
 from pipeline.verbs import Session
 from stages.errors import InputError
 from store import FeatureStore, StoreError, conflicts, list_encoders, open_matrix, stats, verify
@@ -34,7 +35,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
-    table = plain_table("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
+    table = PlainTable("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
     for row in rows:
         size = f"{row.bytes / 1e6:.1f}"
         table.add_row(
