@@ -14,6 +14,7 @@ import typer
 from pipeline import paths, store_care_cli
 from pipeline.console import ConsoleProgress, err, out
 from pipeline.explain import explain
+from pipeline.help import App
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
 from pipeline.store_transfer_cli import transfer_app
@@ -22,7 +23,7 @@ from pipeline.verbs import Session
 from stages.errors import InputError
 from store import FeatureStore, StoreError, conflicts, list_encoders, open_matrix, stats, verify
 
-store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
+store_app = App(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
 store_app.add_typer(transfer_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -80,7 +81,7 @@ def _described(path: Path) -> dict[str, Any]:
     }
 
 
-@store_app.command("verify")
+@store_app.command("verify", epilog="Example: diptych store verify --rows --conflicts --reencode 0.1%")
 def verify_(
     rows: Annotated[bool, typer.Option("--rows", help="Check every row's digest too, not only whole files.")] = False,
     conflicts_: Annotated[
@@ -89,7 +90,9 @@ def verify_(
     reencode: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Encode a random share again and compare, such as 0.1%.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the sample of --reencode; another one each time.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the sample of --reencode; another one each time.")
+    ] = None,
 ) -> None:
     """Check every segment against its name; exit 1 and name what is damaged."""
     share = _share(reencode) if reencode is not None else None
@@ -170,7 +173,7 @@ def _share(text: str) -> float:
     return share
 
 
-@store_app.command("explain")
+@store_app.command("explain", epilog="Example: diptych store explain 000123")
 def explain_(
     item: Annotated[str, typer.Argument(help="The id of an item, or a key of 64 hexadecimal digits.")],
     as_json: AsJson = False,
