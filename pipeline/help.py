@@ -57,12 +57,13 @@ def _reword(command: HelpfulCommand | HelpfulGroup) -> None:
     command.epilog = escape(command.epilog or "")
     for each in command.params:
         if isinstance(each, TyperOption):
+            each.help = escape(each.help or "")
             _plain(each)
         elif isinstance(each, TyperArgument):
+            each.help = escape(each.help or "")
             each.metavar = each.metavar or each.name.upper()
             # Nothing in the column of types: the name of an argument says what to type.
             setattr(each, "display_type_rich", _nothing)  # noqa: B010 (a method of that one argument)
-        each.help = escape(each.help or "")
 
 
 def _plain(option: TyperOption | None) -> TyperOption | None:
