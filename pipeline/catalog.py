@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.recipes import recipe_rows
+from pipeline.tables import PlainTable
 from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
 from stages.fit.catalog import FITTERS
@@ -37,13 +38,15 @@ def rows(kind: str) -> list[Row]:
 
 
 def print_rows(kind: str, found: list[Row]) -> None:
-    """Print a catalogue as a table."""
-    columns = list(found[0]) if found else ["name"]
-    table = plain_table(*columns, title=kind)
+    """Print a catalogue as a table; options are many, and told of one entry at a time."""
+    columns = [name for name in found[0] if name != "options"] if found else ["name"]
+    table = PlainTable(*columns)
     for row in found:
-        cells = [row[column] for column in columns]
+        cells = (row[column] for column in columns)
         table.add_row(*(", ".join(map(str, cell)) if isinstance(cell, list) else str(cell) for cell in cells))
     out.print(table)
+    if found and "options" in found[0]:
+        out.print(f"`diptych catalog {kind} NAME` tells the options of one", markup=False)
 
 
 def _encoders() -> list[Row]:

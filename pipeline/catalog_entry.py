@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from rich.markup import escape
+from rich.text import Text
 
 from pipeline.catalog import Row, rows
 from pipeline.console import out
+from pipeline.tables import folded
 from stages.embed.params import EmbedParams
 from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
@@ -57,12 +58,22 @@ def print_entry(found: Row) -> None:
     for name, value in found.items():
         if name != "options":
             shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            out.print(f"{name}: {shown}", markup=False, highlight=False)
+            _tell(f"{name}: {shown}")
     for option in found.get("options", []):
-        default = "" if option["default"] is None else f", by default {escape(_yaml(option['default']))}"
-        out.print(f"\n[bold]{option['option']}[/bold]: {escape(option['takes'])}{default}", highlight=False)
+        default = "" if option["default"] is None else f", by default {_yaml(option['default'])}"
+        out.print()
+        _tell(f"{option['option']}: {option['takes']}{default}", bold=len(option["option"]))
         if option["meaning"]:
-            out.print(f"    {option['meaning']}", markup=False, highlight=False)
+            _tell(option["meaning"], indent=4)
+
+
+def _tell(text: str, indent: int = 0, bold: int = 0) -> None:
+    """Print a text folded between words, its first letters in bold."""
+    for at, line in enumerate(folded(out, text, out.width - indent)):
+        said = Text(" " * indent + line)
+        if not at:
+            said.stylize("bold", 0, bold)
+        out.print(said)
 
 
 def _yaml(value: object) -> str:

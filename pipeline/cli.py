@@ -21,6 +21,7 @@ from pipeline import sweep as tables
 from pipeline import wire as plumbing
 from pipeline.compare_cli import compare
 from pipeline.console import ConsoleProgress, err, out
+from pipeline.help import App
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
 from pipeline.search_cli import search
@@ -29,7 +30,7 @@ from pipeline.verbs import Session, run_verb
 from stages.errors import DiptychError
 from store import StoreError
 
-app = typer.Typer(
+app = App(
     name="diptych",
     help="Embed images and texts once into a feature store; train, evaluate and retrieve from the cache.\n\n"
     "`dvc repro` runs these verbs in order and reruns only what changed. By hand: `diptych plan` says what a run "
@@ -46,16 +47,14 @@ RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="Try contents again that failed before and are remembered.")
 ]
 AllowSplitMismatch = Annotated[
-    bool,
-    typer.Option(
-        "--allow-split-mismatch",
-        help="Embed with an encoder that was fitted on other train rows than the present ones.",
-    ),
+    bool, typer.Option("--allow-split-mismatch", help="Embed with an encoder that was fitted on other train rows.")
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, say what is there, draw a contact sheet; write no output.")
 ]
-Rows = Annotated[int | None, typer.Option("--rows", min=1, help="With --dry-run: look at the first rows only.")]
+Rows = Annotated[
+    int | None, typer.Option("--rows", metavar="N", min=1, help="With --dry-run: look at the first rows only.")
+]
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _STAGES = "Stages, in the order of a run"
 
@@ -72,12 +71,9 @@ def common(
         os.environ["DIPTYCH_LOG_JSON"] = str(log_json.absolute())
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych prepare --dry-run --rows 1000")
 def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
-    """Read the source, write one manifest row per item, list what was rejected and why.
-
-    Example: diptych prepare --dry-run --rows 1000
-    """
+    """Read the source, write one manifest row per item, list what was rejected and why."""
     if rows is not None and not dry_run:
         raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
     if dry_run:
@@ -94,51 +90,45 @@ def split() -> None:
     run_verb("split", None)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych fit words")
 def fit(name: Entry = None) -> None:
-    """Train an encoder on the train rows; a killed run goes on behind its last saved epoch.
-
-    Example: diptych fit words
-    """
+    """Train an encoder on the train rows; a killed run goes on behind its last saved epoch."""
     run_verb("fit", name)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych embed caption-minilm")
 def embed(
     name: Entry = None, retry_failed: RetryFailed = False, allow_split_mismatch: AllowSplitMismatch = False
 ) -> None:
-    """Encode what the feature store lacks, then write the matrix aligned to the data set.
-
-    Example: diptych embed caption-minilm
-    """
+    """Encode what the feature store lacks, then write the matrix aligned to the data set."""
     run_verb("embed", name, retry_failed=retry_failed, allow_split_mismatch=allow_split_mismatch)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych reduce caption-pca")
 def reduce(name: Entry = None) -> None:
     """Project a matrix onto fewer dimensions, fitted on train."""
     run_verb("reduce", name)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych fuse both")
 def fuse(name: Entry = None) -> None:
     """Join several matrices into one, without labels."""
     run_verb("fuse", name)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych train attention")
 def train(name: Entry = None) -> None:
     """Train an experiment's fusion and head on cached features, once per seed."""
     run_verb("train", name)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych evaluate attention")
 def evaluate(name: Entry = None) -> None:
     """Turn an experiment's predictions into metrics and tables."""
     run_verb("evaluate", name)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, epilog="Example: diptych retrieve by-image")
 def retrieve(name: Entry = None) -> None:
     """Rank nearest neighbours and score the ranking."""
     run_verb("retrieve", name)
@@ -151,7 +141,7 @@ def report() -> None:
 
 
 @app.command(hidden=True)
-def wire(verb: str) -> None:
+def wire(verb: Annotated[str, typer.Argument(help="embed, fuse, train or retrieve.")]) -> None:
     """Write the digests that the entries of a section depend on (called by dvc.yaml)."""
     wired = plumbing.wire(verb, Session.open().params)
     out.print(f"wire {verb}: {len(wired)} entries", markup=False)
@@ -165,7 +155,7 @@ def plan(as_json: AsJson = False) -> None:
     _print_json(made.as_dict()) if as_json else print_plan(made)
 
 
-@app.command()
+@app.command(epilog="Example: diptych catalog fusions attention")
 def catalog(
     kind: Annotated[str, typer.Argument(help="encoders, fitters, fusions, heads, sources or recipes.")],
     name: Annotated[str, typer.Argument(help="One of them: its options, their defaults and meanings.")] = "",
@@ -180,7 +170,7 @@ def catalog(
     _print_json(rows) if as_json else catalogs.print_rows(kind, rows)
 
 
-@app.command()
+@app.command(epilog="Example: diptych recipe coco --check")
 def recipe(
     name: Annotated[str, typer.Argument(help="A file of recipes/, without .yaml.")],
     check: Annotated[bool, typer.Option("--check", help="Validate and show the change; write nothing.")] = False,
@@ -190,7 +180,7 @@ def recipe(
     overlays.apply(name, write=not check)
 
 
-@app.command()
+@app.command(epilog="Example: diptych sweep sweeps/heads.yaml")
 def sweep(
     grid: Annotated[Path, typer.Argument(help="A YAML file: features, fusion, head, base, vary.")],
 ) -> None:
@@ -199,35 +189,33 @@ def sweep(
     GRID.yaml lists what is crossed: `features: [[caption-minilm, image-lite0]]`, `fusion: [concat, attention, late]`,
     `head: [mlp, svm]`, `base: {scale: standard, seeds: [0, 1, 2]}`, and in `vary` further options with their values.
     Impossible combinations are told and left out; what was tried before is not tried again.
-
-    Example: diptych sweep sweeps/heads.yaml
     """
     grid = grid.resolve()  # before the session goes to the project's root
     tables.print_table(tables.sweep(grid, Session.open()))
 
 
-@app.command()
+@app.command(epilog="Example: diptych repeat table.csv --seeds 10 gated-knn gated-svm")
 def repeat(
     table: Annotated[Path, typer.Argument(help="The CSV to write; a JSON with the values per seed goes beside it.")],
     names: Annotated[
         list[str] | None, typer.Argument(help="Entries of train and retrieve; all of them when left out.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many repetitions; their seeds are 0, 1, ...")] = 10,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many repetitions; their seeds are 0, 1, ...")
+    ] = 10,
 ) -> None:
     """Run the whole pipeline once per seed; write mean and sample deviation of every metric.
 
     Split, fitting, fusions, experiments and retrieval are drawn anew with each seed. What was run before comes from
     DVC's run cache: a killed call goes on where it was. Afterwards params.yaml and the outputs are as they were before.
-
-    Example: diptych repeat table.csv --seeds 10 gated-knn gated-svm
     """
     table = table.resolve()
     os.chdir(paths.find_root(Path.cwd()))
     repetitions.print_table(repetitions.repeat(table, seeds, names or [], ConsoleProgress()))
 
 
-app.command()(compare)
-app.command()(search)
+app.command(epilog="Example: diptych compare caption-minilm caption-use -k 1 -k 10")(compare)
+app.command(epilog='Example: diptych search --image cat.jpg --text "a cat on a sofa" -k 10 --html found.html')(search)
 
 
 @app.command()

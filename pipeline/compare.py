@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.text import Text
 
 from pipeline import paths
 from pipeline.cards import stated_digests
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.params import Params
 from pipeline.swapped import Change, changes
+from pipeline.tables import PlainTable
 from pipeline.wire import features_of
 from stages.contract import Progress
 from stages.errors import InputError
@@ -200,7 +200,7 @@ def print_comparison(found: Comparison) -> None:
     out.print(f"{found.rows} of {found.items} items have a vector in both", markup=False)
     free = "none: all rows are equally far apart" if found.cka_debiased is None else f"{found.cka_debiased:.3f}"
     out.print(f"linear CKA {found.cka:.3f} (debiased {free}); 1: alike up to a rotation and a factor", markup=False)
-    table = plain_table("k nearest", numbers=("shared", "by chance"))
+    table = PlainTable("k nearest", numbers=("shared", "by chance"))
     for k, share in found.overlap.items():
         table.add_row(str(k), f"{share:.1%}", f"{found.chance[k]:.2%}")
     out.print(table)
@@ -210,11 +210,11 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _print_cost(*sides: Side) -> None:
-    table = plain_table("features", "made by", numbers=("rows", "dim", "dtype", "bytes a row", "s per 1000 rows"))
+    table = PlainTable("features", "made by", numbers=("rows", "dim", "dtype", "bytes a row", "s per 1000 rows"))
     for side in sides:
         spent = _UNKNOWN if side.seconds_per_1000 is None else f"{side.seconds_per_1000:.3g}"
         size = (str(side.rows), str(side.dim), side.dtype, str(side.row_bytes), spent)
-        table.add_row(Text(side.name), Text(side.made_by), *size)
+        table.add_row(side.name, side.made_by, *size)
     out.print(table)
 
 
@@ -223,7 +223,7 @@ def _print_changes(found: Comparison) -> None:
     if not found.changes:
         out.print(f"no two entries of train or retrieve are the same but for {first} and {second}", markup=False)
         return
-    table = plain_table("stage", "entries", "metric", numbers=(first, second, "difference", "95 % interval", "p"))
+    table = PlainTable("stage", "entries", "metric", numbers=(first, second, "difference", "95 % interval", "p"))
     for each in found.changes:
         values = (each.first_value, each.second_value, each.difference)
         said = ["-" if value is None else f"{value:.3f}" for value in values[:2]]

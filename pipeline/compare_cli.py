@@ -16,10 +16,14 @@ def compare(
     second: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     k: Annotated[
         list[int] | None,
-        typer.Option("-k", "--k", min=1, help="How many neighbours, again for more; 1, 5 and 10 when left out."),
+        typer.Option(
+            "-k", "--k", metavar="N", min=1, help="How many neighbours, again for more; 1, 5 and 10 when left out."
+        ),
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="How many items, at most, are asked for their neighbours.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses these items.")] = 0,
+    rows: Annotated[
+        int, typer.Option(metavar="N", min=1, help="How many items, at most, are asked for their neighbours.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Chooses these items.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Compare two sets of features on the same rows: how alike they are, which scores better, what each costs.
@@ -27,8 +31,6 @@ def compare(
     Linear CKA compares all distances at once: 1 when one set is the other, rotated or scaled. The share of common
     nearest neighbours looks at the short distances, on which retrieval depends. Below: what encoding and keeping a row
     costs, and the experiments and retrievals of params.yaml that are the same but for these features.
-
-    Example: diptych compare caption-minilm caption-use -k 1 -k 10
     """
     from pipeline import compare as comparing  # the store and numpy, which a mere --help has no use for
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -20,7 +19,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.spent import Spent
@@ -31,16 +29,6 @@ _LINE_SECONDS = 5.0
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
 out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def plain_table(*names: str, numbers: tuple[str, ...] = (), title: str | None = None) -> Table:
-    """Make a table that fits a narrow terminal: columns of names, which are never folded, then columns of numbers."""
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for at, name in enumerate(names):
-        table.add_column(name, no_wrap=at == 0 or bool(numbers))
-    for name in numbers:
-        table.add_column(name, justify="right")
-    return table
 
 
 def _rate(rate: float) -> str:

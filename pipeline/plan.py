@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.table import Table
-
 from pipeline import paths
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.embed_plan import EmbedPlan, plan_embed
 from pipeline.params import Params
 from pipeline.settings import Settings
+from pipeline.tables import PlainTable
 from pipeline.unwatched import changed_since_manifest, told
 from pipeline.wire import features_of
 from stages.contract import Progress
@@ -110,8 +109,8 @@ def _behind(unwatched: Changes | None) -> str:
     )
 
 
-def _table(plan: Plan) -> Table:
-    table = plain_table("embed", "matrix", numbers=("cached", "new", "failed", "new data", "in store", "time"))
+def _table(plan: Plan) -> PlainTable:
+    table = PlainTable("embed", "matrix", numbers=("cached", "new", "failed", "new data", "in store", "time"))
     for each in plan.encoders:
         counts = ("?" if count is None else str(count) for count in (each.cached, each.new, each.failed))
         sizes = ("?" if size is None else _size(size) for size in (each.new_bytes, each.store_bytes))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-from rich.text import Text
-
 from pipeline import paths
-from pipeline.console import out, plain_table
+from pipeline.console import out
+from pipeline.tables import PlainTable
 from pipeline.unwatched import changed_since_last_time, told
 from stages.contract import Progress
 from stages.prepare.params import PrepareParams
@@ -34,10 +32,9 @@ def print_summary(summary: PrepareSummary) -> None:
         out.print(f"prepare: note: {printable(note)}", markup=False)
 
 
-def _missing_table(summary: PrepareSummary) -> Table:
-    table = plain_table("source", numbers=("rows", *(f"no {name}" for name in summary.missing)))
+def _missing_table(summary: PrepareSummary) -> PlainTable:
+    table = PlainTable("source", numbers=("rows", *(f"no {name}" for name in summary.missing)))
     for row in summary.missing_by:
         shares = (f"{count:,} ({row.share[name]:.1%})" for name, count in row.missing.items())
-        # As Text, because a source may be called "[red]", which is no markup of ours.
-        table.add_row(Text(row.source), f"{row.rows:,}", *shares)
+        table.add_row(row.source, f"{row.rows:,}", *shares)
     return table

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline import paths
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.dvc_run import repro
 from pipeline.params import Params, load_params, validate_params
 from pipeline.put_back import borrowed_project, recover, write_borrowed
 from pipeline.recipes import overlaid
+from pipeline.tables import PlainTable
 from pipeline.yaml_file import parse_yaml, read_text
 from stages.contract import Progress, Tracker
 from stages.errors import InputError, RunError
@@ -153,7 +154,7 @@ def _digest(content: bytes) -> str:
 
 def print_table(done: Repetitions) -> None:
     """Print the main metrics for a terminal."""
-    table = plain_table("stage", "metric", numbers=("mean", "± seeds"))
+    table = PlainTable("stage", "metric", numbers=("mean", "± seeds"))
     for target, metric, values in done.rows():
         if metric in _MAIN:
             spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else ""

@@ -18,16 +18,22 @@ def search(  # noqa: PLR0913 (each is an option of its own)
         str | None, typer.Argument(help="Entry of `retrieve` in params.yaml; the one that fits best when left out.")
     ] = None,
     *,
-    image: Annotated[Path | None, typer.Option("--image", help="A picture file.")] = None,
+    image: Annotated[Path | None, typer.Option("--image", metavar="FILE", help="A picture file.")] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="A text, for every text field not named otherwise.")
+        str | None, typer.Option("--text", metavar="TEXT", help="A text, for every text field not named otherwise.")
     ] = None,
     field: Annotated[
-        list[str] | None, typer.Option("--field", help="NAME=TEXT for one text field; repeatable.")
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=TEXT", help="A text for one text field; may be repeated."),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many items to find.")] = 10,
-    part: Annotated[Literal["all", "train", "dev", "test"], typer.Option("--part", help="Who may be found.")] = "all",
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the pictures, too.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", metavar="N", min=1, help="How many items to find.")] = 10,
+    part: Annotated[
+        Literal["all", "train", "dev", "test"],
+        typer.Option("--part", metavar="all|train|dev|test", help="Who may be found."),
+    ] = "all",
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pictures, too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Find the items nearest to a new picture, a new text, or both, in the vectors of a finished run.
@@ -35,8 +41,6 @@ def search(  # noqa: PLR0913 (each is an option of its own)
     The query is encoded as the stored rows were, and ranked as its retrieval system ranks: the same encoders, models,
     scaling and head. With one of two inputs, matrices of the other are left out; a matrix of `fuse` takes its missing
     vector for it. Nothing of the run is changed.
-
-    Example: diptych search --image cat.jpg --text "a cat on a sofa" -k 10 --html found.html
     """
     from pipeline import search as finder  # stages that only this command needs
     from pipeline import search_output as shown

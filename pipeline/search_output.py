@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.search import Found, Hit
+from pipeline.tables import PlainTable
 from stages.errors import InputError
 from store.backend import printable
 
@@ -71,12 +70,12 @@ def print_found(found: Found) -> None:
     for note in found.notes:
         out.print(f"search: {printable(note)}", markup=False)
     fields = list(found.vectors.manifest.info.fields)
-    table = plain_table("rank", "distance", "id", "labels", *fields, "picture")
+    table = PlainTable("rank", "distance", "id", "labels", *fields, "picture")
     for hit in found.hits:
         texts = [_cut(hit.texts[name]) for name in fields]
         labels = _cut(", ".join(hit.labels))
         cells = [str(hit.rank), f"{hit.distance:.4f}", hit.id, labels, *texts, hit.image or ""]
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(printable(cell) for cell in cells))
     out.print(table)
     spent = " and ".join(f"{what} {seconds:.2f} s" for what, seconds in found.seconds.items())
     out.print(f"search: {spent}", markup=False)

@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from pipeline import paths
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.params import Params, load_params
 from pipeline.run_log import RunLog, scrubbed
 from pipeline.settings import Settings, load_settings
+from pipeline.tables import PlainTable
 from stages.errors import DiptychError
 from stages.room import existing, told
 from store import LocalBackend, StoreError, list_encoders
@@ -242,7 +241,7 @@ def _print_store(store: StoreState) -> None:
 
 
 def _print_entries(entries: list[EntryState]) -> None:
-    table = plain_table("entry", "last run", "ended", "took", "counts", "missing")
+    table = PlainTable("entry", "last run", "ended", "took", "counts", "missing")
     for each in entries:
         last, name = each.last or {}, _named(each.verb, each.name)
         counts = [f"{key} {value:.6g}" for key, value in _numbers(last.get("counts")).items()][:_SHOWN]
@@ -250,7 +249,7 @@ def _print_entries(entries: list[EntryState]) -> None:
             counts.insert(0, f"{each.failed} items without a vector")
         took = f"{last['seconds']:.1f} s" if isinstance(last.get("seconds"), int | float) else ""
         shown = (name, _time(last), str(last.get("event", "")), took, ", ".join(counts), ", ".join(each.missing))
-        table.add_row(*(Text(printable(cell)) for cell in shown))
+        table.add_row(*(printable(cell) for cell in shown))
     out.print(table)
 
 

@@ -25,9 +25,11 @@ Apply = Annotated[bool, typer.Option("--apply", help="Do it; without this option
 def register(app: typer.Typer) -> None:
     """Add the commands to `diptych store`."""
     app.command("repair")(repair_)
-    app.command("compact")(compact_)
-    app.command("gc")(gc_)
-    app.command("restore")(restore_)
+    app.command("compact", epilog="Example: diptych store compact --encoder minilm --apply")(compact_)
+    app.command(
+        "gc", epilog="Example: diptych store gc data/prepare/manifest.parquet ../other/data/prepare/manifest.parquet"
+    )(gc_)
+    app.command("restore", epilog="Example: diptych store restore 2031-05-06")(restore_)
 
 
 def repair_(apply: Apply = False) -> None:
@@ -59,7 +61,9 @@ def _known_records() -> list[EncoderRecord]:
 
 def compact_(
     apply: Apply = False,
-    encoder: Annotated[str | None, typer.Option(help="Only this encoder: its name or its folder.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this encoder: its name or its folder.")
+    ] = None,
 ) -> None:
     """Merge small segments into large ones, for faster listing; the inputs wait in the trash."""
     merges = compact(open_store(), apply=apply, encoder=encoder)
@@ -75,9 +79,11 @@ def gc_(
         list[Path] | None, typer.Argument(help="Every manifest.parquet that uses this store, of every project.")
     ] = None,
     all_manifests: Annotated[
-        Path | None, typer.Option(help="A text file that names them, one path in each line.")
+        Path | None, typer.Option(metavar="FILE", help="A text file that names them, one path in each line.")
     ] = None,
-    grace_days: Annotated[float, typer.Option(help="Nothing younger is touched; at least 7.")] = GRACE_DAYS,
+    grace_days: Annotated[
+        float, typer.Option(metavar="DAYS", help="Nothing younger is touched; at least 7.")
+    ] = GRACE_DAYS,
     apply: Apply = False,
 ) -> None:
     """Move segments that no manifest needs to the trash, and delete old trash and old temporary files.

@@ -12,16 +12,18 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import paths, store_care_cli
-from pipeline.console import ConsoleProgress, err, out, plain_table
+from pipeline.console import ConsoleProgress, err, out
 from pipeline.explain import explain
+from pipeline.help import App
 from pipeline.store_root import open_store
 from pipeline.store_sign_cli import sign_app
 from pipeline.store_transfer_cli import transfer_app
+from pipeline.tables import PlainTable
 from pipeline.verbs import Session
 from stages.errors import InputError
 from store import FeatureStore, StoreError, conflicts, list_encoders, open_matrix, stats, verify
 
-store_app = typer.Typer(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
+store_app = App(help="Look at the feature store, check it and take care of it.", no_args_is_help=True)
 store_app.add_typer(sign_app)
 store_app.add_typer(transfer_app)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -34,7 +36,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
-    table = plain_table("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
+    table = PlainTable("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
     for row in rows:
         size = f"{row.bytes / 1e6:.1f}"
         table.add_row(
@@ -79,7 +81,7 @@ def _described(path: Path) -> dict[str, Any]:
     }
 
 
-@store_app.command("verify")
+@store_app.command("verify", epilog="Example: diptych store verify --rows --conflicts --reencode 0.1%")
 def verify_(
     rows: Annotated[bool, typer.Option("--rows", help="Check every row's digest too, not only whole files.")] = False,
     conflicts_: Annotated[
@@ -88,7 +90,9 @@ def verify_(
     reencode: Annotated[
         str | None, typer.Option(metavar="SHARE", help="Encode a random share again and compare, such as 0.1%.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the sample of --reencode; another one each time.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the sample of --reencode; another one each time.")
+    ] = None,
 ) -> None:
     """Check every segment against its name; exit 1 and name what is damaged."""
     share = _share(reencode) if reencode is not None else None
@@ -169,7 +173,7 @@ def _share(text: str) -> float:
     return share
 
 
-@store_app.command("explain")
+@store_app.command("explain", epilog="Example: diptych store explain 000123")
 def explain_(
     item: Annotated[str, typer.Argument(help="The id of an item, or a key of 64 hexadecimal digits.")],
     as_json: AsJson = False,

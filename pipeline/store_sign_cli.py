@@ -12,18 +12,21 @@ import typer
 
 from pipeline import paths
 from pipeline.console import err, out
+from pipeline.help import App
 from pipeline.store_root import open_store
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 from store import Signer, sign_sound
 
-sign_app = typer.Typer()
+sign_app = App()
 
 
-@sign_app.command("keygen")
+@sign_app.command("keygen", epilog="Example: diptych store keygen ~/.config/diptych/signing.pem")
 def keygen(
     file: Annotated[Path, typer.Argument(help="The new file of the private key, outside the project.")],
-    comment: Annotated[str | None, typer.Option(help="Whose key it is; user@host when left out.")] = None,
+    comment: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Whose key it is; user@host when left out.")
+    ] = None,
 ) -> None:
     """Make a private key that only you can read; print the line that makes the team trust it."""
     _refuse_project(file)
@@ -41,7 +44,7 @@ def keygen(
 
 @sign_app.command("sign")
 def sign(
-    encoder: Annotated[str | None, typer.Option(help="Sign this encoder's segments only.")] = None,
+    encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Sign this encoder's segments only.")] = None,
 ) -> None:
     """Sign every sound segment that you did not sign yet: you vouch for whoever wrote it.
 

@@ -12,28 +12,33 @@ import typer
 
 from pipeline import paths
 from pipeline.console import ConsoleProgress, err, out
+from pipeline.help import App
 from pipeline.settings import load_settings
 from pipeline.store_root import open_store
 from stages.contract import Tracker
 from store import TransferReport, export_store, import_store
 from store.transfer import Told
 
-transfer_app = typer.Typer()
+transfer_app = App()
 Encoders = Annotated[
     list[str] | None,
-    typer.Option("--encoder", help="Only this encoder, by the name that `diptych store ls` shows; may be repeated."),
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="Only this encoder, by the name that `diptych store ls` shows; may be repeated.",
+    ),
 ]
 
 
-@transfer_app.command("export")
+@transfer_app.command(
+    "export",
+    epilog="Examples: diptych store export s3://team/features; diptych store export --encoder minilm minilm.zip",
+)
 def export_(
     dest: Annotated[str, typer.Argument(help="Another store (a folder or s3://bucket/folder), or a new file.zip.")],
     encoder: Encoders = None,
 ) -> None:
-    """Copy this project's feature store, verified, to another store or into one .zip file.
-
-    Examples: diptych store export s3://team/features; diptych store export --encoder minilm minilm.zip
-    """
+    """Copy this project's feature store, verified, to another store or into one .zip file."""
     dest = _absolute(dest)
     source = open_store()
     with _progress(f"export to {dest}") as told:
@@ -41,15 +46,12 @@ def export_(
     _tell("exported", report, source.address)
 
 
-@transfer_app.command("import")
+@transfer_app.command("import", epilog="Example: diptych store import .diptych/spill")
 def import_(
     source: Annotated[str, typer.Argument(help="Another store (a folder or s3://bucket/folder), or a file.zip.")],
     encoder: Encoders = None,
 ) -> None:
-    """Add the vectors of another store or .zip file, verified, to this project's feature store.
-
-    Example: diptych store import .diptych/spill
-    """
+    """Add the vectors of another store or .zip file, verified, to this project's feature store."""
     source = _absolute(source)
     os.chdir(paths.find_root(Path.cwd()))
     target = load_settings(paths.LOCAL_FILE, os.environ).feature_store("zarr.zip")

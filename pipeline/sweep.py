@@ -13,8 +13,9 @@ from typing import Any
 
 from pipeline import paths
 from pipeline.cards import stated_digests
-from pipeline.console import out, plain_table
+from pipeline.console import out
 from pipeline.grid import Trial, expand, read_grid
+from pipeline.tables import PlainTable
 from pipeline.verbs import Session
 from stages.closure import code_of
 from stages.errors import InputError, RunError
@@ -200,7 +201,7 @@ def _lineage(grid: Path, outcomes: Sequence[Outcome], session: Session) -> dict[
 def print_table(outcomes: Sequence[Outcome]) -> None:
     """Print the table for a terminal, best first."""
     main = outcomes[0].main
-    table = plain_table("features", "fusion", "head", "options", numbers=(main, "95 % interval", "± seeds"))
+    table = PlainTable("features", "fusion", "head", "options", numbers=(main, "95 % interval", "± seeds"))
     for each in outcomes:
         content, values = each.trial.content, each.metrics
         if not values:

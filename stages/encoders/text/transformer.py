@@ -17,18 +17,17 @@ from stages.encoders.row import RANDOM, Pool
 from stages.encoders.text.folder import read_sizes, refuse_left_to_right, refuse_words_beyond
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
+from stages.encoders.text.trial import trial_texts
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
 
 _CODE_VERSION = 2
 # Families whose vectors were right on every engine before networks were held to torch. Rows of others may be wrong, and
-# must not be found again: docs/decisions/0017.
+# must not be found again: docs/decisions/0018.
 _SOUND_BEFORE = frozenset({
     "albert", "bert", "camembert", "deberta-v2", "electra", "ernie", "luke", "megatron-bert", "mobilebert", "mpnet",
     "nomic_bert", "roberta", "roformer", "squeezebert", "xlm-roberta",
 })  # fmt: skip
-# Tokens of the texts that a network is tried on: two unlike ones, two alike, one beyond the usual window of attention.
-_TRIAL_LENGTHS, _TRIAL_LONGEST = (4, 20, 20, 160), 600
 # Every file that a Hugging Face tokeniser of any family may read.
 _TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt",
@@ -134,23 +133,8 @@ class TransformerText:
         return self._network.runtime
 
     def trial(self) -> tuple[list[list[int]], list[list[int]]]:
-        """Return token ids to try the network on: some that share a batch, and some that are too long to.
-
-        Whatever a network does by windows, by rounding lengths up or by positions shows between them. Once the
-        tokeniser is loaded.
-        """
-        framed = self._tokenizer.encode("a")
-        special = np.array(framed.special_tokens_mask, dtype=bool)
-        before = int(np.argmin(special)) if not special.all() else len(special)
-        ids = np.array(framed.ids, dtype=np.int64)
-        words = np.setdiff1d(list(self._tokenizer.get_vocab(with_added_tokens=False).values()), ids[special])
-        rng = np.random.default_rng(0)
-
-        def item(length: int) -> list[int]:
-            inner = max(1, min(length, self.pooling.max_len) - int(special.sum()))
-            return [*ids[:before].tolist(), *rng.choice(words, inner).tolist(), *ids[special][before:].tolist()]
-
-        return [item(length) for length in _TRIAL_LENGTHS], [item(_TRIAL_LONGEST)]
+        """Return what `trial_texts` gives, once the tokeniser is loaded."""
+        return trial_texts(self._tokenizer, self.pooling.max_len)
 
     def budget_on(self, placement: Placement) -> int:
         """Return the tokens of a batch that suit a device."""
@@ -171,6 +155,7 @@ class TransformerText:
         backbone = random_bert(self.seed) if self.model == RANDOM else self._load_backbone()
         refuse_words_beyond(backbone, self._tokenizer)
         refuse_left_to_right(backbone, self.trial()[0][1])
+        _without_loss(backbone)
         return _pooling_module(backbone, self.pooling)
 
     def load_tokenizer(self) -> None:
@@ -256,6 +241,16 @@ def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     ids = np.zeros(filled.shape, dtype=np.int64)
     ids[filled] = np.concatenate(batch)
     return ids, filled.astype(np.int64)
+
+
+def _without_loss(backbone: Any) -> None:
+    """Say that no part of a network has a loss, which transformers (5.23) would have to guess, with a notice.
+
+    Whoever traces a network, as OpenVINO does, reads every attribute of every part, `loss_function` among them.
+    """
+    for part in backbone.modules():
+        if hasattr(type(part), "loss_function"):
+            part.loss_function = None
 
 
 def _pooling_module(backbone: Any, pooling: Pooling) -> Any:
