@@ -191,11 +191,9 @@ def test_an_edited_picture_is_found_however_it_was_edited(tmp_path: Path, way: W
     assert (back.changed, back.removed) == ((0, 0) if way.source == "goodreads" else (1, 0))
 
 
-@pytest.mark.parametrize(
-    ("way", "file"), [(way, file) for way in WAYS.values() for file in way.files], ids=lambda value: str(value)[:60]
-)
-def test_an_edited_file_is_found(tmp_path: Path, way: Way, file: str) -> None:
-    made = prepared(tmp_path, way)
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, way in WAYS.items() for file in way.files])
+def test_an_edited_file_is_found(tmp_path: Path, name: str, file: str) -> None:
+    made = prepared(tmp_path, WAYS[name])
     assert made.changes().changed == 0
     path = made.folder / file
     stamp = path.stat()
