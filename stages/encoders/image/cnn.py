@@ -12,7 +12,7 @@ from stages.encoders.engines import Array
 from stages.encoders.folding import fold_batch_norms
 from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.image.backbones import Architecture, Backbone
-from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.image.preprocessing import Pixels, Preprocessing, stacked, trial_pictures
 from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
 from stages.encoders.row import EncoderChoice, Output
 
@@ -95,21 +95,6 @@ class ImageNetwork:
     def encode(self, batch: Sequence[Pixels]) -> Rows:
         """Return the rows [n, dim]."""
         return self._network(batch)
-
-
-def stacked(pictures: Sequence[Pixels]) -> list[Array]:
-    """Return the one input of a batch: pixels uint8 [n, S, S, 3]."""
-    return [np.stack(pictures)]
-
-
-def trial_pictures(size: int) -> list[Pixels]:
-    """Return two pictures uint8 [size, size, 3] to try a network on: patches of colour, and the same under noise."""
-    rng = np.random.default_rng(0)
-    cells = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    side = np.arange(size) * 8 // size
-    patches = cells[side][:, side]
-    noise = rng.integers(0, 256, patches.shape, dtype=np.uint8)
-    return [patches, (patches[::-1] // 2 + noise // 2)]
 
 
 def _rows(batch: Sequence[Pixels], outputs: Sequence[Array]) -> Rows:

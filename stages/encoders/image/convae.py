@@ -8,8 +8,7 @@ from typing import Any
 
 from stages.encoders.artefact import Artefact
 from stages.encoders.held import Feed, HeldNetwork
-from stages.encoders.image.cnn import stacked, trial_pictures
-from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.image.preprocessing import Pixels, Preprocessing, stacked, trial_pictures
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
 from stages.encoders.row import Resize
 

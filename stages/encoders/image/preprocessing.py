@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -99,3 +99,18 @@ class Preprocessing:
         pattern = Image.fromarray(((grid * 2654435761 >> 7) % 251).astype(np.uint8))
         resized = pattern.resize((57, 43), self.filter)
         return hashlib.sha256(resized.tobytes()).hexdigest()
+
+
+def stacked(pictures: Sequence[Pixels]) -> list[Pixels]:
+    """Return the one input of a batch: pixels uint8 [n, S, S, 3]."""
+    return [np.stack(pictures)]
+
+
+def trial_pictures(size: int) -> list[Pixels]:
+    """Return two pictures uint8 [size, size, 3] to try a network on: patches of colour, and the same under noise."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    side = np.arange(size) * 8 // size
+    patches = cells[side][:, side]
+    noise = rng.integers(0, 256, patches.shape, dtype=np.uint8)
+    return [patches, (patches[::-1] // 2 + noise // 2)]
