@@ -134,6 +134,14 @@ def test_packages_hand_on_names_and_do_nothing_else() -> None:
             assert listed or told or isinstance(node, ast.Import | ast.ImportFrom), f"{path}: {ast.unparse(node)}"
 
 
+def test_modules_that_a_package_loads_beside_the_one_that_is_asked_for_do_nothing_by_themselves() -> None:
+    """`import store` loads all of it: what nobody asked for only defines things."""
+    for path in (ROOT / "store").glob("*.py"):
+        for node in ast.parse(path.read_bytes()).body:
+            told = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert told or not isinstance(node, ast.Expr | ast.For | ast.While | ast.With), f"{path}:{node.lineno}"
+
+
 def test_nothing_of_ours_is_imported_by_a_name_in_a_string() -> None:
     called = [(path, call) for name in PACKAGES for path in (ROOT / name).rglob("*.py") for call in _late_imports(path)]
     assert called, "expected the source `scenes` to import a package by its name; mend this test"
