@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from stages.outputs import fresh_folder
+from stages.tensors import tensor_bytes
 
 Tensors = Mapping[str, NDArray[Any]]
 _LOG = logging.getLogger("diptych.states")
@@ -93,7 +93,7 @@ class Checkpoints:
         if start - self._last < self._pause:
             return
         older = list(self.folder.glob("epoch-*"))
-        content = save({name: np.asarray(value, order="C") for name, value in state.tensors.items()})
+        content = tensor_bytes(state.tensors)
         facts = {"epoch": state.epoch, "facts": state.facts, "digest": hashlib.sha256(content).hexdigest()}
         with fresh_folder(self.folder / f"epoch-{state.epoch:06}") as folder:
             (folder / _TENSORS).write_bytes(content)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from stages.encoders.artefact import Artefact
 from stages.encoders.engines import Array
@@ -24,6 +24,7 @@ from stages.encoders.protocol import Encoder, Part, Placement, Rows, Runtime, Ze
 from stages.encoders.row import EncoderChoice, Output
 from stages.encoders.text.transformer import Pooling, TransformerText, padded
 from stages.errors import InputError
+from stages.tensors import save_tensors
 from store import Fingerprint
 
 VISUAL = "visual.safetensors"
@@ -187,4 +188,4 @@ def _refuse_another_image(artefact: Artefact, image: Encoder) -> None:
 def write_visual(folder: Path, base: Projection, visual: Rows) -> None:
     """Write what `FinetunedPair` projects pictures with."""
     tensors = {"base.weight": base.weight, "base.bias": base.bias, "visual.weight": visual}
-    save_file({name: np.ascontiguousarray(value, dtype=np.float32) for name, value in tensors.items()}, folder / VISUAL)
+    save_tensors({name: np.asarray(value, dtype=np.float32) for name, value in tensors.items()}, folder / VISUAL)

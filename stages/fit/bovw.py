@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +16,7 @@ from stages.errors import InputError
 from stages.fit.ahead import prepared_rows
 from stages.fit.context import FitContext, Fitted
 from stages.fit.options import BovwOptions
+from stages.tensors import save_tensors
 
 _INITS = 3
 
@@ -40,7 +40,7 @@ def fit_bovw(context: FitContext, folder: Path) -> Fitted:
             seen, empty = seen + 1, empty + (not len(vectors))
             tracker.advance()
     _refuse_few(context.name, sample.seen, options)
-    save_file({"words": _centres(sample.vectors(), options.k, context.seed)}, folder / VOCABULARY)
+    save_tensors({"words": _centres(sample.vectors(), options.k, context.seed)}, folder / VOCABULARY)
     left_out = len(context.rows) - seen
     return Fitted((), {"descriptors": sample.seen, "without_descriptors": empty, "left_out": left_out})
 
@@ -57,7 +57,7 @@ def _centres(vectors: NDArray[np.float32], k: int, seed: int) -> NDArray[np.floa
     means = MiniBatchKMeans(n_clusters=k, n_init=_INITS, random_state=seed)
     with threadpool_limits(limits=1):  # several threads add up in an order of their own
         means.fit(vectors)
-    return np.ascontiguousarray(means.cluster_centers_, dtype=np.float32)
+    return np.asarray(means.cluster_centers_, dtype=np.float32)
 
 
 class _Sample:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from gensim.models import Word2Vec
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from stages.checkpoints import Tensors
 from stages.contract import Tracker
@@ -20,6 +19,7 @@ from stages.epochs import Schedule, run_epochs
 from stages.errors import InputError
 from stages.fit.context import FitContext, Fitted
 from stages.fit.options import W2vOptions
+from stages.tensors import save_tensors
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's defaults; the rate falls evenly over all epochs
 
@@ -37,7 +37,7 @@ def fit_w2v(context: FitContext, folder: Path) -> Fitted:
     history = run_epochs(context, training, Schedule(options.epochs, len(context.rows)))
     words = list(training.model.wv.index_to_key)
     (folder / WORDS).write_text(json.dumps(words, ensure_ascii=False) + "\n", "utf-8")
-    save_file({"vectors": np.ascontiguousarray(training.model.wv.vectors, dtype=np.float32)}, folder / VECTORS)
+    save_tensors({"vectors": np.asarray(training.model.wv.vectors, dtype=np.float32)}, folder / VECTORS)
     return Fitted(history, {"words": len(words), "texts_without_words": training.empty})
 
 

@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from stages.contract import Scale
 from stages.epochs import UNWATCHED, Watch
 from stages.fusions.base import FusionTransformer
 from stages.fusions.layout import as_layout, split_parts
 from stages.heads.model import Array, Features, blocks_of
+from stages.tensors import save_tensors
 
 _FILE = "scaler.safetensors"
 _LOG = logging.getLogger("diptych.fusions")
@@ -112,7 +113,7 @@ class BlockScaler(FusionTransformer):
 
     def save(self, folder: Path) -> None:
         """Write `scaler.safetensors`."""
-        save_file({"mean": self.mean_, "deviation": self.deviation_}, folder / _FILE)
+        save_tensors({"mean": self.mean_, "deviation": self.deviation_}, folder / _FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""

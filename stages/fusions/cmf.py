@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from stages.checkpoints import Tensors
 from stages.contract import Tracker
@@ -19,6 +19,7 @@ from stages.errors import InputError
 from stages.fusions.base import FusionTransformer
 from stages.fusions.stacked import input_widths, stacked, vectors_of
 from stages.heads.model import Array, Features
+from stages.tensors import save_tensors
 
 Doubles = NDArray[np.float64]
 _FILE = "factors.safetensors"
@@ -246,7 +247,7 @@ class CmfFusion(FusionTransformer):
         """Write `factors.safetensors`: the columns, in float64."""
         known = self.columns_
         tensors = {"factors": known.factors, "biases": known.biases, "weights": known.weights}
-        save_file({**tensors, "mean": np.array([known.mean]), "penalty": np.array([known.penalty])}, folder / _FILE)
+        save_tensors({**tensors, "mean": np.array([known.mean]), "penalty": np.array([known.penalty])}, folder / _FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -19,6 +19,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from stages.errors import InputError
+from stages.tensors import save_tensors
 
 FILE = "pca.safetensors"
 WIDEST = 8192
@@ -206,7 +207,7 @@ class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             "scale": self.scale_,
             "explained": self.explained_variance_ratio_,
         }
-        save_file(fitted, folder / FILE)
+        save_tensors(fitted, folder / FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import nn
 
 from stages.epochs import UNWATCHED, Schedule, Watch, run_epochs
@@ -23,6 +23,7 @@ from stages.fusions.retrieval_training import (
     text_numbers,
 )
 from stages.heads.model import Array, Features, dense
+from stages.tensors import save_tensors
 from stages.training_state import module_arrays, restore_module
 
 _FILE = "fusion.safetensors"
@@ -130,7 +131,7 @@ class RetrievalFusion(FusionTransformer, ABC):
 
     def save(self, folder: Path) -> None:
         """Write `fusion.safetensors`."""
-        save_file(module_arrays(self.module_), folder / _FILE)
+        save_tensors(module_arrays(self.module_), folder / _FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from stages.heads.model import Rows, Scores
+from stages.tensors import save_tensors
 
 _FILE = "target.safetensors"
 
@@ -41,7 +42,7 @@ class TargetScale:
 
     def save(self, folder: Path) -> None:
         """Write `target.safetensors`."""
-        save_file({"mean": np.array([self.mean]), "deviation": np.array([self.deviation])}, folder / _FILE)
+        save_tensors({"mean": np.array([self.mean]), "deviation": np.array([self.deviation])}, folder / _FILE)
 
     def restore(self, folder: Path) -> Self:
         """Read back what `save` wrote."""

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from typer.main import get_command
@@ -21,6 +22,7 @@ from pipeline.recipes import overlaid
 from pipeline.settings import load_settings
 from pipeline.yaml_file import parse_yaml
 from stages.prepare.table_params import TableParams
+from store import MatrixBlock, MatrixHeader, write_matrix
 from tests.end_to_end.pages import PAGES, SHELL, Block, all_blocks, blocks
 from tests.pipeline.project import ROOT
 from tests.stages.prepare.sets.painting import paint
@@ -85,6 +87,17 @@ def test_the_products_of_data_sets_are_read(tmp_path: Path) -> None:
         product["items"],
         product["landmarks"],
     ]
+
+
+def test_the_matrices_open_as_the_readme_says(tmp_path: Path) -> None:
+    (block,) = blocks("README.md", "python")
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    header = MatrixHeader(list("abcd"), 3, "float32", np.zeros(3), {})
+    written = MatrixBlock(vectors, np.ones(4, dtype=bool), np.ones(4, dtype=bool))
+    for suffix in (".zarr.zip", ".h5"):
+        write_matrix(tmp_path / f"data/embed/caption-minilm{suffix}", header, [written], durability="none")
+    check = f"assert vectors.tolist() == same.tolist() == {vectors.tolist()}, (vectors, same)\n"
+    subprocess.run([sys.executable, "-c", block.text + check], cwd=tmp_path, check=True)
 
 
 def test_the_tables_of_nlvr_follow_from_its_files(tmp_path: Path) -> None:

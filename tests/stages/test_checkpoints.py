@@ -58,13 +58,13 @@ def test_what_takes_long_to_write_is_written_seldom(tmp_path: Path, monkeypatch:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     kept = Checkpoints(tmp_path, "it", "a" * 64, seconds=1)
-    real = checkpoints.save
+    real = checkpoints.tensor_bytes
 
     def slow(tensors: dict[str, np.ndarray]) -> bytes:
         now[0] += 2
         return real(tensors)
 
-    monkeypatch.setattr(checkpoints, "save", slow)
+    monkeypatch.setattr(checkpoints, "tensor_bytes", slow)
     saved = []
     for epoch in range(1, 100):
         now[0] += 1
