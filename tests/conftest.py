@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 
 # Read when OpenMP is loaded, and so before torch is imported; the command line sets the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.pop("COLUMNS", None)  # 80, set by xdist: tables would be folded as nowhere else
+if "DIPTYCH_TEST_REORDERED" in os.environ:
+    import_module("tests.processors.reordered")

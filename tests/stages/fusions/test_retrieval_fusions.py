@@ -19,6 +19,7 @@ from stages.errors import RunError
 from stages.fusions.gated import Gated2dFusion, GatedFusion
 from stages.fusions.joint import JointFusion
 from stages.fusions.retrieval_fusion import RetrievalFusion
+from tests.scikit_checks import hold
 
 from .sentences import Killed, Killing, Sentences, files, sentences
 
@@ -179,4 +180,4 @@ def test_another_layout_is_refused() -> None:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks([KINDS[kind]() for kind in KINDS])
 def test_it_is_an_estimator_as_scikit_learn_wants_them(estimator: Any, check: Any) -> None:
-    check(estimator)
+    hold(estimator, check)
