@@ -142,9 +142,8 @@ class OpenVinoNetwork:
 def _core() -> Any:
     """Return the one core of this process, which is never given up.
 
-    Its plugin hands the thread a stack for signals and takes it back with the core. Of two cores the second puts back
-    the stack of the first, whether that is still there or not: the next signal, a Ctrl-C or the end of a child, then
-    kills the process.
+    OpenVINO (2026.4.1) looks after the stack on which a thread handles signals, and keeps it with the core: a process
+    that had made a second core was killed by a later signal, such as Ctrl-C or the end of a child.
     """
     return _openvino().Core()
 

@@ -228,7 +228,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
-        for path in (tmp_path / "pipe", tmp_path / "socket", tmp_path, Path("/dev/zero")):
+        for path in (tmp_path / "pipe", tmp_path / "socket", tmp_path, Path("/dev/null")):
             with pytest.raises(InputError, match="expected a regular file"):
                 read_regular_file(path)
     with pytest.raises(FileNotFoundError):

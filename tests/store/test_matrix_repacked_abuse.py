@@ -248,7 +248,6 @@ H5_ABUSES = {
     "wide rows": replaced("vectors", data=None, shape=(N, 10**9), dtype="f2", chunks=(1, 10**6)),
     "long attributes": replaced("attributes_json", shape=(10**10,), **SHAPED),
     "a bomb": chunk(zlib.compress(bytes(700_000))),
-    "a short chunk": chunk(zlib.compress(bytes(100))),
     "two streams": chunk(zlib.compress(VECTORS[:70].tobytes()) + b"x"),
     "a chunk not packed": chunk(bytes(841), 2),
     "a filter left out": chunk(zlib.compress(VECTORS[:70].tobytes()), 1),
@@ -276,7 +275,7 @@ def test_a_chunk_that_deflate_left_as_it_was_is_read(tmp_path):
     np.testing.assert_array_equal(open_matrix(path).block(0, N), VECTORS)
 
 
-@pytest.mark.parametrize("size", [1, 839, 840, 845, 2000])
+@pytest.mark.parametrize("size", [845, 2000])  # `test_chunk_sizes` has those that are too short
 def test_a_chunk_of_another_size_is_refused_where_nothing_packs(tmp_path, size):
     path = packed_h5(tmp_path)
     with h5py.File(path, "r+") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.svm import SVC
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from stages.errors import InputError, RunError
+from stages.heads import skops_file
 from stages.heads.catalog import HEADS, build_head
 from stages.heads.machines import is_shared, margins
 from stages.heads.model import Model, Problem, Rows
@@ -143,16 +145,56 @@ def forest_file(make_toy: Any, tmp_path: Path) -> Path:
     return tmp_path / "head.skops"
 
 
-@pytest.mark.parametrize(("field", "value"), [("left_child", 10_000), ("right_child", 0), ("feature", 77)])
-def test_a_tree_that_points_outside_itself_is_refused(forest_file: Path, field: str, value: int) -> None:
-    content = load_estimator(forest_file)
-    tree = content["estimator"].estimators_[1].tree_
-    state = tree.__getstate__()
-    state["nodes"][field][0] = value
-    tree.__setstate__(state)
-    save_estimator(forest_file, content)
+LEAF = -1
+TREE = {
+    "node_count": 5, "n_features": 3, "feature": [2, 0, -2, -2, -2],
+    "children_left": [1, 2, LEAF, LEAF, LEAF], "children_right": [4, 3, LEAF, LEAF, LEAF],
+}  # fmt: skip
+
+
+def tree(**changes: Any) -> Any:
+    """Return the numbers of a tree without a tree: no file is made of wrong ones.
+
+    scikit-learn 1.9.1 follows those out of its arrays, or for ever.
+    """
+    kept = {name: np.array(value) if isinstance(value, list) else value for name, value in {**TREE, **changes}.items()}
+    return SimpleNamespace(tree_=SimpleNamespace(**kept))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"children_left": [5, 2, LEAF, LEAF, LEAF]},
+        {"children_right": [4, 10_000, LEAF, LEAF, LEAF]},
+        {"children_left": [-2, 2, LEAF, LEAF, LEAF]},
+        {"children_left": [0, 2, LEAF, LEAF, LEAF]},
+        {"children_right": [4, 0, LEAF, LEAF, LEAF]},
+        {"children_right": [LEAF, 3, LEAF, LEAF, LEAF]},
+        {"feature": [3, 0, -2, -2, -2]},
+        {"feature": [2, -1, -2, -2, -2]},
+    ],
+)
+def test_a_tree_that_points_outside_itself_or_back_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    skops_file._check_tree(tree(), tmp_path)
     with pytest.raises(RunError, match=r"expected trees of our own; found one that points outside itself; train it"):
+        skops_file._check_tree(tree(**changes), tmp_path)
+
+
+def test_every_tree_of_a_file_is_looked_at_before_anyone_has_it(
+    forest_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def check(estimator: Any, path: Path) -> None:
+        assert path == forest_file
+        seen.append(estimator.tree_.node_count)
+        if len(seen) == 3:
+            raise RunError("the third")
+
+    monkeypatch.setattr(skops_file, "_check_tree", check)
+    with pytest.raises(RunError, match="the third"):
         head("forest", "multiclass", 3).restore(forest_file.parent)
+    assert min(seen) > 1
 
 
 def test_other_types_than_those_of_a_head_are_not_loaded(tmp_path: Path) -> None:
