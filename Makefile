@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-all check bench clean
+.PHONY: help repro test test-all test-cpus check bench clean
 
 help:  ## Say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -19,8 +19,12 @@ repro: $(VENV)/.base  ## Install what is missing, then run the whole pipeline (o
 test: $(VENV)/.dev  ## Install what is missing, then run the fast tests
 	python -m pytest $(PARALLEL)
 
-test-all: $(VENV)/.dev  ## The slow tests too
+test-all: $(VENV)/.dev  ## The slow tests too, and test-cpus
 	python -m pytest $(PARALLEL) -m "not gpu"
+	python -m tests.processors
+
+test-cpus: $(VENV)/.dev  ## The numeric tests as other processors would run them (twenty minutes on two cores)
+	python -m tests.processors
 
 check: $(VENV)/.dev  ## Lint, format, types, layers
 	ruff check .

@@ -10,15 +10,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from tests.processors.probe import NotRunnableError, probed
-from tests.processors.runs import CORE, Outcome, environment, numeric_tests, run
+from tests.processors.runs import Outcome, environment, numeric_tests, run
 from tests.processors.table import COMBINATIONS, Combination
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; return the exit code."""
     chosen = _asked(arguments)
-    if chosen.core:
-        return 1 - min(_ran(each, CORE) for each in COMBINATIONS if each.core)  # not `all`: each is run
     plain = probed(environment({}))
     moved, sound = set[str](), True
     for each in COMBINATIONS:
@@ -35,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.processors", description=__doc__)
-    parser.add_argument("--core", action="store_true", help="a minute of it, for `make test`")
     parser.add_argument("--only", action="append", choices=[each.name for each in COMBINATIONS], metavar="NAME")
     parser.add_argument("tests", nargs="*", help="files or tests in place of all numeric ones")
     return parser.parse_args(arguments)
@@ -53,7 +50,7 @@ def _reached(combination: Combination, plain: Mapping[str, str]) -> tuple[set[st
     return reached, ""
 
 
-def _ran(combination: Combination, tests: Sequence[str], note: str = "") -> bool:
+def _ran(combination: Combination, tests: Sequence[str], note: str) -> bool:
     start = time.monotonic()
     outcome = run(combination.variables, tests)
     took = f"{note}{outcome.summary.strip('= ')}; {time.monotonic() - start:.0f} s"
@@ -73,7 +70,7 @@ def _details(combination: Combination, outcome: Outcome) -> Iterable[str]:
         yield f"{test}  {said}"
     if len(combination.variables) > 1:
         for name, value in combination.variables.items():
-            alone = run({name: value}, list(outcome.broke)).broke
+            alone = run({name: value}, list(outcome.broke), processes=1).broke
             yield f"{name}={value} alone breaks {len(alone)} of these {len(outcome.broke)}"
     given = " ".join(f"{name}={shlex.quote(value)}" for name, value in combination.variables.items())
     yield f"to see one: {given} python -m pytest {shlex.quote(next(iter(outcome.broke)))}"

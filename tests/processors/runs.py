@@ -15,20 +15,23 @@ from tests.processors.probe import ROOT
 from tests.processors.table import THREADS, VARIABLES
 
 LEFT_OUT = {
+    "tests/processors": "runs this",
     "tests/store": "files, digests and bytes",
     "tests/end_to_end": "whole runs of what the other tests hold piece by piece: minutes for each combination",
+    "tests/pipeline": "commands around the stages, each a process of its own: minutes for each combination",
     "tests/stages/prepare": "decodes, parses and counts",
     "tests/stages/split": "counts, and draws from the bits of a generator",
     "tests/stages/report": "draws what others have computed",
 }
-"""Folders without floating-point kernels, with the reason; all others are numeric, a new one without being named."""
+"""Folders that use no floating-point kernels themselves, with the reason; all others are numeric, new ones unasked."""
 
 CORE = (
     "tests/stages/fusions/test_pair_fusions.py",
     "tests/stages/fusions/test_retrieval_fusions.py",
 )
-"""What `make test` runs under the combinations of the core: the files that other processors broke first."""
+"""What `make test` runs under the combinations of the core: what other processors broke first."""
 
+PROCESSES = min(4, os.cpu_count() or 1)
 _BROKE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.+?)?)(?: - (.*))?$", re.MULTILINE)
 
 
@@ -44,7 +47,7 @@ class Outcome:
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with these variables, one thread, and none of the table's others."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES and "PYTEST" not in name}
     return {**kept, THREADS: "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "250", **variables}
 
 
@@ -53,9 +56,8 @@ def numeric_tests() -> list[str]:
     return ["tests", *(f"--ignore={folder}" for folder in LEFT_OUT)]
 
 
-def run(variables: Mapping[str, str], tests: Sequence[str]) -> Outcome:
-    """Run tests in as many processes as there are cores, at most four."""
-    processes = min(4, os.cpu_count() or 1)
+def run(variables: Mapping[str, str], tests: Sequence[str], processes: int = PROCESSES) -> Outcome:
+    """Run tests with these variables, and none of the table's others."""
     parallel = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else []
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider", *parallel, *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment(variables), capture_output=True, text=True, check=False)
