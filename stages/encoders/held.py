@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from stages.encoders.engines import Array, Network, NotConvertible, TorchNetwork, compile_network
-from stages.encoders.protocol import NetworkEngine, OutOfMemory, Placement, Precision, Rows
+from stages.encoders.protocol import NetworkEngine, OutOfMemory, Placement, Rows
 from stages.errors import InputError, RunError
 from store import cosines
 
@@ -203,8 +203,8 @@ def _settled(module: Any, feed: Feed, placement: Placement, reference: Network) 
     """Return the first way of running a network that keeps the contract on trial items; say why others did not."""
     expected = _reference_rows(reference, feed)
     failed: list[str] = []
-    for way, precision in _ways(module, feed, placement, failed):
-        shortcoming = _shortcoming(way, feed, expected, _ENOUGH[precision])
+    for way in _ways(module, feed, placement, failed):
+        shortcoming = _shortcoming(way, feed, expected, _ENOUGH[placement.precision])
         if not shortcoming:
             break
         failed.append(f"{way.told}: {shortcoming}")
@@ -222,26 +222,25 @@ def _settled(module: Any, feed: Feed, placement: Placement, reference: Network) 
     return way
 
 
-def _ways(module: Any, feed: Feed, placement: Placement, failed: list[str]) -> Iterator[tuple[_Way, Precision]]:
+def _ways(module: Any, feed: Feed, placement: Placement, failed: list[str]) -> Iterator[_Way]:
     """Yield the ways to try, the fastest first; what an engine cannot convert is added to `failed`."""
     made = []
-    for network, precision in _networks(module, feed, placement, failed):
-        made.append((network, precision))
-        yield _Way(network, "together"), precision
+    for network in _networks(module, feed, placement, failed):
+        made.append(network)
+        yield _Way(network, "together")
     for company in _COMPANIES[1:]:
-        yield from ((_Way(network, company), precision) for network, precision in made)
+        yield from (_Way(network, company) for network in made)
 
 
-def _networks(module: Any, feed: Feed, placement: Placement, failed: list[str]) -> Iterator[tuple[Network, Precision]]:
+def _networks(module: Any, feed: Feed, placement: Placement, failed: list[str]) -> Iterator[Network]:
     others = [] if placement.by_name or placement.engine == "torch" else [replace(placement, engine="torch")]
     for each in (placement, *others):
         tuned = feed.tuned(module) if each.engine == "torch" else module
         try:
             network = compile_network(tuned, feed.collate(feed.trial[:2]), each)
-            yield network, each.precision
+            yield network
             if network.runtime.compute_dtype != "float32":
-                exact = replace(each, precision="exact")
-                yield compile_network(tuned, feed.collate(feed.trial[:2]), exact), "exact"
+                yield compile_network(tuned, feed.collate(feed.trial[:2]), replace(each, precision="exact"))
         except NotConvertible as error:
             failed.append(f"{each.engine} cannot convert it: {error}")
 
