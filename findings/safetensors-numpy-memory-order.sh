@@ -3,8 +3,8 @@
 # nothing is raised. Guess before running: it copies such an array into C order, as numpy.save() keeps its order, or
 # refuses it.
 # Seen: safetensors 0.8.0 with numpy 2.4.0 gives back [[0, 3, 1], [4, 2, 5]] for a Fortran-ordered [[0, 1, 2], [3, 4, 5]];
-# 0.7.0 gives back what was saved. A strided view is hit as well. What scikit-learn fits (components_ of a PCA, for one) is
-# often in Fortran order. Whoever calls numpy.ascontiguousarray() first is safe with both.
+# 0.7.0 gives back what was saved. What scikit-learn fits (components_ of a PCA, for one) is often in Fortran order. Whoever
+# calls numpy.ascontiguousarray() first is safe with both.
 # Fails when this changes.
 set -euo pipefail
 work=$(mktemp -d)
@@ -18,9 +18,9 @@ from safetensors.numpy import load, save
 
 expected_wrong = sys.argv[1] == "wrong"
 plain = np.arange(6, dtype=np.float32).reshape(2, 3)
-fortran, strided = np.asfortranarray(plain), np.arange(12, dtype=np.float32).reshape(2, 6)[:, ::2]
+fortran = np.asfortranarray(plain)
 print("safetensors", safetensors.__version__, "numpy", np.__version__)
-for name, array in (("C order", plain), ("Fortran order", fortran), ("strided view", strided)):
+for name, array in (("C order", plain), ("Fortran order", fortran)):
     found = load(save({"x": array}))["x"]
     same = np.array_equal(found, array)
     print(f"  {name}: saved {array.tolist()}, loaded {found.tolist()}")
