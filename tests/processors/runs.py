@@ -25,10 +25,7 @@ LEFT_OUT = {
 }
 """Folders that use no floating-point kernels themselves, with the reason; all others are numeric, new ones unasked."""
 
-CORE = (
-    "tests/stages/fusions/test_pair_fusions.py",
-    "tests/stages/fusions/test_retrieval_fusions.py",
-)
+CORE = ("tests/stages/fusions/test_pair_fusions.py",)
 """What `make test` runs under the combinations of the core: what other processors broke first."""
 
 PROCESSES = min(4, os.cpu_count() or 1)

@@ -106,7 +106,7 @@ def test_the_core_holds(combination: Combination) -> None:
 
 def test_a_run_names_what_broke_and_what_it_said(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(BREAKS)
-    outcome = run({"ATEN_CPU_CAPABILITY": "default"}, [str(tmp_path)])
+    outcome = run({"ATEN_CPU_CAPABILITY": "default"}, [str(tmp_path)], processes=1)
     assert outcome.code == 1
     ((test, said),) = outcome.broke.items()
     assert test.endswith("test_it.py::test_that_vectors_are_used")
