@@ -62,7 +62,7 @@ def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("gpu")
 def test_on_a_gpu_torch_computes():
     assert resolve_placement("auto", "auto", "fast") == Placement("cuda", "torch", "fast")
-    assert resolve_placement("cuda", "torch", "exact") == Placement("cuda", "torch", "exact")
+    assert resolve_placement("cuda", "torch", "exact") == Placement("cuda", "torch", "exact", by_name=True)
 
 
 @pytest.mark.usefixtures("gpu")
