@@ -86,9 +86,11 @@ def refuse_other_rule(folder: Path, pool: Pool, *, chosen: bool) -> None:
     ------
     InputError
     """
-    modules = _read(folder / "modules.json")
+    modules = _read(folder / "modules.json", list)
     if modules is None:
         return
+    if not all(isinstance(each, dict) and _is_inside(folder, each.get("path", "")) for each in modules):
+        _refuse(folder, "an entry that names no layer inside it", "copy or download the model again")
     kinds = [str(each.get("type", "")).rpartition(".")[2] for each in modules]
     beyond = sorted(set(kinds) - _APPLIED)
     if beyond:
@@ -132,16 +134,26 @@ def _lower_cases(folder: Path) -> bool:
     return bool((_read(folder / "tokenizer_config.json") or {}).get("do_lower_case"))
 
 
-def _read(path: Path) -> Any:
-    """Return what a JSON file holds; None where there is none."""
+def _is_inside(folder: Path, path: Any) -> bool:
+    return isinstance(path, str) and (folder / path).resolve().is_relative_to(folder.resolve())
+
+
+def _read(path: Path, kind: type = dict) -> Any:
+    """Return what a JSON file holds, which must be of this kind; None where there is no file."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
+        content, found = None, str(error)
+    else:
+        found = type(content).__name__
+    if not isinstance(content, kind):
         raise InputError(
-            f"model: expected JSON in {path.parent.name}/{path.name}; found {error}; copy or download the model again."
-        ) from error
+            f"model: expected a JSON {kind.__name__} in {path.parent.name}/{path.name}; found {found}; copy or "
+            "download the model again."
+        )
+    return content
 
 
 def refuse_words_beyond(backbone: Any, tokenizer: Any) -> None:

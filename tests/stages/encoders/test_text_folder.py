@@ -218,6 +218,25 @@ def test_a_folder_whose_makers_make_vectors_otherwise_is_refused(made, pooling, 
         build_encoder("minilm", EncoderChoice(model=str(folder), max_len=16))
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("modules.json", "{}", r"expected a JSON list in model/modules\.json; found dict"),
+        ("modules.json", "[damaged", r"expected a JSON list in model/modules\.json; found Expecting"),
+        ("modules.json", '["Transformer"]', "an entry that names no layer inside it"),
+        ("modules.json", '[{"path": 3, "type": "a.Pooling"}]', "an entry that names no layer inside it"),
+        ("modules.json", '[{"path": "../other", "type": "a.Pooling"}]', "an entry that names no layer inside it"),
+        ("1_Pooling/config.json", "[]", r"expected a JSON dict in 1_Pooling/config\.json; found list"),
+        ("config_sentence_transformers.json", "3", "expected a JSON dict in model/.*; found int"),
+    ],
+)
+def test_a_damaged_description_of_the_layers_is_wrong_input(made, file, content, said):
+    folder = made(MEAN)
+    (folder / file).write_text(content)
+    with pytest.raises(InputError, match=said):
+        build_encoder("minilm", EncoderChoice(model=str(folder), max_len=16))
+
+
 def test_who_names_the_pooling_is_taken_at_their_word(made):
     folder = made({"pooling_mode_cls_token": True}, "Transformer Pooling")
     encoder = build_encoder("minilm", EncoderChoice(model=str(folder), max_len=16, pool="mean"))

@@ -62,6 +62,7 @@ class Way:
         )
 
 
+ELSEWHERE = {"table": lambda folder: {**COLUMNS, "images": str(folder / "pictures")}}
 WAYS = {
     "coco": Way("coco", write_coco, "annotations", "val2014/*.jpg"),
     "coco, one file": Way(
@@ -111,24 +112,8 @@ WAYS = {
     "nlvr": Way("nlvr", write_nlvr, "dev/dev.json", "dev/images/0/*.png"),
     "mmfrb": Way("mmfrb", write_mmfrb, "products.jsonl", "images/*.jpg"),
     "mmfrb, the file": Way("mmfrb", write_mmfrb, "products.jsonl", "images/*.jpg", root=False),
-    "table, pictures elsewhere": Way(
-        "table",
-        write_table,
-        "tables",
-        "pictures/*.png",
-        (),
-        {"table": lambda folder: {**COLUMNS, "images": str(folder / "pictures")}},
-        root=False,
-    ),
-    "table, the file": Way(
-        "table",
-        write_table,
-        "tables/t.csv",
-        "pictures/*.png",
-        (),
-        {"table": lambda folder: {**COLUMNS, "images": str(folder / "pictures")}},
-        root=False,
-    ),
+    "table, pictures elsewhere": Way("table", write_table, "tables", "pictures/*.png", (), ELSEWHERE, root=False),
+    "table, the file": Way("table", write_table, "tables/t.csv", "pictures/*.png", (), ELSEWHERE, root=False),
 }
 
 
