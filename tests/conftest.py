@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from importlib import import_module
 
+import pytest
+
+from tests.processors.share import SHARE, drawn
+
 # Read when OpenMP is loaded, and so before torch is imported; the command line sets the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -12,3 +16,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.pop("COLUMNS", None)  # 80, set by xdist: tables would be folded as nowhere else
 if "DIPTYCH_TEST_REORDERED" in os.environ:
     import_module("tests.processors.reordered")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases that a combination of `tests.processors` does not take."""
+    if SHARE in os.environ:
+        chosen = drawn([item.nodeid for item in items], os.environ[SHARE])
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])
+        items[:] = [item for item in items if item.nodeid in chosen]

@@ -6,11 +6,10 @@ import argparse
 import platform
 import shlex
 import sys
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from tests.processors.probe import NotRunnableError, probed
-from tests.processors.runs import Outcome, environment, numeric_tests, run
+from tests.processors.runs import PART, Outcome, environment, numeric_tests, run
 from tests.processors.table import COMBINATIONS, Combination
 
 
@@ -27,13 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if why:
             _tell(each.name, f"skipped: {why}")
         else:
-            sound &= _ran(each, chosen.tests or numeric_tests(), f"moves {', '.join(sorted(reached))}; ")
+            tests = chosen.tests or numeric_tests()
+            whole = chosen.whole or chosen.tests
+            outcome = run(each.variables, tests, share="" if whole else f"{PART} {each.name}")
+            sound &= _told(each, outcome, f"moves {', '.join(sorted(reached))}; ")
     return int(not (sound and (chosen.only or _complete(plain, moved))))
 
 
 def _asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.processors", description=__doc__)
     parser.add_argument("--only", action="append", choices=[each.name for each in COMBINATIONS], metavar="NAME")
+    parser.add_argument(
+        "--whole", action="store_true", help="all cases of each test, not a share: some four times as long"
+    )
     parser.add_argument("tests", nargs="*", help="files or tests in place of all numeric ones")
     return parser.parse_args(arguments)
 
@@ -50,10 +55,8 @@ def _reached(combination: Combination, plain: Mapping[str, str]) -> tuple[set[st
     return reached, ""
 
 
-def _ran(combination: Combination, tests: Sequence[str], note: str) -> bool:
-    start = time.monotonic()
-    outcome = run(combination.variables, tests)
-    took = f"{note}{outcome.summary.strip('= ')}; {time.monotonic() - start:.0f} s"
+def _told(combination: Combination, outcome: Outcome, note: str) -> bool:
+    took = f"{note}{outcome.summary.strip('= ')}"
     if outcome.code == 0:
         _tell(combination.name, f"ok ({took})")
         return True

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.processors.probe import ROOT
+from tests.processors.share import SHARE
 from tests.processors.table import THREADS, VARIABLES
 
 LEFT_OUT = {
@@ -27,6 +28,9 @@ LEFT_OUT = {
 
 CORE = ("tests/stages/fusions/test_pair_fusions.py",)
 """What `make test` runs under the combinations of the core: what other processors broke first."""
+
+PART = 4
+"""Of the cases of a test, one in how many is run under each combination."""
 
 PROCESSES = min(4, os.cpu_count() or 1)
 _BROKE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.+?)?)(?: - (.*))?$", re.MULTILINE)
@@ -44,7 +48,8 @@ class Outcome:
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with these variables, one thread, and none of the table's others."""
-    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES and "PYTEST" not in name}
+    others = {*VARIABLES, SHARE}
+    kept = {name: value for name, value in os.environ.items() if name not in others and "PYTEST" not in name}
     return {**kept, THREADS: "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "250", **variables}
 
 
@@ -53,11 +58,12 @@ def numeric_tests() -> list[str]:
     return ["tests", *(f"--ignore={folder}" for folder in LEFT_OUT)]
 
 
-def run(variables: Mapping[str, str], tests: Sequence[str], processes: int = PROCESSES) -> Outcome:
-    """Run tests with these variables, and none of the table's others."""
+def run(variables: Mapping[str, str], tests: Sequence[str], processes: int = PROCESSES, share: str = "") -> Outcome:
+    """Run tests with these variables, and none of the table's others; of their cases a `share`, or all."""
     parallel = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else []
     command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider", *parallel, *tests]
-    done = subprocess.run(command, cwd=ROOT, env=environment(variables), capture_output=True, text=True, check=False)
+    given = environment(variables) | ({SHARE: share} if share else {})
+    done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     return Outcome(
         done.returncode, broken(done.stdout), lines[-1] if lines else "", "\n".join([*lines, done.stderr][-15:])

@@ -11,7 +11,8 @@ import pytest
 
 from tests.processors.__main__ import main
 from tests.processors.probe import LIBRARIES, ROOT
-from tests.processors.runs import CORE, LEFT_OUT, environment, imports_of, run
+from tests.processors.runs import CORE, LEFT_OUT, PART, environment, imports_of, run
+from tests.processors.share import drawn
 from tests.processors.table import COMBINATIONS, THREADS, Combination
 
 KERNELS = {
@@ -98,9 +99,28 @@ def test_another_order_of_sums_is_one_of_the_same_sums() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_share_takes_every_test_and_cases_of_its_own() -> None:
+    cases = [f"a.py::test_it[{number}]" for number in range(40)]
+    names = ["a.py::test_alone", "b.py::test_it[x-y]", "b.py::test_it[x-z]", *cases]
+    first, second = drawn(names, "4 first"), drawn(names, "4 second")
+    assert first == drawn(reversed(names), "4 first")
+    for found in (first, second):
+        assert "a.py::test_alone" in found
+        assert len(found & {"b.py::test_it[x-y]", "b.py::test_it[x-z]"}) == 1
+        assert len(found & set(cases)) == 10
+    assert first != second
+    assert drawn(names, "1 all") == set(names)
+
+
+def test_a_run_takes_the_share_that_it_is_given() -> None:
+    four_cases_and_one = ["tests/stages/test_nearest.py"]
+    assert "2 passed, 3 deselected" in run({}, four_cases_and_one, processes=1, share="4 it").summary
+    assert "5 passed in" in run({}, four_cases_and_one, processes=1).summary
+
+
 @pytest.mark.parametrize("combination", [each for each in COMBINATIONS if each.core], ids=lambda each: each.name)
 def test_the_core_holds(combination: Combination) -> None:
-    outcome = run(combination.variables, CORE, processes=1)
+    outcome = run(combination.variables, CORE, processes=1, share=f"{PART} {combination.name}")
     assert (outcome.code, outcome.broke) == (0, {}), outcome.tail
 
 
