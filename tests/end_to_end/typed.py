@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from pipeline.recipes import overlaid
 from tests.end_to_end.pages import SHELL, Block, blocks
 from tests.end_to_end.team import WHO
-from tests.pipeline.project import ROOT, SMALL, environment, write_params
+from tests.pipeline.project import ROOT, SMALL, warm, write_params
 
 PARAMS: dict[str, Any] = {
     **SMALL,
@@ -101,7 +101,7 @@ def type_here(project: Path, script: str, whence: str, **more: str) -> str:
     done = subprocess.run(
         ["bash", "-c", f"set -euo pipefail\n{script}"],
         cwd=project,
-        env=environment(**WHO, **more),
+        env=warm(**WHO, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -11,6 +11,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tests.warm import warm_path
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SMALL: dict[str, Any] = {
@@ -67,8 +69,16 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": path, "OMP_NUM_THREADS": "1", **more}
 
 
+def warm(**more: str) -> dict[str, str]:
+    """Return `environment`, in which `diptych` starts warm; also where `dvc` or a shell starts it."""
+    given = environment(**more)
+    return {**given, "PATH": f"{warm_path()}{os.pathsep}{given['PATH']}"}
+
+
 def call(folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in the project and return what it said."""
+    """Run a command in the project and return what it said; `diptych` starts warm, see `tests.warm`."""
+    given = warm(**more)
+    found = shutil.which(command[0], path=given["PATH"]) or command[0]
     return subprocess.run(
-        command, cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=300, check=False
+        [found, *command[1:]], cwd=folder, env=given, capture_output=True, text=True, timeout=300, check=False
     )
