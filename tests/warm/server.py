@@ -91,9 +91,9 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _differ(environment: dict[str, str]) -> bool:
-    """Tell whether a variable differs that an import may have read."""
-    names = {*environment, *_GIVEN} - _FREE_NAMES
-    return any(environment.get(name) != _GIVEN.get(name) and not name.startswith(FREE) for name in names)
+    """Tell whether a variable differs that an import may have read; what imports themselves set does not."""
+    names = [name for name in {*environment, *_GIVEN} - _FREE_NAMES if not name.startswith(FREE)]
+    return any(environment.get(name) not in (_GIVEN.get(name), os.environ.get(name)) for name in names)
 
 
 def _become(request: dict[str, Any], streams: list[int], real: str) -> NoReturn:
