@@ -61,6 +61,14 @@ def test_a_second_run_does_nothing(project: Project) -> None:
     assert "up to date" in project.said
 
 
+def test_another_seed_of_hashes_gives_the_same_bytes(project: Project) -> None:
+    verbs = ("split", "fuse", "train", "evaluate", "retrieve")
+    for seed, verb in enumerate(verbs):
+        done = call(project.folder, "diptych", verb, PYTHONHASHSEED=str(seed + 1))  # cold, see tests.warm
+        assert done.returncode == 0, done.stderr
+    assert "up to date" in call(project.folder, "dvc", "status").stdout
+
+
 def test_one_experiment_changed_reruns_it_its_evaluation_and_the_report(project: Project) -> None:
     project.params["train"]["text"]["neighbours"] = 5
     assert project.repro() == {"train@text", "evaluate@text", "report", "wire@train"}
