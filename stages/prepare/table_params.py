@@ -13,6 +13,9 @@ from stages.prepare.frozen import Frozen
 LISTS = "[]"
 """The `sep` of cells that are written as lists."""
 
+Quoting = Literal["checked", "standard", "none"]
+"""How a CSV is quoted; see `TableParams`."""
+
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _SHARED_COLUMNS = ("image", "id", "labels", "target", "group", "part")
 
@@ -23,6 +26,11 @@ def _codec(name: str) -> str:
     except LookupError:
         raise ValueError(f"expected the name of a text encoding, found {name!r}; utf-8 is the usual one") from None
     return name
+
+
+def is_delimiter(mark: str) -> bool:
+    """Tell whether a character can stand between the cells of a CSV."""
+    return mark not in '"\r\n\0 '
 
 
 class TableParams(Frozen):
@@ -37,7 +45,11 @@ class TableParams(Frozen):
     encoding : str
         Encoding of a CSV or JSONL file.
     delimiter : str or None
-        What stands between the cells of a CSV; by default a comma, in a .tsv a tab.
+        What stands between the cells of a CSV; by default what a first line such as `sep=;` says, else a comma, in a
+        .tsv a tab.
+    quoting : {"checked", "standard", "none"}
+        How a CSV is quoted: `standard` as RFC 4180 has it; `checked` likewise, but rows that a stray quote seems to
+        have swallowed stop the run; `none` where a quote is a letter like any other, and no cell holds a delimiter.
     blank : list of str
         What a cell holds to say that it is empty, such as N/A; compared without outer blanks, in any column.
     id : str or None
@@ -78,6 +90,7 @@ class TableParams(Frozen):
     file: str | None = None
     encoding: Annotated[str, AfterValidator(_codec)] = "utf-8"
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    quoting: Quoting = "checked"
     blank: tuple[str, ...] = ()
     id: str | None = None
     image: str | None = None
@@ -101,7 +114,7 @@ class TableParams(Frozen):
     @field_validator("delimiter")
     @classmethod
     def _a_delimiter(cls, delimiter: str | None) -> str | None:
-        if delimiter is not None and delimiter in '"\r\n\0 ':
+        if delimiter is not None and not is_delimiter(delimiter):
             raise ValueError(f'expected what stands between cells, such as ";" or "\\t", found {delimiter!r}')
         return delimiter
 

@@ -10,10 +10,12 @@ from stages.contract import Task
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.formats import ENDINGS, TableRow, open_table
-from stages.prepare.sources.protocol import Folders, Reject
+from stages.prepare.sources.formats import ENDINGS, open_table
+from stages.prepare.sources.names import is_data
+from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.sources.table_cells import labels_of, number_of, plain, without_blanks
 from stages.prepare.sources.table_check import PART_NAMES, TableCheck, wanted_columns
+from stages.prepare.sources.table_row import TableRow
 from stages.prepare.table_params import TableParams
 
 
@@ -41,7 +43,7 @@ class TableSource:
         self._limit = params.limit
         self._wanted = frozenset(wanted_columns(self._table))
         self._blank = frozenset(self._table.blank)
-        self._file = open_table(path, self._table.encoding, self._table.delimiter)
+        self._file = open_table(path, self._table.encoding, self._table.delimiter, self._table.quoting)
         check = TableCheck(self._table, self._name)
         check.run(self._file.columns(), self._rows())
         self.expected = check.count
@@ -72,10 +74,15 @@ class TableSource:
             told.append(f"{self._absent} pictures of column {self._table.image!r} are not there: their rows go without")
         return (*told, *self._noted)
 
-    def items(self) -> Iterator[Item | Reject]:
+    def items(self) -> Iterator[Item | Reject | Skip]:
         """Yield the rows; those that no item can be made of as rejects."""
         for number, row in enumerate(self._rows(), start=1):
-            yield self._item(number, row)
+            if row.blank:
+                yield Skip("row of blank cells")
+            elif row.fault:
+                yield Reject("", f"{self._name}:{row.line}", "bad-record", row.fault)
+            else:
+                yield self._item(number, row)
 
     def _rows(self) -> Iterator[TableRow]:
         rows = islice(self._file.rows(self._wanted), self._limit)
@@ -141,7 +148,7 @@ def _find_table(path: Path, table: TableParams) -> Path:
                 f"expected the table {table.file!r} in {path}, found no such file; mend prepare.table.file"
             )
         return path / table.file
-    found = sorted(entry.name for entry in path.iterdir() if entry.name.lower().endswith(ENDINGS) and entry.is_file())
+    found = sorted(entry.name for entry in path.iterdir() if is_data(entry.name, ENDINGS) and entry.is_file())
     if len(found) != 1:
         raise InputError(
             f"expected exactly one table in {path}, found {', '.join(found) or 'none'}; name it in prepare.table.file"

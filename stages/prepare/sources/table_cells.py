@@ -10,7 +10,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 
-from stages.prepare.sources.formats import Cell, TableRow
+from stages.prepare.sources.table_row import Cell, TableRow
 from stages.prepare.table_params import LISTS, TableParams
 
 MISSING_WORDS = frozenset({"nan", "n/a", "na", "#n/a", "<na>", "null", "none"})

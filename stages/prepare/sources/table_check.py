@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 from stages.contract import Part
 from stages.errors import InputError
-from stages.prepare.sources.formats import TableRow
 from stages.prepare.sources.problems import Problems, did_you_mean
 from stages.prepare.sources.table_cells import MISSING_WORDS, folded, labels_of, not_text, plain
 from stages.prepare.sources.table_notes import TableNotes
+from stages.prepare.sources.table_row import TableRow
+from stages.prepare.sources.table_spans import TableSpans
 from stages.prepare.table_params import TableParams
 
 _MOST_COLUMNS = 1000
+_MOST_FAULTS = 20
 
 PART_NAMES: Mapping[str, Part] = {
     "train": "train",
@@ -71,6 +73,9 @@ class TableCheck:
 
     def __post_init__(self) -> None:
         self._notes = TableNotes(self.table)
+        self._spans = TableSpans(self.table, self.name)
+        self._faults: list[tuple[str, str]] = []
+        self._read = 0
 
     def run(self, declared: tuple[str, ...] | None, rows: Iterable[TableRow]) -> None:
         """Look at every row; then `count` and `classes` are known.
@@ -78,8 +83,9 @@ class TableCheck:
         Raises
         ------
         InputError
-            With up to twenty mistakes, each naming its line: a missing column, a malformed row, a blank or repeated
-            id, an unknown split or label, a label cell of another form, an empty table.
+            With up to twenty mistakes, each naming its line: a missing column, rows that a stray quote has swallowed,
+            a blank or repeated id, an unknown split or label, a label cell of another form, an empty table, or one in
+            which every row is malformed.
         """
         if declared is not None:
             self._require_columns(declared)
@@ -92,7 +98,12 @@ class TableCheck:
                     break
         except InputError as error:  # the reader cannot go on: its message stands last
             self._problems.add_message(str(error))
-        if self.count and declared is None and not self._problems.any:
+        for where, told in self._spans.problems(self._labels):
+            self._problems.add(where, told)
+        if not self._read:
+            for where, told in self._faults:
+                self._problems.add(where, told)
+        elif declared is None and not self._problems.any:
             self._require_columns(tuple(sorted(self._columns)))
         self._problems.raise_any(self.notes)
         self._conclude()
@@ -109,9 +120,12 @@ class TableCheck:
 
     def _look_at(self, row: TableRow) -> None:
         where = f"{self.name}:{row.line}"
-        if row.fault:
-            self._problems.add(where, row.fault)
+        self._spans.look_at(row)
+        if row.fault and len(self._faults) < _MOST_FAULTS:
+            self._faults.append((where, row.fault))
+        if row.fault or row.blank:
             return
+        self._read += 1
         if len(self._columns) < _MOST_COLUMNS:
             self._columns.update(row.cells, row.others)
         for column, cell in row.cells.items():
@@ -186,7 +200,7 @@ class TableCheck:
             )
 
     def _conclude(self) -> None:
-        if not self.count:
+        if not self._read:
             raise InputError(_empty(self.name))
         if self.table.target is not None:
             return
@@ -213,7 +227,7 @@ class TableCheck:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not wrong but hardly meant."""
-        return tuple(self._notes.told())
+        return (*self._notes.told(), *self._spans.notes())
 
 
 def _told_apart(label: str) -> str:
