@@ -79,6 +79,9 @@ class TableParams(Frozen):
         Drop classes of fewer rows; a row left without any counts as unlabelled. Not beside `classes`.
     thousands : str or None
         What groups the digits of the target, such as the comma in 1,234.5.
+    negatives : bool
+        A cell of `labels` that is an empty list says that the row bears none of the classes; otherwise the row is
+        unlabelled, as one with a blank cell always is.
     split : str or None
         Column that says train, dev (or val) or test.
     group : str or None
@@ -106,6 +109,7 @@ class TableParams(Frozen):
     classes: tuple[str, ...] | None = None
     fold: bool = False
     min_count: int = Field(default=1, ge=1)
+    negatives: bool = True
     thousands: Literal[",", ".", " ", "'", "_"] | None = None
     split: str | None = None
     group: str | None = None

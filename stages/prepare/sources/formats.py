@@ -146,7 +146,8 @@ def _cell(name: str, value: Any) -> Cell:
     if isinstance(value, list):
         if any(isinstance(part, list | tuple) for part in value):
             raise TypeError(f"expected one list in column {name!r}, found lists within it; convert the column")
-        return [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
+        texts = [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
+        return None if value and not texts else texts  # only a list of nothing says that there is nothing
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -114,7 +114,7 @@ class TableSource:
     def _labels(self, row: TableRow) -> tuple[str, ...] | None:
         """Return the classes of a row that are frequent enough."""
         found = labels_of(self._table, row.cells)
-        if found is None or not self._dropped:
+        if not found or not self._dropped:
             return found
         kept = tuple(label for label in found if label in self._classes)
         self._alone += not kept

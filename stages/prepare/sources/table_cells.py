@@ -44,20 +44,28 @@ def folded(label: str) -> str:
 def labels_of(table: TableParams, cells: Mapping[str, Cell]) -> tuple[str, ...] | None:
     """Return the distinct classes of a row in their order, without outer blanks; None where it is not labelled.
 
+    An empty list is a label too, unless `negatives` is off: the row bears none of the classes.
+
     Raises
     ------
     ValueError
         Where the cell should be a list and is not, or is one and should not be.
     """
-    if table.label is not None:
-        label = plain(cells.get(table.label))
-        given: Iterable[str] = () if label is None else (label,)
-    else:
-        cell = cells.get(table.labels or "")
-        given = _several(cell, table.sep) if isinstance(cell, str) else cell or ()
-    stripped = (label.strip() for label in given)
+    given = _given(table, cells)
+    if given is not None and not given:
+        return () if table.negatives else None
+    stripped = (label.strip() for label in given or ())
     kept = [label for label in stripped if label and label not in table.blank]
     return tuple(dict.fromkeys(_spelled(table, kept))) or None
+
+
+def _given(table: TableParams, cells: Mapping[str, Cell]) -> list[str] | None:
+    """Return the classes of a row as they stand there; None where nothing stands there."""
+    if table.label is not None:
+        label = plain(cells.get(table.label))
+        return None if label is None else [label]
+    cell = cells.get(table.labels or "")
+    return _several(cell, table.sep) if isinstance(cell, str) else cell
 
 
 def _spelled(table: TableParams, labels: Iterable[str]) -> Iterable[str]:
@@ -67,10 +75,10 @@ def _spelled(table: TableParams, labels: Iterable[str]) -> Iterable[str]:
     return [declared.get(folded(label), folded(label)) for label in labels if folded(label)]
 
 
-def _several(cell: str, sep: str) -> Iterable[str]:
+def _several(cell: str, sep: str) -> list[str] | None:
     text = cell.strip()
     if sep == LISTS:
-        return _listed(text) if text else ()
+        return _listed(text) if text else None
     if text.startswith("[") and text.endswith("]"):
         raise ValueError(
             f"expected classes with {sep!r} between them, found a list: {_cut(text)}; set prepare.table.sep to "
@@ -79,12 +87,12 @@ def _several(cell: str, sep: str) -> Iterable[str]:
     return text.split(sep)
 
 
-def _listed(text: str) -> list[str]:
-    """Read `["a", "b"]` or `['a', 'b']` as data; nothing is evaluated."""
+def _listed(text: str) -> list[str] | None:
+    """Read `["a", "b"]` or `['a', 'b']` as data; nothing is evaluated. A list of nulls says nothing."""
     values = _literal(text) if len(text) <= _LONGEST_LIST else None
     if not isinstance(values, list | tuple) or any(isinstance(value, list | tuple | dict | set) for value in values):
         raise ValueError(f'expected a list of classes such as ["a", "b"], found {_cut(text)}; mend the cell')
-    return [str(value) for value in values if value is not None]
+    return [str(value) for value in values if value is not None] or (None if values else [])
 
 
 def _literal(text: str) -> object:

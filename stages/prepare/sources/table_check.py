@@ -75,7 +75,7 @@ class TableCheck:
         self._notes = TableNotes(self.table)
         self._spans = TableSpans(self.table, self.name)
         self._faults: list[tuple[str, str]] = []
-        self._read = 0
+        self._read = self._negatives = 0
 
     def run(self, declared: tuple[str, ...] | None, rows: Iterable[TableRow]) -> None:
         """Look at every row; then `count` and `classes` are known.
@@ -162,14 +162,15 @@ class TableCheck:
         if self.table.target is not None:
             return
         try:
-            labels = labels_of(self.table, row.cells) or ()
+            labels = labels_of(self.table, row.cells)
         except ValueError as error:
             if not self._unlisted:  # one is enough: the next twenty cells look alike
                 self._problems.add(where, f"column {self.table.labels!r}: {error}")
             self._unlisted = True
             return
-        self._counts.update(labels)
-        for label in labels:
+        self._negatives += labels == ()
+        self._counts.update(labels or ())
+        for label in labels or ():
             if label not in self._labels:
                 self._labels[label] = row.line
                 self._look_at_label(where, label)
@@ -209,7 +210,8 @@ class TableCheck:
         else:
             column = self.table.label or self.table.labels
             raise InputError(
-                f"{self.name}: expected labels in column {column!r}, found only blank cells; name another column"
+                f"{self.name}: expected labels in column {column!r}, found only blank cells and empty lists; name "
+                "another column"
             )
 
     def _choose_classes(self) -> None:
@@ -227,7 +229,13 @@ class TableCheck:
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not wrong but hardly meant."""
-        return (*self._notes.told(), *self._spans.notes())
+        told = [*self._notes.told(), *self._spans.notes()]
+        if self._negatives:
+            told.append(
+                f"{self._negatives} rows have an empty list of labels and count as labelled with none of the classes; "
+                "prepare.table.negatives: false takes them for unlabelled"
+            )
+        return tuple(told)
 
 
 def _told_apart(label: str) -> str:

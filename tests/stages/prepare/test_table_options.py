@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.errors import InputError
+from stages.evaluate.readings import Truth
 from stages.prepare.sources.table_cells import folded, number_of
 
 from .desk import Desk
@@ -80,6 +82,37 @@ def test_cells_that_are_lists(desk: Desk, cell: str, found: tuple[str, ...]) -> 
     manifest, _ = desk.prepare(path, {**WORDS, "sep": "[]"})
     assert manifest.info.classes == tuple(sorted({"Drama", *found}))
     assert manifest.label_matrix()[0].sum() == len(found)
+
+
+NEGATIVES = HEAD + "a,one,['x']\nb,two,[]\nc,three,\nd,four,[None]\ne,five,['N/A']\nf,six,\"['x', 'y']\"\n"
+
+
+def test_an_empty_list_is_a_negative_and_is_scored(desk: Desk) -> None:
+    manifest, summary = desk.prepare(desk.put("posts.csv", NEGATIVES), {**WORDS, "sep": "[]", "blank": ["N/A"]})
+    assert manifest.labelled().tolist() == [True, True, False, False, False, True]
+    assert (summary.labelled, summary.unlabelled, summary.labels) == (3, 3, {"x": 2, "y": 1})
+    assert summary.notes == (
+        "1 rows have an empty list of labels and count as labelled with none of the classes; prepare.table.negatives: "
+        "false takes them for unlabelled",
+    )
+    truth = Truth.read(manifest, np.array(["train", "test", "test", "test", "test", "test"]), "test")
+    assert truth.ids == ["b", "f"]
+    assert truth.labels is not None
+    assert truth.labels.tolist() == [[False, False], [True, True]]
+
+
+def test_an_empty_list_may_be_taken_for_unlabelled(desk: Desk) -> None:
+    columns = {**WORDS, "sep": "[]", "blank": ["N/A"], "negatives": False}
+    manifest, summary = desk.prepare(desk.put("posts.csv", NEGATIVES), columns)
+    assert manifest.labelled().tolist() == [True, False, False, False, False, True]
+    assert summary.notes == ()
+
+
+def test_dropped_classes_leave_unlabelled_what_was_no_negative(desk: Desk) -> None:
+    table = HEAD + "a,one,['x']\nb,two,[]\nc,three,['rare']\nd,four,['x']\n"
+    manifest, summary = desk.prepare(desk.put("posts.csv", table), {**WORDS, "sep": "[]", "min_count": 2})
+    assert manifest.labels(np.arange(4)) == [("x",), (), None, ("x",)]
+    assert "1 rows have none of the 1 others and count as unlabelled" in summary.notes[0]
 
 
 @pytest.mark.parametrize(
