@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
+from stages.prepare.sources.class_labels import names_of_column
 from stages.prepare.sources.csv_table import CsvFile
 from stages.prepare.sources.lines import decoded_lines
 from stages.prepare.sources.table_row import Cell, TableFile, TableRow
@@ -49,6 +50,10 @@ class JsonLinesFile:
     def columns(self) -> None:
         """Return None: each row names its own columns."""
         return
+
+    def class_names(self, column: str) -> tuple[str, ...]:  # noqa: ARG002 (the shape of every table)
+        """Return nothing: JSON names what it means."""
+        return ()
 
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield the objects; empty lines are no rows."""
@@ -95,6 +100,11 @@ class ParquetTable:
                 f"{self._path.name}: expected columns with distinct names, found {twice!r} twice; rename one"
             )
         return names
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """Return the names of a ClassLabel of Hugging Face `datasets`."""
+        with self._open() as file:
+            return names_of_column(file.schema_arrow.metadata, column)
 
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield the rows, a batch in memory at a time."""

@@ -10,6 +10,7 @@ from stages.contract import Task
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
 from stages.prepare.params import PrepareParams
+from stages.prepare.sources.class_labels import ClassNames
 from stages.prepare.sources.formats import ENDINGS, open_table
 from stages.prepare.sources.names import is_data
 from stages.prepare.sources.protocol import Folders, Reject, Skip
@@ -44,7 +45,8 @@ class TableSource:
         self._wanted = frozenset(wanted_columns(self._table))
         self._blank = frozenset(self._table.blank)
         self._file = open_table(path, self._table.encoding, self._table.delimiter, self._table.quoting)
-        check = TableCheck(self._table, self._name)
+        self._names = ClassNames(self._table, self._file.class_names(self._table.label or self._table.labels or ""))
+        check = TableCheck(self._table, self._name, self._names.places)
         check.run(self._file.columns(), self._rows())
         self.expected = check.count
         self.images = _images_folder(path, self._table)
@@ -72,6 +74,8 @@ class TableSource:
             )
         if self._absent:
             told.append(f"{self._absent} pictures of column {self._table.image!r} are not there: their rows go without")
+        if named := self._names.told():
+            told.append(named)
         return (*told, *self._noted)
 
     def items(self) -> Iterator[Item | Reject | Skip]:
@@ -86,7 +90,7 @@ class TableSource:
 
     def _rows(self) -> Iterator[TableRow]:
         rows = islice(self._file.rows(self._wanted), self._limit)
-        return (without_blanks(row, self._blank) for row in rows)
+        return (self._names.applied(without_blanks(row, self._blank)) for row in rows)
 
     def _item(self, number: int, row: TableRow) -> Item | Reject:
         where = f"{self._name}:{row.line}"
@@ -94,7 +98,7 @@ class TableSource:
         target = None
         if self._table.target is not None:
             try:
-                target = number_of(row.cells.get(self._table.target), self._table.thousands)
+                target = number_of(row.cells.get(self._table.target), self._table.thousands, self._table.decimal)
             except ValueError as error:
                 return Reject(identity, where, "bad-target", str(error))
         part = self._cell(row, self._table.split)

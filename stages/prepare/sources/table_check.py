@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from stages.contract import Part
 from stages.errors import InputError
 from stages.prepare.sources.problems import Problems, did_you_mean
-from stages.prepare.sources.table_cells import MISSING_WORDS, folded, labels_of, not_text, plain
+from stages.prepare.sources.table_cells import MISSING_WORDS, folded, given_labels, labels_of, not_text, plain
+from stages.prepare.sources.table_flags import TableFlags
 from stages.prepare.sources.table_notes import TableNotes
 from stages.prepare.sources.table_row import TableRow
 from stages.prepare.sources.table_spans import TableSpans
@@ -33,6 +34,7 @@ def wanted_columns(table: TableParams) -> dict[str, str]:
     """Return each column that the parameters name, with the key of params.yaml that names it."""
     keys = ("id", "image", "text", "label", "labels", "target", "split", "group")
     wanted = {getattr(table, key): key for key in keys if getattr(table, key) is not None}
+    wanted |= dict.fromkeys(table.onehot, "onehot")
     wanted |= {column: f"texts.{name}" for name, column in table.texts.items()}
     return wanted | {column: "meta" for column in table.meta if column not in wanted}
 
@@ -47,6 +49,8 @@ class TableCheck:
         Which columns mean what.
     name : str
         The name of the file, for messages.
+    places : mapping of str to str
+        By what the classes that the file itself names are sorted.
 
     Attributes
     ----------
@@ -60,6 +64,7 @@ class TableCheck:
 
     table: TableParams
     name: str
+    places: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     classes: tuple[str, ...] = ()
     dropped: int = 0
@@ -73,6 +78,7 @@ class TableCheck:
 
     def __post_init__(self) -> None:
         self._notes = TableNotes(self.table)
+        self._flags = TableFlags(self.table)
         self._spans = TableSpans(self.table, self.name)
         self._faults: list[tuple[str, str]] = []
         self._read = self._negatives = 0
@@ -163,9 +169,11 @@ class TableCheck:
             return
         try:
             labels = labels_of(self.table, row.cells)
+            self._flags.look_at(given_labels(self.table, row.cells))
         except ValueError as error:
             if not self._unlisted:  # one is enough: the next twenty cells look alike
-                self._problems.add(where, f"column {self.table.labels!r}: {error}")
+                column = self.table.labels or self.table.label
+                self._problems.add(where, f"column {column!r}: {error}" if column else str(error))
             self._unlisted = True
             return
         self._negatives += labels == ()
@@ -177,6 +185,8 @@ class TableCheck:
 
     def _look_at_label(self, where: str, label: str) -> None:
         """Compare a label met for the first time with the declared classes, or with the spellings met before."""
+        if label in self.places or self.table.onehot:
+            return
         if self.table.classes is not None:
             if label not in self.table.classes:
                 near = did_you_mean(label, self.table.classes) or f"the classes are {', '.join(self.table.classes)};"
@@ -205,10 +215,12 @@ class TableCheck:
             raise InputError(_empty(self.name))
         if self.table.target is not None:
             return
+        if flags := self._flags.problem():
+            raise InputError(f"{self.name}: {flags}")
         if self._labels:
             self._choose_classes()
         else:
-            column = self.table.label or self.table.labels
+            column = self.table.label or self.table.labels or self.table.onehot[0]
             raise InputError(
                 f"{self.name}: expected labels in column {column!r}, found only blank cells and empty lists; name "
                 "another column"
@@ -217,19 +229,23 @@ class TableCheck:
     def _choose_classes(self) -> None:
         least = self.table.min_count
         kept = [label for label in self._labels if self._counts[label] >= least]
-        self.classes = self.table.classes or tuple(sorted(kept))
+        self.classes = (
+            self.table.classes
+            or self.table.onehot
+            or tuple(sorted(kept, key=lambda label: self.places.get(label, label)))
+        )
         if not self.classes:
             most = max(self._counts.values())
             raise InputError(
                 f"{self.name}: expected classes of {least} rows or more, found at most {most} rows of one; lower "
                 "prepare.table.min_count"
             )
-        self.dropped = 0 if self.table.classes else len(self._labels) - len(kept)
+        self.dropped = 0 if self.table.classes or self.table.onehot else len(self._labels) - len(kept)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not wrong but hardly meant."""
-        told = [*self._notes.told(), *self._spans.notes()]
+        told = [*self._notes.told(), *self._spans.notes(), *self._flags.notes(self.classes)]
         if self._negatives:
             told.append(
                 f"{self._negatives} rows have an empty list of labels and count as labelled with none of the classes; "

@@ -62,5 +62,8 @@ class TableFile(Protocol):
     def columns(self) -> tuple[str, ...] | None:
         """Return the columns that the file declares; None where each row names its own."""
 
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """Return the names that the file gives the numbers in a column, in their order; () where it gives none."""
+
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield all rows with those of the wanted columns that they have; may be asked for again."""

@@ -100,7 +100,7 @@ class TableSpans:
         if self._table.target is None:
             return False
         try:
-            return number_of(cells.get(self._table.target), self._table.thousands) is not None
+            return number_of(cells.get(self._table.target), self._table.thousands, self._table.decimal) is not None
         except ValueError:
             return False
 

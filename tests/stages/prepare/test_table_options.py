@@ -199,21 +199,55 @@ def test_a_lost_picture_tells_what_may_be_done(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "thousands", "value"),
+    ("cell", "thousands", "decimal", "value"),
     [
-        ("1,234.5", ",", 1234.5),
-        ("-1,234,567", ",", -1234567.0),
-        (" 12.5 ", ",", 12.5),
-        ("1.234,5", ".", 1234.5),
-        ("3,5", ".", 3.5),
-        ("1 234", " ", 1234.0),
-        ("1e3", None, 1000.0),
-        (".5", None, 0.5),
-        ("  ", ",", None),
+        ("1,5", None, ",", 1.5),
+        ("-,5", None, ",", -0.5),
+        ("1,5e3", None, ",", 1500.0),
+        ("1 234,5", " ", ",", 1234.5),
+        ("1'234,5", "'", ",", 1234.5),
+        ("1.234,5", ".", ",", 1234.5),
+        ("1,234.5", ",", ".", 1234.5),
+        ("1,234.5", ",", None, 1234.5),
+        ("-1,234,567", ",", None, -1234567.0),
+        (" 12.5 ", ",", None, 12.5),
+        ("1.234,5", ".", None, 1234.5),
+        ("3,5", ".", None, 3.5),
+        ("1 234", " ", None, 1234.0),
+        ("1e3", None, None, 1000.0),
+        (".5", None, None, 0.5),
+        ("  ", ",", None, None),
     ],
 )
-def test_numbers(cell: str, thousands: str | None, value: float | None) -> None:
-    assert number_of(cell, thousands) == value
+def test_numbers(cell: str, thousands: str | None, decimal: str | None, value: float | None) -> None:
+    assert number_of(cell, thousands, decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "thousands", "decimal", "told"),
+    [
+        ("3,5", None, None, "if ',' is its decimal sign, set prepare.table.decimal to that"),
+        ("1,234", None, None, "set prepare.table.thousands to that; if ',' is its decimal sign, set prepare.table.dec"),
+        ("1 234,5", " ", None, "if ',' is its decimal sign"),
+        ("1.234,5", None, None, "if '.' groups its digits"),
+        ("1.5", None, ",", "its decimal sign should be a comma"),
+        ("1.234", " ", ",", "its decimal sign should be a comma"),
+        ("1,2,3", None, ",", "expected a number"),
+    ],
+)
+def test_numbers_of_another_decimal_sign(cell: str, thousands: str | None, decimal: str | None, told: str) -> None:
+    with pytest.raises(ValueError, match="expected a number") as caught:
+        number_of(cell, thousands, decimal)
+    assert told in str(caught.value)
+
+
+def test_targets_with_a_decimal_comma(desk: Desk) -> None:
+    path = desk.put("posts.csv", "sep=;\nid;t;y\na;one;1,5\nb;two;-2\n")
+    columns = {"id": "id", "text": "t", "target": "y"}
+    manifest, _ = desk.prepare(path, {**columns, "decimal": ","})
+    assert manifest.targets().tolist() == [1.5, -2.0]
+    with pytest.raises(InputError, match=r"found '1,5'; if ',' is its decimal sign, set prepare\.table\.decimal"):
+        desk.prepare(path, columns)
 
 
 @pytest.mark.parametrize(

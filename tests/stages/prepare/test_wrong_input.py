@@ -267,7 +267,7 @@ def test_a_failed_run_leaves_the_outputs_of_the_last_good_one(desk: Desk) -> Non
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"text": "t"}, "exactly one of label, labels and target, found none"),
+        ({"text": "t"}, "exactly one of label, labels, onehot and target, found none"),
         ({"text": "t", "label": "a", "labels": "b"}, "found label and labels"),
         ({"label": "a"}, "expected a column for image, text or texts"),
         ({"text": "t", "texts": {"a": "b"}, "label": "a"}, "found both"),
@@ -276,6 +276,11 @@ def test_a_failed_run_leaves_the_outputs_of_the_last_good_one(desk: Desk) -> Non
         ({"text": "t", "target": "y", "classes": ["a"]}, "a regression has no classes"),
         ({"text": "t", "label": "y", "classes": ["a", "a"]}, "distinct classes"),
         ({"text": "t", "label": "y", "lable": "z"}, "lable"),
+        ({"text": "t", "label": "y", "classes": [True, "b"]}, "found True, which YAML made .* put it in quotes"),
+        ({"text": "t", "label": "y", "classes": [1.5, "b"]}, "found 1.5, which YAML made .* put it in quotes"),
+        ({"text": "t", "onehot": ["a", "b"], "classes": ["a", "b"]}, "its columns are the classes"),
+        ({"text": "t", "onehot": ["a", "a"]}, "distinct columns in onehot"),
+        ({"text": "t", "target": "y", "thousands": ",", "decimal": ","}, "found ',' for both"),
     ],
 )
 def test_wrong_parameters(desk: Desk, columns: dict[str, Any], told: str) -> None:
