@@ -95,8 +95,12 @@ class CsvFile:
 
     def _records(self, lines: _Lines) -> Iterator[_Record]:
         lines.begin()
-        quoting = csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE
-        reader = csv.reader(lines, strict=True, delimiter=self._delimiter(lines), quoting=quoting)
+        reader = csv.reader(
+            lines,
+            strict=True,
+            delimiter=self._delimiter(lines),
+            quoting=csv.QUOTE_MINIMAL if self._quoted else csv.QUOTE_NONE,
+        )
         first = lines.number + 1
         try:
             for cells in reader:
