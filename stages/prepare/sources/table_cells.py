@@ -55,7 +55,7 @@ def labels_of(table: TableParams, cells: Mapping[str, Cell]) -> tuple[str, ...] 
     ValueError
         Where the cell should be a list and is not, or is one and should not be.
     """
-    return _named(table, given_labels(table, cells))
+    return named_labels(table, given_labels(table, cells))
 
 
 def given_labels(table: TableParams, cells: Mapping[str, Cell]) -> list[str] | None:
@@ -75,13 +75,15 @@ def given_labels(table: TableParams, cells: Mapping[str, Cell]) -> list[str] | N
     return _several(cell, table.sep) if isinstance(cell, str) else cell
 
 
-def _named(table: TableParams, given: list[str] | None) -> tuple[str, ...] | None:
-    """Return the names of what stands there."""
+def named_labels(table: TableParams, given: list[str] | None) -> tuple[str, ...] | None:
+    """Return the classes that `given_labels` stands for, as `labels_of` does."""
     classes = table.classes or ()
     if given and len(given) == len(classes) > 1 and _are_flags(given) and not _are_flags(classes):
         given = _raised(given, classes)
     if given is not None and not given:
         return () if table.negatives else None
+    if given and table.onehot:
+        return tuple(given)
     stripped = (label.strip() for label in given or ())
     kept = [_whole(table, label) for label in stripped if label and label not in table.blank]
     return tuple(dict.fromkeys(_spelled(table, kept))) or None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from stages.contract import Part
 from stages.errors import InputError
 from stages.prepare.sources.problems import Problems, did_you_mean
-from stages.prepare.sources.table_cells import MISSING_WORDS, folded, given_labels, labels_of, not_text, plain
+from stages.prepare.sources.table_cells import MISSING_WORDS, folded, given_labels, named_labels, not_text, plain
 from stages.prepare.sources.table_flags import TableFlags
 from stages.prepare.sources.table_notes import TableNotes
 from stages.prepare.sources.table_row import TableRow
@@ -168,14 +168,15 @@ class TableCheck:
         if self.table.target is not None:
             return
         try:
-            labels = labels_of(self.table, row.cells)
-            self._flags.look_at(given_labels(self.table, row.cells))
+            given = given_labels(self.table, row.cells)
+            labels = named_labels(self.table, given)
         except ValueError as error:
             if not self._unlisted:  # one is enough: the next twenty cells look alike
                 column = self.table.labels or self.table.label
                 self._problems.add(where, f"column {column!r}: {error}" if column else str(error))
             self._unlisted = True
             return
+        self._flags.look_at(given)
         self._negatives += labels == ()
         self._counts.update(labels or ())
         for label in labels or ():
@@ -185,8 +186,6 @@ class TableCheck:
 
     def _look_at_label(self, where: str, label: str) -> None:
         """Compare a label met for the first time with the declared classes, or with the spellings met before."""
-        if label in self.places or self.table.onehot:
-            return
         if self.table.classes is not None:
             if label not in self.table.classes:
                 near = did_you_mean(label, self.table.classes) or f"the classes are {', '.join(self.table.classes)};"
@@ -194,6 +193,8 @@ class TableCheck:
                     where,
                     f"expected a declared class, found the unknown label {label!r}; {near} mend the cell or classes",
                 )
+            return
+        if label in self.places or self.table.onehot:
             return
         if label.casefold() in MISSING_WORDS:
             self._problems.add(
@@ -247,8 +248,9 @@ class TableCheck:
         """What is not wrong but hardly meant."""
         told = [*self._notes.told(), *self._spans.notes(), *self._flags.notes(self.classes)]
         if self._negatives:
+            how = "no 1" if self.table.onehot else "an empty list"
             told.append(
-                f"{self._negatives} rows have an empty list of labels and count as labelled with none of the classes; "
+                f"{self._negatives} rows bear none of the classes ({how}) and count as labelled; "
                 "prepare.table.negatives: false takes them for unlabelled"
             )
         return tuple(told)

@@ -67,6 +67,11 @@ def test_numbers_that_are_declared_stay(desk: Desk) -> None:
     assert manifest.info.classes == ("pos", "neg")
 
 
+def test_a_name_that_is_not_declared_is_told(desk: Desk) -> None:
+    with pytest.raises(InputError, match=r"posts\.parquet:2: expected a declared class, found the unknown label 'neg'"):
+        prepared(desk, [1, 0], {**ONE, "classes": ["pos"]}, LABELS)
+
+
 def test_a_number_without_a_name_is_a_reject(desk: Desk) -> None:
     manifest, summary = prepared(desk, [1, 7, 0], ONE, LABELS, max_reject_share=0.5)
     assert (manifest.ids(), summary.rejected) == (["1", "3"], {"bad-record": 1})
@@ -79,13 +84,13 @@ def test_a_schema_that_names_nothing_changes_nothing(desk: Desk, feature: Any) -
 
 
 def test_columns_of_flags_are_classes(desk: Desk) -> None:
-    rows = "t,Drama,Comedy,War\na,1,0,1\nb,0.0,1.0,0\nc,False,0,0\nd,,,\n"
-    columns = {"text": "t", "onehot": ["Drama", "Comedy", "War"]}
+    rows = "t, Drama ,Comedy,War\na,1,0,1\nb,0.0,1.0,0\nc,False,0,0\nd,,,\n"
+    columns = {"text": "t", "onehot": [" Drama ", "Comedy", "War"]}
     manifest, summary = desk.prepare(desk.put("posts.csv", rows), columns)
     assert manifest.info.task == "multilabel"
-    assert manifest.info.classes == ("Drama", "Comedy", "War")
-    assert manifest.labels(np.arange(4)) == [("Drama", "War"), ("Comedy",), (), None]
-    assert summary.labels == {"Drama": 1, "Comedy": 1, "War": 1}
+    assert manifest.info.classes == (" Drama ", "Comedy", "War")
+    assert manifest.labels(np.arange(4)) == [(" Drama ", "War"), ("Comedy",), (), None]
+    assert summary.labels == {" Drama ": 1, "Comedy": 1, "War": 1}
 
 
 @pytest.mark.parametrize(("cell", "told"), [("2", "found '2'"), ("", "found a blank cell beside others")])

@@ -92,8 +92,8 @@ def test_an_empty_list_is_a_negative_and_is_scored(desk: Desk) -> None:
     assert manifest.labelled().tolist() == [True, True, False, False, False, True]
     assert (summary.labelled, summary.unlabelled, summary.labels) == (3, 3, {"x": 2, "y": 1})
     assert summary.notes == (
-        "1 rows have an empty list of labels and count as labelled with none of the classes; prepare.table.negatives: "
-        "false takes them for unlabelled",
+        "1 rows bear none of the classes (an empty list) and count as labelled; prepare.table.negatives: false takes "
+        "them for unlabelled",
     )
     truth = Truth.read(manifest, np.array(["train", "test", "test", "test", "test", "test"]), "test")
     assert truth.ids == ["b", "f"]
