@@ -104,7 +104,15 @@ def _heads() -> list[Row]:
 
 
 def _sources() -> list[Row]:
-    return [{"name": row.name, "description": row.description, "path": row.path_help} for row in SOURCES]
+    return [
+        {
+            "name": row.name,
+            "description": row.description,
+            "path": row.path_help,
+            "options": list(row.options.model_fields),
+        }
+        for row in SOURCES
+    ]
 
 
 def _recipes() -> list[Row]:

@@ -22,12 +22,14 @@ from stages.fusions.catalog import FUSIONS
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow
 from stages.nearest import did_you_mean
+from stages.prepare.sources import SOURCES, SourceRow
 
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-_OPTIONED: dict[str, Mapping[str, FitterRow | FusionRow | HeadRow]] = {
+_OPTIONED: dict[str, Mapping[str, FitterRow | FusionRow | HeadRow | SourceRow]] = {
     "fitters": FITTERS,
     "fusions": FUSIONS,
     "heads": HEADS,
+    "sources": {row.name: row for row in SOURCES},
 }
 
 
@@ -103,6 +105,8 @@ def _takes(schema: dict[str, Any]) -> str:
         return " or ".join(map(str, schema.get("enum", [schema.get("const")])))
     if schema.get("type") == "array":
         return f"list of {_takes(schema.get('items', {}))}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"names with a {_takes(schema['additionalProperties'])} each"
     bounds = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if key in schema)
     return f"{schema.get('type', 'any value')} {bounds}".strip()
 

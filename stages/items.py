@@ -167,7 +167,7 @@ class Manifest:
         return contents_digest(self.ids(), *self.keys(name))
 
     def labels(self, rows: np.ndarray) -> list[tuple[str, ...] | None]:
-        """Return the class names of the given rows; None where unlabelled."""
+        """Return the class names of the given rows; None where unlabelled, empty where none of the classes is borne."""
         found = self._columns.chosen("labels", rows)
         return [None if names is None else tuple(names) for names in found]
 

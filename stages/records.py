@@ -30,7 +30,8 @@ class Item:
     texts : mapping of str to (str or None)
         The exact text of each field; None where it is missing.
     labels : tuple of str or None
-        Class names; None where the item is not labelled, or the task is a regression.
+        Class names; None where the item is not labelled, or the task is a regression; empty where it is known to
+        bear none of several.
     target : float or None
         The value to predict in a regression.
     group : str

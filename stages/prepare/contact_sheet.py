@@ -142,7 +142,7 @@ def _written(item: Item, most: int, pen: _Pen) -> Iterator[tuple[str, str]]:
     elif item.labels:
         yield from ((line, _BLUE) for line in pen.wrapped(" · ".join(item.labels), _LABEL_LINES))
     else:
-        yield "no label", _FAINT
+        yield "no label" if item.labels is None else "none of the classes", _FAINT
 
 
 def _place_picture(sheet: Image.Image, pen: _Pen, item: Item, images: Path, corner: tuple[int, int]) -> None:

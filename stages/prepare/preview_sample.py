@@ -53,7 +53,7 @@ class Sample:
 
     def offer(self, item: Item) -> None:
         """Show one item of the stream."""
-        if item.labels is None:
+        if not item.labels:
             self._others.offer(item, self._random)
         for label in item.labels or ():
             if label in self._drawers:

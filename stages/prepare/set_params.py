@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.prepare.frozen import Frozen
 
@@ -23,12 +23,25 @@ class CocoParams(Frozen):
         The caption of the lowest annotation id, a row for each caption, or all captions in one text.
     keep_unlabelled : bool
         Keep pictures without any instance, unlabelled; otherwise they are skipped and counted.
+    negatives : bool
+        Keep pictures without any instance as examples of none of the classes, where the subset has instances at all.
+        Not beside `keep_unlabelled`.
     """
 
     subsets: tuple[str, ...] | None = None
     parts: dict[str, Literal["train", "dev", "test"]] = Field(default_factory=dict)
     caption_policy: Literal["first", "all", "join"] = "first"
     keep_unlabelled: bool = False
+    negatives: bool = False
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        if self.keep_unlabelled and self.negatives:
+            raise ValueError(
+                "expected keep_unlabelled or negatives, found both; a picture without instances is either unlabelled, "
+                "or labelled with none of the classes"
+            )
+        return self
 
 
 class WebvisionParams(Frozen):

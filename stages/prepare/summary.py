@@ -73,7 +73,8 @@ class PrepareSummary:
 
 def told(reject: Reject) -> str:
     """Put a rejected row into a line for a terminal, in which its control characters do nothing."""
-    return printable(f"{reject.where} ({reject.id}): {reject.reason}: {reject.detail}")
+    named = f" ({reject.id})" if reject.id else ""
+    return printable(f"{reject.where}{named}: {reject.reason}: {reject.detail}")
 
 
 @dataclass

@@ -12,6 +12,7 @@ from pipeline.catalog import rows
 from pipeline.catalog_entry import entry
 from pipeline.cli import app
 from stages.errors import InputError
+from stages.prepare.table_params import TableParams
 
 KINDS = ("encoders", "fitters", "fusions", "heads", "sources")
 
@@ -44,6 +45,21 @@ def test_every_entry_is_told_and_names_the_options_of_its_row(kind: str) -> None
         shown = CliRunner().invoke(app, ["catalog", kind, row["name"]])
         assert shown.exit_code == 0
         assert all(f"\n{name}: " in shown.stdout for name in told)
+
+
+def test_the_keys_of_the_section_table_are_told_with_their_choices() -> None:
+    found = options("sources", "table")
+    assert list(found) == list(TableParams.model_fields)
+    assert (found["quoting"]["takes"], found["quoting"]["default"]) == ("checked or standard or none", "checked")
+    assert found["decimal"]["takes"] == ". or ,"
+    assert (found["negatives"]["takes"], found["negatives"]["default"]) == ("boolean", True)
+    assert found["texts"]["takes"] == "names with a string each"
+    assert options("sources", "coco")["negatives"]["default"] is False
+
+
+def test_every_key_of_a_source_is_explained() -> None:
+    for row in rows("sources"):
+        assert all(each["meaning"] for each in entry("sources", row["name"])["options"]), row["name"]
 
 
 def test_json_is_the_same_and_a_wrong_name_gets_the_nearest() -> None:

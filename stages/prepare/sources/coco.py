@@ -50,6 +50,11 @@ class CocoSource:
         self._super_classes = categories.super_classes()
         self._position = {spelled: position for position, spelled in enumerate(self._classes)}
         self._captioned = any(picture.captions for reader in self._readers for picture in reader.pictures.values())
+        self._instanced = {
+            reader.subset.name
+            for reader in self._readers
+            if any(picture.categories for picture in reader.pictures.values())
+        }
         self._places = {reader.subset.name: self._find_pictures(reader) for reader in self._readers}
         self.expected = self._count()
         self.files = tuple(file for subset in subsets for file in subset.files)
@@ -83,7 +88,7 @@ class CocoSource:
         if not name or not is_writable(name):
             yield Reject(spelled, picture.where, "bad-record", f"expected text in file_name, found {name!r}")
             return
-        if not picture.categories and not self._keeps_unlabelled:
+        if not (picture.categories or self._keeps_unlabelled or self._is_negative(reader.subset)):
             yield Skip("no instance")
             return
         captions = [caption for _, _, caption in sorted(picture.captions)]
@@ -96,6 +101,10 @@ class CocoSource:
     @property
     def _keeps_unlabelled(self) -> bool:
         return self._params.keep_unlabelled or not self._classes
+
+    def _is_negative(self, subset: Subset) -> bool:
+        """Tell whether a picture without instances bears none of the classes, or nobody looked."""
+        return self._params.negatives and subset.name in self._instanced
 
     def _told(self, spelled: str, captions: list[str]) -> list[tuple[str, str | None]]:
         """Return the id and the caption of each row of a picture."""
@@ -113,7 +122,7 @@ class CocoSource:
             id=identity,
             image=picture_path(self._places[subset.name], name),
             texts={"caption": caption} if self._captioned else {},
-            labels=labels or None,
+            labels=labels or (() if self._is_negative(subset) else None),
             target=None,
             group=spelled,
             part=self._params.parts.get(subset.name),
@@ -148,7 +157,7 @@ class CocoSource:
             yield "no categories: there are no classes, and all pictures are kept unlabelled"
         for reader in self._readers:
             pictures = reader.pictures.values()
-            if self._classes and not any(picture.categories for picture in pictures):
+            if self._classes and reader.subset.name not in self._instanced:
                 yield f"no picture of {reader.subset.name} has an instance"
             if self._captioned and not any(picture.captions for picture in pictures):
                 yield f"no picture of {reader.subset.name} has a caption"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from stages.errors import InputError
 from stages.items import resolve_below
+from stages.prepare.sources.names import is_data
 
 _PUBLISHED = re.compile(r"(?:captions|instances)(?:_(.+))?\.json")
 _EXPORTED = "_annotations.coco.json"
@@ -127,7 +128,7 @@ def _any(folder: Path) -> dict[str, list[Path]]:
 
 
 def _json_files(paths: Iterable[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.is_file())
+    return sorted(path for path in paths if is_data(path.name, (".json",)) and path.is_file())
 
 
 _LAYOUTS: tuple[tuple[Callable[[Path], dict[str, list[Path]]], str], ...] = (

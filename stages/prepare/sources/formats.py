@@ -2,49 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
-from stages.prepare.sources.lines import MAX_CELL, decoded_lines
+from stages.prepare.sources.class_labels import names_of_column
+from stages.prepare.sources.csv_table import CsvFile
+from stages.prepare.sources.lines import decoded_lines
+from stages.prepare.sources.table_row import Cell, TableFile, TableRow
+from stages.prepare.table_params import Quoting
 
-Cell = str | list[str] | None
-
-# The csv module knows only one limit for the whole process, by default 128 kB: less than a long description.
-csv.field_size_limit(MAX_CELL)
-
-_DELIMITERS = (";", "\t", ",", "|")
-
-
-class TableRow(NamedTuple):
-    """One row: its 1-based line (in Parquet its number), its cells, its fault, and the names a JSON row has besides."""
-
-    line: int
-    cells: Mapping[str, Cell]
-    fault: str = ""
-    others: tuple[str, ...] = ()
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
 
 
-class TableFile(Protocol):
-    """A table file of one format."""
-
-    def columns(self) -> tuple[str, ...] | None:
-        """Return the columns that the file declares; None where each row names its own."""
-
-    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
-        """Yield all rows with those of the wanted columns that they have; may be asked for again."""
-
-
-def open_table(path: Path, encoding: str, delimiter: str | None = None) -> TableFile:
-    """Choose the reader by the ending of the name; a CSV has commas and a .tsv tabs unless `delimiter` is given.
+def open_table(path: Path, encoding: str, delimiter: str | None = None, quoting: Quoting = "checked") -> TableFile:
+    """Choose the reader by the ending of the name; a CSV has commas and a .tsv tabs unless told otherwise.
 
     Raises
     ------
@@ -53,75 +32,12 @@ def open_table(path: Path, encoding: str, delimiter: str | None = None) -> Table
     """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith((".csv", ".tsv")):
-        return CsvFile(path, encoding, delimiter or ("\t" if name.endswith(".tsv") else ","))
+        return CsvFile(path, encoding, delimiter, quoting, "\t" if name.endswith(".tsv") else ",")
     if name.endswith((".jsonl", ".ndjson")):
         return JsonLinesFile(path, encoding)
     if name.endswith(".parquet") and name == path.name.lower():
         return ParquetTable(path)
     raise InputError(f"expected a table ending in {', '.join(ENDINGS)}, found {path}; convert it, or mend prepare.path")
-
-
-ENDINGS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
-
-
-class CsvFile:
-    """CSV as RFC 4180 has it, with a header; the cells may be delimited otherwise."""
-
-    def __init__(self, path: Path, encoding: str, delimiter: str = ",") -> None:
-        self._path = path
-        self._encoding = encoding
-        self._delimiter = delimiter
-
-    def columns(self) -> tuple[str, ...]:
-        """Return the header."""
-        _, header = next(self._records(), (1, []))
-        twice = [name for name, times in Counter(header).items() if times > 1 and name]
-        if twice:
-            raise InputError(
-                f"{self._path.name}:1: expected columns with distinct names, found {twice[0]!r} twice; rename one"
-            )
-        other = next((mark for mark in _DELIMITERS if len(header) == 1 and mark in header[0]), "")
-        if other:
-            raise InputError(
-                f"{self._path.name}:1: expected cells with {self._delimiter!r} between them, found a header of one "
-                f"cell that holds {other!r}; set prepare.table.delimiter to that"
-            )
-        return tuple(header)
-
-    def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
-        """Yield the records after the header; empty lines are no records."""
-        records = self._records()
-        _, header = next(records, (1, []))
-        places = [(position, name) for position, name in enumerate(header) if name in wanted]
-        for line, record in records:
-            if len(record) != len(header):
-                found = f"expected {len(header)} cells, found {len(record)}"
-                yield TableRow(line, {}, f"{found}; quote cells that hold {self._delimiter!r}")
-            else:
-                yield TableRow(line, {name: record[position] for position, name in places})
-
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(decoded_lines(self._path, self._encoding), strict=True, delimiter=self._delimiter)
-        line = 1
-        try:
-            for record in reader:
-                if record:
-                    yield line, record
-                line = reader.line_num + 1  # a quoted cell may span lines: a record stands where it begins
-        except csv.Error as error:
-            raise InputError(f"{self._path.name}:{line}: {_objection(str(error))}") from error
-
-
-def _objection(error: str) -> str:
-    """Put what the csv module objects to into three parts."""
-    if "new-line" in error:
-        return "expected lines that end in LF or CRLF, found a lone CR; save the table with other line ends"
-    if "field limit" in error:
-        return f"expected cells of at most {MAX_CELL:,} characters, found a longer one; close the quotes of the row"
-    return (
-        f"expected CSV with doubled quotes inside quoted cells, found this: {error}; mend the quotes of the row, "
-        "or of the rows that an unclosed quote has swallowed"
-    )
 
 
 class JsonLinesFile:
@@ -134,6 +50,10 @@ class JsonLinesFile:
     def columns(self) -> None:
         """Return None: each row names its own columns."""
         return
+
+    def class_names(self, column: str) -> tuple[str, ...]:  # noqa: ARG002 (the shape of every table)
+        """Return nothing: JSON names what it means."""
+        return ()
 
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield the objects; empty lines are no rows."""
@@ -180,6 +100,11 @@ class ParquetTable:
                 f"{self._path.name}: expected columns with distinct names, found {twice!r} twice; rename one"
             )
         return names
+
+    def class_names(self, column: str) -> tuple[str, ...]:
+        """Return the names of a ClassLabel of Hugging Face `datasets`."""
+        with self._open() as file:
+            return names_of_column(file.schema_arrow.metadata, column)
 
     def rows(self, wanted: frozenset[str]) -> Iterator[TableRow]:
         """Yield the rows, a batch in memory at a time."""
@@ -231,7 +156,8 @@ def _cell(name: str, value: Any) -> Cell:
     if isinstance(value, list):
         if any(isinstance(part, list | tuple) for part in value):
             raise TypeError(f"expected one list in column {name!r}, found lists within it; convert the column")
-        return [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
+        texts = [text for text in (_cell(name, part) for part in value) if isinstance(text, str)]
+        return None if value and not texts else texts  # only a list of nothing says that there is nothing
     if isinstance(value, bool):
         return str(value).lower()
     if value is None or (isinstance(value, float) and math.isnan(value)):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.errors import InputError
-from stages.prepare.sources.formats import CsvFile
+from stages.prepare.sources.csv_table import CsvFile
 from stages.prepare.sources.goodreads_genres import FICTION, GENRES, GenreTable, number_of
 from stages.prepare.sources.problems import did_you_mean
 from stages.prepare.sources.protocol import Reject, Skip
+from stages.prepare.sources.table_row import TableRow
 from stages.prepare.sources.text_lines import text_lines
 
 BOOKS, GENRE_VOTES, TABLE = "goodreads_books.json.gz", "goodreads_book_genres_initial.json.gz", "books_with_genres.csv"
@@ -120,7 +121,7 @@ def read_table(path: Path) -> Iterator[Book | Reject]:
     Raises
     ------
     InputError
-        When a column is missing, or a row has not as many cells as the header.
+        When a column is missing, or a stray quote has swallowed rows.
     """
     file = CsvFile(path, "utf-8")
     columns = file.columns()
@@ -130,10 +131,23 @@ def read_table(path: Path) -> Iterator[Book | Reject]:
             raise InputError(f"{path.name}:1: expected the column {column!r}, found none; {near} mend the header")
     for row in file.rows(frozenset((*_USED, *_TABLE_COLUMNS))):
         where = f"{path.name}:{row.line}"
+        _refuse_swallowed(row, where)
         if row.fault:
-            raise InputError(f"{where}: {row.fault}")
-        cells = {name: cell if isinstance(cell, str) else None for name, cell in row.cells.items()}
-        yield _prepared(cells, where)
+            yield Reject("", where, "bad-record", row.fault)
+        elif not row.blank:
+            cells = {name: cell if isinstance(cell, str) else None for name, cell in row.cells.items()}
+            yield _prepared(cells, where)
+
+
+def _refuse_swallowed(row: TableRow, where: str) -> None:
+    """Stop at a row of which one line after the first is a book of its own."""
+    if row.span is None:
+        return
+    books = [each for each in row.span.alone if each["category"] in GENRES and number_of(each["book_id"]) is not None]
+    if len(books) > 1 or (books and row.fault):
+        raise InputError(
+            f"{where}: expected one book, found {len(books)} on the lines up to {row.span.last}; mend the stray quote"
+        )
 
 
 def _prepared(cells: Mapping[str, str | None], where: str) -> Book | Reject:

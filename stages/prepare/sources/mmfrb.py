@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
 from stages.prepare.params import PrepareParams
+from stages.prepare.sources.names import is_data
 from stages.prepare.sources.protocol import Folders, Reject
 from stages.prepare.sources.spelling import identity, is_writable, text
 from stages.prepare.sources.text_lines import text_lines
@@ -161,7 +162,7 @@ def _find_file(params: PrepareParams) -> Path:
         return path
     if not folder.is_dir():
         raise InputError(f"expected the folder of a data set at {folder}, found none; mend prepare.path")
-    found = sorted(file for file in folder.iterdir() if file.name.lower().endswith(_ENDINGS) and file.is_file())
+    found = sorted(file for file in folder.iterdir() if is_data(file.name, _ENDINGS) and file.is_file())
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise InputError(f"expected exactly one JSONL file in {folder}, found {names}; name it in prepare.mmfrb.file")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from stages.items import Item, ManifestInfo
+from stages.prepare.frozen import Frozen
 from stages.prepare.params import PrepareParams
 
 Reason = Literal[
@@ -78,9 +79,10 @@ class Folders:
 
 
 class SourceRow(NamedTuple):
-    """One line of the catalogue of sources."""
+    """One line of the catalogue of sources; `options` is the section of `prepare` that bears its name."""
 
     name: str
     description: str
     path_help: str
     open: Callable[[PrepareParams, Folders], Source]
+    options: type[Frozen]

@@ -10,10 +10,13 @@ from stages.contract import Task
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, resolve_below
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.formats import ENDINGS, TableRow, open_table
-from stages.prepare.sources.protocol import Folders, Reject
+from stages.prepare.sources.class_labels import ClassNames
+from stages.prepare.sources.formats import ENDINGS, open_table
+from stages.prepare.sources.names import is_data
+from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.sources.table_cells import labels_of, number_of, plain, without_blanks
 from stages.prepare.sources.table_check import PART_NAMES, TableCheck, wanted_columns
+from stages.prepare.sources.table_row import TableRow
 from stages.prepare.table_params import TableParams
 
 
@@ -41,8 +44,9 @@ class TableSource:
         self._limit = params.limit
         self._wanted = frozenset(wanted_columns(self._table))
         self._blank = frozenset(self._table.blank)
-        self._file = open_table(path, self._table.encoding, self._table.delimiter)
-        check = TableCheck(self._table, self._name)
+        self._file = open_table(path, self._table.encoding, self._table.delimiter, self._table.quoting)
+        self._names = ClassNames(self._table, self._file.class_names(self._table.label or self._table.labels or ""))
+        check = TableCheck(self._table, self._name, self._names.places)
         check.run(self._file.columns(), self._rows())
         self.expected = check.count
         self.images = _images_folder(path, self._table)
@@ -70,16 +74,23 @@ class TableSource:
             )
         if self._absent:
             told.append(f"{self._absent} pictures of column {self._table.image!r} are not there: their rows go without")
+        if named := self._names.told():
+            told.append(named)
         return (*told, *self._noted)
 
-    def items(self) -> Iterator[Item | Reject]:
+    def items(self) -> Iterator[Item | Reject | Skip]:
         """Yield the rows; those that no item can be made of as rejects."""
         for number, row in enumerate(self._rows(), start=1):
-            yield self._item(number, row)
+            if row.blank:
+                yield Skip("row of blank cells")
+            elif row.fault:
+                yield Reject("", f"{self._name}:{row.line}", "bad-record", row.fault)
+            else:
+                yield self._item(number, row)
 
     def _rows(self) -> Iterator[TableRow]:
         rows = islice(self._file.rows(self._wanted), self._limit)
-        return (without_blanks(row, self._blank) for row in rows)
+        return (self._names.applied(without_blanks(row, self._blank)) for row in rows)
 
     def _item(self, number: int, row: TableRow) -> Item | Reject:
         where = f"{self._name}:{row.line}"
@@ -87,7 +98,7 @@ class TableSource:
         target = None
         if self._table.target is not None:
             try:
-                target = number_of(row.cells.get(self._table.target), self._table.thousands)
+                target = number_of(row.cells.get(self._table.target), self._table.thousands, self._table.decimal)
             except ValueError as error:
                 return Reject(identity, where, "bad-target", str(error))
         part = self._cell(row, self._table.split)
@@ -107,7 +118,7 @@ class TableSource:
     def _labels(self, row: TableRow) -> tuple[str, ...] | None:
         """Return the classes of a row that are frequent enough."""
         found = labels_of(self._table, row.cells)
-        if found is None or not self._dropped:
+        if not found or not self._dropped:
             return found
         kept = tuple(label for label in found if label in self._classes)
         self._alone += not kept
@@ -141,7 +152,7 @@ def _find_table(path: Path, table: TableParams) -> Path:
                 f"expected the table {table.file!r} in {path}, found no such file; mend prepare.table.file"
             )
         return path / table.file
-    found = sorted(entry.name for entry in path.iterdir() if entry.name.lower().endswith(ENDINGS) and entry.is_file())
+    found = sorted(entry.name for entry in path.iterdir() if is_data(entry.name, ENDINGS) and entry.is_file())
     if len(found) != 1:
         raise InputError(
             f"expected exactly one table in {path}, found {', '.join(found) or 'none'}; name it in prepare.table.file"

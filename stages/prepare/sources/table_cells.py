@@ -8,15 +8,19 @@ import math
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from stages.prepare.sources.formats import Cell, TableRow
+from stages.prepare.sources.table_row import Cell, TableRow
 from stages.prepare.table_params import LISTS, TableParams
 
 MISSING_WORDS = frozenset({"nan", "n/a", "na", "#n/a", "<na>", "null", "none"})
 """What programs write for a cell that they have no value for, in lower case."""
 
+FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+"""How a flag is written, in lower case."""
+
 _LONGEST_LIST = 100_000
+_WHOLE = re.compile(r"([+-]?\d+)(?:\.0+)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)  # no two ways to read a digit: linear time
 
 
@@ -44,20 +48,75 @@ def folded(label: str) -> str:
 def labels_of(table: TableParams, cells: Mapping[str, Cell]) -> tuple[str, ...] | None:
     """Return the distinct classes of a row in their order, without outer blanks; None where it is not labelled.
 
+    An empty list is a label too, unless `negatives` is off: the row bears none of the classes.
+
     Raises
     ------
     ValueError
         Where the cell should be a list and is not, or is one and should not be.
     """
+    return named_labels(table, given_labels(table, cells))
+
+
+def given_labels(table: TableParams, cells: Mapping[str, Cell]) -> list[str] | None:
+    """Return the classes of a row as they stand there; None where nothing stands there.
+
+    Raises
+    ------
+    ValueError
+        As `labels_of` raises it.
+    """
     if table.label is not None:
         label = plain(cells.get(table.label))
-        given: Iterable[str] = () if label is None else (label,)
-    else:
-        cell = cells.get(table.labels or "")
-        given = _several(cell, table.sep) if isinstance(cell, str) else cell or ()
-    stripped = (label.strip() for label in given)
-    kept = [label for label in stripped if label and label not in table.blank]
+        return None if label is None else [label]
+    if table.onehot:
+        return _raised([plain(cells.get(column)) for column in table.onehot], table.onehot)
+    cell = cells.get(table.labels or "")
+    return _several(cell, table.sep) if isinstance(cell, str) else cell
+
+
+def named_labels(table: TableParams, given: list[str] | None) -> tuple[str, ...] | None:
+    """Return the classes that `given_labels` stands for, as `labels_of` does."""
+    classes = table.classes or ()
+    if given and len(given) == len(classes) > 1 and _are_flags(given) and not _are_flags(classes):
+        given = _raised(given, classes)
+    if given is not None and not given:
+        return () if table.negatives else None
+    if given and table.onehot:
+        return tuple(given)
+    stripped = (label.strip() for label in given or ())
+    kept = [_whole(table, label) for label in stripped if label and label not in table.blank]
     return tuple(dict.fromkeys(_spelled(table, kept))) or None
+
+
+def _are_flags(labels: Iterable[str]) -> bool:
+    return all(label.strip().lower() in FLAGS for label in labels)
+
+
+def _raised(flags: Sequence[str | None], classes: Sequence[str]) -> list[str] | None:
+    """Return the classes whose flags are raised; None where there are no flags."""
+    if not any(flags):
+        return None
+    for name, flag in zip(classes, flags, strict=True):
+        if flag is None or flag.strip().lower() not in FLAGS:
+            found = "a blank cell beside others" if flag is None else _cut(flag)
+            raise ValueError(f"expected 0 or 1 for the class {name!r}, found {found}; mend the cell")
+    return [name for name, flag in zip(classes, flags, strict=True) if flag and FLAGS[flag.strip().lower()]]
+
+
+def _whole(table: TableParams, label: str) -> str:
+    """Return 1 for 1.0 where that is asked for, or where 1 is declared and 1.0 is not."""
+    whole = whole_number(label)
+    if table.whole and whole is None and _NUMBER.fullmatch(label):
+        raise ValueError(f"expected whole numbers, found {_cut(label)}; leave out prepare.table.whole")
+    declared = table.classes is not None and label not in table.classes and whole in table.classes
+    return whole if whole is not None and (table.whole or declared) else label
+
+
+def whole_number(label: str) -> str | None:
+    """Return the digits of a whole number, without the fraction that pandas may give it; None for all else."""
+    found = _WHOLE.fullmatch(label)
+    return found[1] if found else None
 
 
 def _spelled(table: TableParams, labels: Iterable[str]) -> Iterable[str]:
@@ -67,10 +126,10 @@ def _spelled(table: TableParams, labels: Iterable[str]) -> Iterable[str]:
     return [declared.get(folded(label), folded(label)) for label in labels if folded(label)]
 
 
-def _several(cell: str, sep: str) -> Iterable[str]:
+def _several(cell: str, sep: str) -> list[str] | None:
     text = cell.strip()
     if sep == LISTS:
-        return _listed(text) if text else ()
+        return _listed(text) if text else None
     if text.startswith("[") and text.endswith("]"):
         raise ValueError(
             f"expected classes with {sep!r} between them, found a list: {_cut(text)}; set prepare.table.sep to "
@@ -79,12 +138,12 @@ def _several(cell: str, sep: str) -> Iterable[str]:
     return text.split(sep)
 
 
-def _listed(text: str) -> list[str]:
-    """Read `["a", "b"]` or `['a', 'b']` as data; nothing is evaluated."""
+def _listed(text: str) -> list[str] | None:
+    """Read `["a", "b"]` or `['a', 'b']` as data; nothing is evaluated. A list of nulls says nothing."""
     values = _literal(text) if len(text) <= _LONGEST_LIST else None
     if not isinstance(values, list | tuple) or any(isinstance(value, list | tuple | dict | set) for value in values):
         raise ValueError(f'expected a list of classes such as ["a", "b"], found {_cut(text)}; mend the cell')
-    return [str(value) for value in values if value is not None]
+    return [str(value) for value in values if value is not None] or (None if values else [])
 
 
 def _literal(text: str) -> object:
@@ -110,8 +169,17 @@ def not_text(cells: Mapping[str, Cell]) -> bool:
     return False
 
 
-def number_of(cell: Cell, thousands: str | None) -> float | None:
+def number_of(cell: Cell, thousands: str | None, decimal: str | None = None) -> float | None:
     """Return the number in a cell, None where it is blank.
+
+    Parameters
+    ----------
+    cell : Cell
+        As it stands in the table.
+    thousands : str or None
+        What groups its digits.
+    decimal : {".", ","} or None
+        Its decimal sign; by default a point, or where points group the digits a comma.
 
     Raises
     ------
@@ -121,32 +189,39 @@ def number_of(cell: Cell, thousands: str | None) -> float | None:
     text = plain(cell)
     if text is None:
         return None
-    digits = _ungrouped(text.strip(), thousands)
+    point = decimal or ("," if thousands == "." else ".")
+    digits = _ungrouped(text.strip(), thousands, point)
     if not _NUMBER.fullmatch(digits):
-        raise ValueError(f"expected a number, found {_cut(text)}{_remedy(text, thousands)}")
+        raise ValueError(f"expected a number, found {_cut(text)}{_remedy(text, thousands, point)}")
     value = float(digits)
     if not math.isfinite(value):
         raise ValueError(f"expected a finite number, found {_cut(text)}")
     return value
 
 
-def _ungrouped(text: str, thousands: str | None) -> str:
-    if thousands is None:
-        return text
-    point = "," if thousands == "." else "."
-    group, decimal = re.escape(thousands), re.escape(point)
-    if re.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d+)({decimal}\d*)?", text, re.ASCII):
-        return text.replace(thousands, "").replace(point, ".")
-    return text if thousands != "." else text.replace(".", "?")  # 1.5 would be read as it is not meant
+def _ungrouped(text: str, thousands: str | None, point: str) -> str:
+    """Return the number as Python writes it; what is no such number is left as it is, or made none."""
+    if thousands is not None:
+        group, sign = re.escape(thousands), re.escape(point)
+        if re.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d+)({sign}\d*)?", text, re.ASCII):
+            return text.replace(thousands, "").replace(point, ".")
+    # 1.5 would be read as it is not meant
+    return text if point == "." else text.replace(".", "?").replace(",", ".")
 
 
-def _remedy(text: str, thousands: str | None) -> str:
-    if text.strip().casefold() in MISSING_WORDS:
+def _remedy(text: str, thousands: str | None, point: str) -> str:
+    found = text.strip()
+    if found.casefold() in MISSING_WORDS:
         return "; if that means that there is none, list it in prepare.table.blank"
-    groups = re.fullmatch(r"\s*[+-]?\d{1,3}([,. '_])\d{3}.*", text, re.ASCII | re.DOTALL)
+    if point == "," and re.fullmatch(r"[+-]?\d+\.\d*", found, re.ASCII):
+        return "; its decimal sign should be a comma: mend prepare.table.decimal or prepare.table.thousands"
+    told = []
+    groups = re.fullmatch(r"[+-]?\d{1,3}([,. '_])\d{3}.*", found, re.ASCII | re.DOTALL)
     if thousands is None and groups:
-        return f"; if {groups[1]!r} groups its digits, set prepare.table.thousands to that"
-    return ""
+        told.append(f"if {groups[1]!r} groups its digits, set prepare.table.thousands to that")
+    if point == "." and thousands != "," and re.fullmatch(r"[+-]?[\d ]*,\d*([eE][+-]?\d+)?", found, re.ASCII):
+        told.append("if ',' is its decimal sign, set prepare.table.decimal to that")
+    return "".join(f"; {each}" for each in told)
 
 
 def _cut(text: str) -> str:

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 
 from stages.contract import Part
 from stages.errors import InputError
-from stages.prepare.sources.formats import TableRow
 from stages.prepare.sources.problems import Problems, did_you_mean
-from stages.prepare.sources.table_cells import MISSING_WORDS, folded, labels_of, not_text, plain
+from stages.prepare.sources.table_cells import MISSING_WORDS, folded, given_labels, named_labels, not_text, plain
+from stages.prepare.sources.table_flags import TableFlags
 from stages.prepare.sources.table_notes import TableNotes
+from stages.prepare.sources.table_row import TableRow
+from stages.prepare.sources.table_spans import TableSpans
 from stages.prepare.table_params import TableParams
 
 _MOST_COLUMNS = 1000
+_MOST_FAULTS = 20
 
 PART_NAMES: Mapping[str, Part] = {
     "train": "train",
@@ -31,6 +34,7 @@ def wanted_columns(table: TableParams) -> dict[str, str]:
     """Return each column that the parameters name, with the key of params.yaml that names it."""
     keys = ("id", "image", "text", "label", "labels", "target", "split", "group")
     wanted = {getattr(table, key): key for key in keys if getattr(table, key) is not None}
+    wanted |= dict.fromkeys(table.onehot, "onehot")
     wanted |= {column: f"texts.{name}" for name, column in table.texts.items()}
     return wanted | {column: "meta" for column in table.meta if column not in wanted}
 
@@ -45,6 +49,8 @@ class TableCheck:
         Which columns mean what.
     name : str
         The name of the file, for messages.
+    places : mapping of str to str
+        By what the classes that the file itself names are sorted.
 
     Attributes
     ----------
@@ -58,6 +64,7 @@ class TableCheck:
 
     table: TableParams
     name: str
+    places: Mapping[str, str] = field(default_factory=dict)
     count: int = 0
     classes: tuple[str, ...] = ()
     dropped: int = 0
@@ -71,6 +78,10 @@ class TableCheck:
 
     def __post_init__(self) -> None:
         self._notes = TableNotes(self.table)
+        self._flags = TableFlags(self.table)
+        self._spans = TableSpans(self.table, self.name)
+        self._faults: list[tuple[str, str]] = []
+        self._read = self._negatives = 0
 
     def run(self, declared: tuple[str, ...] | None, rows: Iterable[TableRow]) -> None:
         """Look at every row; then `count` and `classes` are known.
@@ -78,8 +89,9 @@ class TableCheck:
         Raises
         ------
         InputError
-            With up to twenty mistakes, each naming its line: a missing column, a malformed row, a blank or repeated
-            id, an unknown split or label, a label cell of another form, an empty table.
+            With up to twenty mistakes, each naming its line: a missing column, rows that a stray quote has swallowed,
+            a blank or repeated id, an unknown split or label, a label cell of another form, an empty table, or one in
+            which every row is malformed.
         """
         if declared is not None:
             self._require_columns(declared)
@@ -92,7 +104,12 @@ class TableCheck:
                     break
         except InputError as error:  # the reader cannot go on: its message stands last
             self._problems.add_message(str(error))
-        if self.count and declared is None and not self._problems.any:
+        for where, told in self._spans.problems(self._labels):
+            self._problems.add(where, told)
+        if not self._read:
+            for where, told in self._faults:
+                self._problems.add(where, told)
+        elif declared is None and not self._problems.any:
             self._require_columns(tuple(sorted(self._columns)))
         self._problems.raise_any(self.notes)
         self._conclude()
@@ -109,9 +126,12 @@ class TableCheck:
 
     def _look_at(self, row: TableRow) -> None:
         where = f"{self.name}:{row.line}"
-        if row.fault:
-            self._problems.add(where, row.fault)
+        self._spans.look_at(row)
+        if row.fault and len(self._faults) < _MOST_FAULTS:
+            self._faults.append((where, row.fault))
+        if row.fault or row.blank:
             return
+        self._read += 1
         if len(self._columns) < _MOST_COLUMNS:
             self._columns.update(row.cells, row.others)
         for column, cell in row.cells.items():
@@ -148,14 +168,18 @@ class TableCheck:
         if self.table.target is not None:
             return
         try:
-            labels = labels_of(self.table, row.cells) or ()
+            given = given_labels(self.table, row.cells)
+            labels = named_labels(self.table, given)
         except ValueError as error:
             if not self._unlisted:  # one is enough: the next twenty cells look alike
-                self._problems.add(where, f"column {self.table.labels!r}: {error}")
+                column = self.table.labels or self.table.label
+                self._problems.add(where, f"column {column!r}: {error}" if column else str(error))
             self._unlisted = True
             return
-        self._counts.update(labels)
-        for label in labels:
+        self._flags.look_at(given)
+        self._negatives += labels == ()
+        self._counts.update(labels or ())
+        for label in labels or ():
             if label not in self._labels:
                 self._labels[label] = row.line
                 self._look_at_label(where, label)
@@ -169,6 +193,8 @@ class TableCheck:
                     where,
                     f"expected a declared class, found the unknown label {label!r}; {near} mend the cell or classes",
                 )
+            return
+        if label in self.places or self.table.onehot:
             return
         if label.casefold() in MISSING_WORDS:
             self._problems.add(
@@ -186,34 +212,48 @@ class TableCheck:
             )
 
     def _conclude(self) -> None:
-        if not self.count:
+        if not self._read:
             raise InputError(_empty(self.name))
         if self.table.target is not None:
             return
+        if flags := self._flags.problem():
+            raise InputError(f"{self.name}: {flags}")
         if self._labels:
             self._choose_classes()
         else:
-            column = self.table.label or self.table.labels
+            column = self.table.label or self.table.labels or self.table.onehot[0]
             raise InputError(
-                f"{self.name}: expected labels in column {column!r}, found only blank cells; name another column"
+                f"{self.name}: expected labels in column {column!r}, found only blank cells and empty lists; name "
+                "another column"
             )
 
     def _choose_classes(self) -> None:
         least = self.table.min_count
         kept = [label for label in self._labels if self._counts[label] >= least]
-        self.classes = self.table.classes or tuple(sorted(kept))
+        self.classes = (
+            self.table.classes
+            or self.table.onehot
+            or tuple(sorted(kept, key=lambda label: self.places.get(label, label)))
+        )
         if not self.classes:
             most = max(self._counts.values())
             raise InputError(
                 f"{self.name}: expected classes of {least} rows or more, found at most {most} rows of one; lower "
                 "prepare.table.min_count"
             )
-        self.dropped = 0 if self.table.classes else len(self._labels) - len(kept)
+        self.dropped = 0 if self.table.classes or self.table.onehot else len(self._labels) - len(kept)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not wrong but hardly meant."""
-        return tuple(self._notes.told())
+        told = [*self._notes.told(), *self._spans.notes(), *self._flags.notes(self.classes)]
+        if self._negatives:
+            how = "no 1" if self.table.onehot else "an empty list"
+            told.append(
+                f"{self._negatives} rows bear none of the classes ({how}) and count as labelled; "
+                "prepare.table.negatives: false takes them for unlabelled"
+            )
+        return tuple(told)
 
 
 def _told_apart(label: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from stages.prepare.sources.formats import TableRow
 from stages.prepare.sources.table_cells import MISSING_WORDS, plain
+from stages.prepare.sources.table_row import TableRow
 from stages.prepare.table_params import LISTS, TableParams
 
 _SEPARATORS = (",", ";", "|", "/")

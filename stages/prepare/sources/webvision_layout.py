@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from stages.errors import InputError
 from stages.items import resolve_below
 from stages.prepare.set_params import WebvisionParams
+from stages.prepare.sources.names import is_data
 from stages.prepare.sources.text_lines import text_lines
 
 Kind = Literal["original", "reorganised", "per_image"]
@@ -85,9 +86,12 @@ class Layout:
             return
         for origin in ORIGINS:
             folders = (self.root / f"{origin}_json", self.root / origin)
-            folder = next((each for each in folders if next(each.glob("*.json"), None) is not None), None)
-            for path in sorted(folder.glob("*.json")) if folder else ():
+            for path in next((found for each in folders if (found := _arrays(each))), []):
                 yield MetadataFile(origin, f"{origin}/{path.name}", path)
+
+
+def _arrays(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if is_data(path.name, (".json",)))
 
 
 def find_layout(root: Path, params: WebvisionParams) -> Layout:

@@ -71,6 +71,25 @@ def test_captions_by_policy_and_unlabelled_pictures_on_request(
     assert summary.unlabelled == 1
 
 
+def test_pictures_without_instances_are_negatives_on_request(folder: Path) -> None:
+    manifest, summary = prepare("coco", write_little(folder), coco={"negatives": True})
+    assert manifest.ids() == ["42", "7", "100"]
+    assert manifest.labelled().tolist() == [True, True, True]
+    assert manifest.label_matrix().tolist() == [[True, False, True], [False, True, False], [False, False, False]]
+    assert (summary.skipped, summary.unlabelled) == ({}, 0)
+    with pytest.raises(ValueError, match="expected keep_unlabelled or negatives, found both"):
+        prepare("coco", folder, coco={"negatives": True, "keep_unlabelled": True})
+
+
+def test_nothing_is_known_of_pictures_of_a_subset_without_any_instance(folder: Path) -> None:
+    write_little(folder)
+    pictures = [{**picture, "id": 200 + picture["id"]} for picture in PICTURES]
+    write_little(folder, pictures, [], [], subset="captioned")
+    manifest, summary = prepare("coco", folder, coco={"negatives": True})
+    assert manifest.ids() == ["42", "7", "100"]
+    assert summary.skipped == {"no instance": 3}
+
+
 def test_ids_stay_as_they_are_and_match_however_they_are_spelled(folder: Path) -> None:
     pictures = [{"id": "0042", "file_name": "000000000042.jpg"}, {"id": "7", "file_name": "000000000007.jpg"}]
     instances = [{"image_id": "0042", "category_id": "3"}, {"image_id": 7, "category_id": 3.0}]

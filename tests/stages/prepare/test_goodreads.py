@@ -117,6 +117,29 @@ def test_rows_of_the_table_that_contradict_the_rule_are_rejected(tmp_path: Path)
         prepare("goodreads", tmp_path / "set", tmp_path / "out")
 
 
+def unquoted_books(folder: Path, told: dict[int, str]) -> Path:
+    """Write a prepared table of 24 books without quoting, some lines of it as told."""
+    folder.mkdir()
+    head = "book_id,title,description,average_rating,category,binary_category"
+    rows = [f"{n},Book {n},A story,4.0,poetry,0" for n in range(1, 25)]
+    text = "\n".join([head, *(told.get(n, row) for n, row in enumerate(rows, start=1))])
+    (folder / "books_with_genres.csv").write_text(f"{text}\n")
+    return folder
+
+
+def test_books_that_a_stray_quote_swallows_stop_the_run(tmp_path: Path) -> None:
+    told = {8: '8,Book 8,"A story,4.0,poetry,0', 12: '12,Book 12,A story",4.0,poetry,0'}
+    with pytest.raises(InputError, match=r"books_with_genres\.csv:9: expected one book, found 5 on the lines up to 13"):
+        prepare("goodreads", unquoted_books(tmp_path / "set", told), tmp_path / "out")
+
+
+def test_a_malformed_book_is_rejected_and_a_line_of_blanks_is_none(tmp_path: Path) -> None:
+    folder = unquoted_books(tmp_path / "set", {5: "5,Book 5,a lost separator 4.0,poetry,0", 24: "   "})
+    manifest, summary = prepare("goodreads", folder, tmp_path / "out")
+    assert manifest.ids() == [str(n) for n in range(1, 24) if n != 5]
+    assert summary.rejected == {"bad-record": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -31,6 +31,12 @@ def product(identity: Any, category: Any = "coat", **more: Any) -> dict[str, Any
     return {"id": identity, "image": IMAGE, "caption": f"A {identity}.", "category": category, **more}
 
 
+def test_a_file_that_a_system_left_behind_is_no_set(folder: Path) -> None:
+    put(folder, product("a"))
+    put(folder, "no JSON", name="._products.jsonl")
+    assert prepare("mmfrb", folder)[0].ids() == ["a"]
+
+
 def test_a_set_of_products(tmp_path: Path) -> None:
     write_mmfrb(tmp_path / "set")
     manifest, summary = prepare("mmfrb", tmp_path / "set")

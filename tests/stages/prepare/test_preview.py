@@ -176,3 +176,8 @@ def test_any_text_can_stand_on_a_sheet(tmp_path: Path) -> None:
     rows = np.asarray(sheet.image.convert("L"))
     assert (rows[:, -10:] == 255).all()  # nothing is written beyond the last tile
     assert draw_sheet([], tmp_path).image.width == sheet.image.width
+
+
+def test_cells_that_span_lines_are_counted(desk: Desk) -> None:
+    desk.put("posts.csv", HEAD + 'a,1.png,"one\ntwo",x\nb,2.png,"one\r\n\r\ntwo",y\nc,3.png,plain,y\n')
+    assert "note        2 cells span lines, in 2 rows, the first on posts.csv:2 to 3" in lines(look(desk))

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -122,7 +123,8 @@ def test_labels_may_be_lists(desk: Desk) -> None:
     )
     manifest, _ = desk.prepare(columns={"id": "id", "text": "t", "labels": "tags"})
     assert manifest.label_matrix().tolist() == [[True, True], [False, False], [False, False]]
-    assert manifest.labelled().tolist() == [True, False, False]
+    assert manifest.labels(np.arange(3)) == [("x", "y"), (), None]  # an empty list is an answer, a blank is none
+    assert manifest.labelled().tolist() == [True, True, False]
 
 
 def test_numbers_keep_their_digits(desk: Desk) -> None:

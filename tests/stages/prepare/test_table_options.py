@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stages.errors import InputError
+from stages.evaluate.readings import Truth
 from stages.prepare.sources.table_cells import folded, number_of
 
 from .desk import Desk
@@ -80,6 +82,37 @@ def test_cells_that_are_lists(desk: Desk, cell: str, found: tuple[str, ...]) -> 
     manifest, _ = desk.prepare(path, {**WORDS, "sep": "[]"})
     assert manifest.info.classes == tuple(sorted({"Drama", *found}))
     assert manifest.label_matrix()[0].sum() == len(found)
+
+
+NEGATIVES = HEAD + "a,one,['x']\nb,two,[]\nc,three,\nd,four,[None]\ne,five,['N/A']\nf,six,\"['x', 'y']\"\n"
+
+
+def test_an_empty_list_is_a_negative_and_is_scored(desk: Desk) -> None:
+    manifest, summary = desk.prepare(desk.put("posts.csv", NEGATIVES), {**WORDS, "sep": "[]", "blank": ["N/A"]})
+    assert manifest.labelled().tolist() == [True, True, False, False, False, True]
+    assert (summary.labelled, summary.unlabelled, summary.labels) == (3, 3, {"x": 2, "y": 1})
+    assert summary.notes == (
+        "1 rows bear none of the classes (an empty list) and count as labelled; prepare.table.negatives: false takes "
+        "them for unlabelled",
+    )
+    truth = Truth.read(manifest, np.array(["train", "test", "test", "test", "test", "test"]), "test")
+    assert truth.ids == ["b", "f"]
+    assert truth.labels is not None
+    assert truth.labels.tolist() == [[False, False], [True, True]]
+
+
+def test_an_empty_list_may_be_taken_for_unlabelled(desk: Desk) -> None:
+    columns = {**WORDS, "sep": "[]", "blank": ["N/A"], "negatives": False}
+    manifest, summary = desk.prepare(desk.put("posts.csv", NEGATIVES), columns)
+    assert manifest.labelled().tolist() == [True, False, False, False, False, True]
+    assert summary.notes == ()
+
+
+def test_dropped_classes_leave_unlabelled_what_was_no_negative(desk: Desk) -> None:
+    table = HEAD + "a,one,['x']\nb,two,[]\nc,three,['rare']\nd,four,['x']\n"
+    manifest, summary = desk.prepare(desk.put("posts.csv", table), {**WORDS, "sep": "[]", "min_count": 2})
+    assert manifest.labels(np.arange(4)) == [("x",), (), None, ("x",)]
+    assert "1 rows have none of the 1 others and count as unlabelled" in summary.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -166,21 +199,55 @@ def test_a_lost_picture_tells_what_may_be_done(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "thousands", "value"),
+    ("cell", "thousands", "decimal", "value"),
     [
-        ("1,234.5", ",", 1234.5),
-        ("-1,234,567", ",", -1234567.0),
-        (" 12.5 ", ",", 12.5),
-        ("1.234,5", ".", 1234.5),
-        ("3,5", ".", 3.5),
-        ("1 234", " ", 1234.0),
-        ("1e3", None, 1000.0),
-        (".5", None, 0.5),
-        ("  ", ",", None),
+        ("1,5", None, ",", 1.5),
+        ("-,5", None, ",", -0.5),
+        ("1,5e3", None, ",", 1500.0),
+        ("1 234,5", " ", ",", 1234.5),
+        ("1'234,5", "'", ",", 1234.5),
+        ("1.234,5", ".", ",", 1234.5),
+        ("1,234.5", ",", ".", 1234.5),
+        ("1,234.5", ",", None, 1234.5),
+        ("-1,234,567", ",", None, -1234567.0),
+        (" 12.5 ", ",", None, 12.5),
+        ("1.234,5", ".", None, 1234.5),
+        ("3,5", ".", None, 3.5),
+        ("1 234", " ", None, 1234.0),
+        ("1e3", None, None, 1000.0),
+        (".5", None, None, 0.5),
+        ("  ", ",", None, None),
     ],
 )
-def test_numbers(cell: str, thousands: str | None, value: float | None) -> None:
-    assert number_of(cell, thousands) == value
+def test_numbers(cell: str, thousands: str | None, decimal: str | None, value: float | None) -> None:
+    assert number_of(cell, thousands, decimal) == value
+
+
+@pytest.mark.parametrize(
+    ("cell", "thousands", "decimal", "told"),
+    [
+        ("3,5", None, None, "if ',' is its decimal sign, set prepare.table.decimal to that"),
+        ("1,234", None, None, "set prepare.table.thousands to that; if ',' is its decimal sign, set prepare.table.dec"),
+        ("1 234,5", " ", None, "if ',' is its decimal sign"),
+        ("1.234,5", None, None, "if '.' groups its digits"),
+        ("1.5", None, ",", "its decimal sign should be a comma"),
+        ("1.234", " ", ",", "its decimal sign should be a comma"),
+        ("1,2,3", None, ",", "expected a number"),
+    ],
+)
+def test_numbers_of_another_decimal_sign(cell: str, thousands: str | None, decimal: str | None, told: str) -> None:
+    with pytest.raises(ValueError, match="expected a number") as caught:
+        number_of(cell, thousands, decimal)
+    assert told in str(caught.value)
+
+
+def test_targets_with_a_decimal_comma(desk: Desk) -> None:
+    path = desk.put("posts.csv", "sep=;\nid;t;y\na;one;1,5\nb;two;-2\n")
+    columns = {"id": "id", "text": "t", "target": "y"}
+    manifest, _ = desk.prepare(path, {**columns, "decimal": ","})
+    assert manifest.targets().tolist() == [1.5, -2.0]
+    with pytest.raises(InputError, match=r"found '1,5'; if ',' is its decimal sign, set prepare\.table\.decimal"):
+        desk.prepare(path, columns)
 
 
 @pytest.mark.parametrize(

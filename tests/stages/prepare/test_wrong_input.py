@@ -32,7 +32,8 @@ def refused(desk: Desk, **options: Any) -> str:
             ["posts.csv:4", "duplicate id 'a'", "posts.csv:2", "rename"],
         ),
         (HEAD + GOOD + ",2.png,two,x\n", ["posts.csv:3", "blank", "fill it in"]),
-        (HEAD + GOOD + "b,2.png,two\n", ["posts.csv:3", "expected 4 cells, found 3", "quote"]),
+        (HEAD + GOOD + "b,2.png,two\n", ["posts.csv:3: bad-record", "expected 4 cells, found 3; a ',' is lost"]),
+        (HEAD + GOOD + "b,2.png,two,three,x\n", ["posts.csv:3: bad-record", "found 5; quote cells that hold ','"]),
         (HEAD + '"a","1.png","on\ne","x"\nb,2.png\n', ["posts.csv:4", "found 2"]),
         (HEAD + 'a,1.png,"one" two,x\n', ["posts.csv:2", "mend the quotes"]),
         (HEAD + GOOD + 'b,2.png,"never closed,x\n', ["posts.csv:3", "mend the quotes"]),
@@ -143,6 +144,50 @@ def rejects(desk: Desk) -> list[list[str]]:
         return list(csv.reader(file))
 
 
+def test_one_malformed_row_is_rejected_and_the_others_stay(desk: Desk) -> None:
+    rows = [f"{number},1.png,text {number},x\n" for number in range(1, 25)]
+    rows[11] = "12,1.png,a lost separator x\n"
+    manifest, summary = desk.prepare(desk.put("posts.csv", HEAD + "".join(rows)))
+    assert manifest.ids() == [str(number) for number in range(1, 25) if number != 12]
+    assert summary.rejected == {"bad-record": 1}
+    assert rejects(desk)[1] == ["", "posts.csv:13", "bad-record", "expected 4 cells, found 3; a ',' is lost"]
+
+
+def test_one_malformed_line_of_json_is_rejected_and_the_others_stay(desk: Desk) -> None:
+    lines = [f'{{"id": {number}, "t": "text {number}", "k": "x"}}\n' for number in range(1, 25)]
+    lines[11] = '{"id": 12, "t": "cut o\n'
+    manifest, summary = desk.prepare(desk.put("posts.jsonl", "".join(lines)), {"id": "id", "text": "t", "label": "k"})
+    assert manifest.ids() == [str(number) for number in range(1, 25) if number != 12]
+    assert summary.rejected == {"bad-record": 1}
+    assert rejects(desk)[1][1] == "posts.jsonl:12"
+
+
+def test_a_table_of_malformed_rows_alone_is_told_row_by_row(desk: Desk) -> None:
+    desk.put("posts.csv", HEAD + "a,1.png\n" * 30)
+    assert "20 mistakes and perhaps more" in refused(desk, max_reject_share=1)
+
+
+@pytest.mark.parametrize("last", ["   \n", ",,,\n", " , ,,\n", ",\n", '"","","",""\n', "\t", " "])
+def test_rows_of_blanks_are_no_rows(desk: Desk, last: str) -> None:
+    manifest, summary = desk.prepare(desk.put("posts.csv", HEAD + GOOD + last))
+    assert manifest.ids() == ["a"]
+    assert (summary.read, summary.rejected, summary.skipped) == (1, {}, {"row of blank cells": 1})
+
+
+def test_rows_of_blanks_keep_their_number(desk: Desk) -> None:
+    desk.put("posts.csv", "t,k\na,x\n,\nb,y\n")
+    manifest, _ = desk.prepare(columns={"text": "t", "label": "k"})
+    assert manifest.ids() == ["1", "3"]
+
+
+@pytest.mark.parametrize("stray", ["._posts.csv", "~$posts.csv"])
+def test_files_that_systems_and_offices_leave_are_no_tables(desk: Desk, stray: str) -> None:
+    desk.put("posts.csv", HEAD + GOOD)
+    desk.put(stray, b"\x00\x05\x16\x07")
+    manifest, _ = desk.prepare()
+    assert manifest.ids() == ["a"]
+
+
 def test_rows_that_no_item_can_be_made_of_are_written_down(desk: Desk) -> None:
     os.mkfifo(desk.data / "pipe.png")
     desk.put("truncated.png", picture(1)[:40])
@@ -222,7 +267,7 @@ def test_a_failed_run_leaves_the_outputs_of_the_last_good_one(desk: Desk) -> Non
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"text": "t"}, "exactly one of label, labels and target, found none"),
+        ({"text": "t"}, "exactly one of label, labels, onehot and target, found none"),
         ({"text": "t", "label": "a", "labels": "b"}, "found label and labels"),
         ({"label": "a"}, "expected a column for image, text or texts"),
         ({"text": "t", "texts": {"a": "b"}, "label": "a"}, "found both"),
@@ -231,6 +276,11 @@ def test_a_failed_run_leaves_the_outputs_of_the_last_good_one(desk: Desk) -> Non
         ({"text": "t", "target": "y", "classes": ["a"]}, "a regression has no classes"),
         ({"text": "t", "label": "y", "classes": ["a", "a"]}, "distinct classes"),
         ({"text": "t", "label": "y", "lable": "z"}, "lable"),
+        ({"text": "t", "label": "y", "classes": [True, "b"]}, "found True, which YAML made .* put it in quotes"),
+        ({"text": "t", "label": "y", "classes": [1.5, "b"]}, "found 1.5, which YAML made .* put it in quotes"),
+        ({"text": "t", "onehot": ["a", "b"], "classes": ["a", "b"]}, "its columns are the classes"),
+        ({"text": "t", "onehot": ["a", "a"]}, "distinct columns in onehot"),
+        ({"text": "t", "target": "y", "thousands": ",", "decimal": ","}, "found ',' for both"),
     ],
 )
 def test_wrong_parameters(desk: Desk, columns: dict[str, Any], told: str) -> None:

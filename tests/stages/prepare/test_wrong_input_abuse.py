@@ -19,6 +19,7 @@ from stages.errors import InputError
 from stages.items import Item, ManifestInfo
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
+from stages.prepare.set_params import CocoParams
 from stages.prepare.sources import catalog
 from stages.prepare.sources.lines import MAX_CELL
 from stages.prepare.sources.protocol import Folders, SourceRow
@@ -197,7 +198,7 @@ class Careless:
 def test_whatever_the_source_ids_are_distinct_and_texts_are_text(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "SOURCES", (SourceRow("coco", "", "", Careless),))
+    monkeypatch.setattr(catalog, "SOURCES", (SourceRow("coco", "", "", Careless, CocoParams),))
     params = PrepareParams(source="coco", path=str(tmp_path), max_reject_share=1)
     with pytest.raises(
         InputError, match="careless:3: expected distinct ids, found the id 'a' of an earlier item again"
