@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -20,7 +19,8 @@ from pipeline import status as state
 from pipeline import sweep as tables
 from pipeline import wire as plumbing
 from pipeline.compare_cli import compare
-from pipeline.console import ConsoleProgress, err, out
+from pipeline.console import ConsoleProgress, err, out, print_json, spell_out
+from pipeline.experiment_copy import told_of_copy
 from pipeline.help import App
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
@@ -152,7 +152,7 @@ def plan(as_json: AsJson = False) -> None:
     """Before a run: vectors cached, missing and failed per encoder, time to expect, and the stages that will follow."""
     session = Session.open()
     made = make_plan(session.params, session.settings, session.progress)
-    _print_json(made.as_dict()) if as_json else print_plan(made)
+    print_json(made.as_dict()) if as_json else print_plan(made)
 
 
 @app.command(epilog="Example: diptych catalog fusions attention")
@@ -164,10 +164,10 @@ def catalog(
     """List what params.yaml may name, or describe one of it."""
     if name:
         found = catalog_entry.entry(kind, name)
-        _print_json(found) if as_json else catalog_entry.print_entry(found)
+        print_json(found) if as_json else catalog_entry.print_entry(found)
         return
     rows = catalogs.rows(kind)
-    _print_json(rows) if as_json else catalogs.print_rows(kind, rows)
+    print_json(rows) if as_json else catalogs.print_rows(kind, rows)
 
 
 @app.command(epilog="Example: diptych recipe coco --check")
@@ -226,14 +226,14 @@ def status(as_json: AsJson = False) -> None:
     params.yaml would run is told by `diptych plan`.
     """
     found = state.look()
-    _print_json(found.as_dict()) if as_json else state.print_status(found)
+    print_json(found.as_dict()) if as_json else state.print_status(found)
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine has: versions, processor, device, memory, disk, weights, store; exit 1 if a part is bad."""
     found = machine.examine()
-    _print_json([each.as_dict() for each in found]) if as_json else machine.print_findings(found)
+    print_json([each.as_dict() for each in found]) if as_json else machine.print_findings(found)
     if not all(each.good for each in found):
         raise typer.Exit(1)
 
@@ -242,11 +242,12 @@ def doctor(as_json: AsJson = False) -> None:
 def params() -> None:
     """Validate params.yaml and print it as JSON with every default filled in."""
     os.chdir(paths.find_root(Path.cwd()))
-    _print_json(load_params(paths.PARAMS_FILE).model_dump(mode="json"))
+    print_json(load_params(paths.PARAMS_FILE).model_dump(mode="json"))
 
 
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+def _tell_of_copy() -> None:
+    if told := told_of_copy(Path.cwd(), os.environ):
+        err.print(f"note: {told}", markup=False)
 
 
 def _terminate(signum: int, frame: object) -> NoReturn:  # noqa: ARG001 (the signature of a handler)
@@ -262,6 +263,7 @@ def main() -> None:
     # OpenMP's threads spin while they wait. Beside another job that takes the other's core away: training beside a
     # second run took minutes instead of 20 s. It must be set before torch is imported; the environment wins.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spell_out()
     for each in _SIGNALS:
         if signal.getsignal(each) != signal.SIG_IGN:  # behind `nohup` a closed terminal is nothing
             signal.signal(each, _terminate)
@@ -269,9 +271,11 @@ def main() -> None:
         app(standalone_mode=True)
     except (DiptychError, StoreError) as error:
         err.print(f"error: {error}", markup=False, style="red")
+        _tell_of_copy()
         sys.exit(error.exit_code)
     except OSError as error:  # a full disk, a folder that may not be written: no fault of the code
         err.print(f"error: expected to read and write here; found: {error}; make room or mend it.", markup=False)
+        _tell_of_copy()
         sys.exit(1)
     except SystemExit as end:
         if isinstance(end.code, int) and end.code > 128:  # Typer gives Ctrl-C its 130

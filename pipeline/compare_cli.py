@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 
+from pipeline.console import print_json
 from pipeline.verbs import Session
 
 
@@ -38,6 +37,6 @@ def compare(
     question = comparing.Question(sorted(set(k or (1, 5, 10))), rows, seed)
     found = comparing.compare(first, second, question, session.params, session.progress)
     if as_json:
-        sys.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
+        print_json(found.as_dict())
     else:
         comparing.print_comparison(found)

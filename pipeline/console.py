@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -29,6 +32,19 @@ _LINE_SECONDS = 5.0
 _WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
 out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def spell_out() -> None:
+    """Have characters that the encoding of a stream lacks written as escapes; they would end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for programs: where the encoding is not UTF-8, with the escapes of JSON."""
+    plain = "utf" not in (sys.stdout.encoding or "utf-8").lower()
+    sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=plain) + "\n")
 
 
 def _rate(rate: float) -> str:

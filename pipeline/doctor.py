@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
+from pipeline.account import told_git, told_home, told_user
 from pipeline.console import out
+from pipeline.experiment_copy import out_of_reach
+from pipeline.params import load_prepare
 from pipeline.processor import told_instructions, told_openvino, told_threads
 from pipeline.settings import load_settings
 from stages.encoders import hub
@@ -63,7 +66,9 @@ def examine() -> list[Finding]:
     with contextlib.suppress(InputError):  # outside a project that is a finding too, see _project
         os.chdir(paths.find_root(Path.cwd()))
     return [
-        finding for look in (_python, _packages, _processor, _disk, _project, _store, _weights) for finding in look()
+        finding
+        for look in (_python, _packages, _account, _processor, _disk, _project, _store, _weights)
+        for finding in look()
     ]
 
 
@@ -85,6 +90,11 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, True, version(name))
         except PackageNotFoundError:
             yield Finding(name, False, "not installed", "run `make repro`, or pip install -e . -c constraints.txt")
+
+
+def _account() -> Iterator[Finding]:
+    yield _try("user", told_user)
+    yield _try("home", told_home)
 
 
 def _processor() -> Iterator[Finding]:
@@ -115,9 +125,19 @@ def _free(name: str, place: Path) -> Finding:
 
 def _project() -> Iterator[Finding]:
     yield _try("project", lambda: str(paths.find_root(Path.cwd())))
+    with contextlib.suppress(InputError):  # said by the line above
+        root = paths.find_root(Path.cwd())
+        yield _try("git", lambda: told_git(root))
+        yield from _experiments(load_prepare(paths.PARAMS_FILE)[0].path, root)
     found = shutil.which("diptych")
     remedy = "" if found else "activate the environment: `source .venv/bin/activate`"
     yield Finding("command", found is not None, found or "DVC would not find `diptych`", remedy)
+
+
+def _experiments(path: str, root: Path) -> Iterator[Finding]:
+    if out_of_reach(path, root):
+        found = f"prepare.path leads out of the project: `dvc exp run --temp` and `--queue` do not find {path}"
+        yield Finding("experiments", True, found, "write it in full for them, docs/team.md says how", absent=True)
 
 
 def _store() -> Iterator[Finding]:
@@ -144,6 +164,8 @@ def _store_access(store: FeatureStore) -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    if not _try("home", told_home).good:
+        return  # the hub cannot tell where its models are, and `_account` has said so
     for row in (each for each in ENCODERS.values() if not each.fitted):  # those are made here, by `fit`
         name, lacking = f"encoder {row.name}", _lacking(row)
         if lacking:

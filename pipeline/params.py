@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from pipeline.paths import MatrixPaths
+from pipeline.plain_values import unplain_values
 from pipeline.references import reference_mistakes
 from pipeline.yaml_file import line_of, parse_yaml, read_text
 from stages.embed.params import EmbedParams
@@ -80,7 +82,7 @@ VERBS = tuple(name for name in SECTIONS if name != "store")
 class Mistake:
     """One mistake: where it is in the file, and what to do about it."""
 
-    location: tuple[str | int, ...]
+    location: tuple[Any, ...]
     message: str
 
 
@@ -124,7 +126,8 @@ def load_prepare(path: Path) -> tuple[PrepareParams, str]:
 
 def validate_params(content: Mapping[str, Any], text: str, path: Path) -> Params:
     """Validate the content of a params file; `text` is only used to find lines."""
-    mistakes = [Mistake(location, message) for location, message in reference_mistakes(content)]
+    found = chain(unplain_values(content), reference_mistakes(content))
+    mistakes = [Mistake(location, message) for location, message in found]
     params = None
     try:
         # As JSON, because its strict mode refuses "3" for 3 and true for 1, and still takes lists for tuples.
@@ -164,6 +167,9 @@ def _from_pydantic(error: ValidationError) -> Iterator[Mistake]:
             message = f"unknown key{did_you_mean(str(location[-1]), known)}; expected one of {sorted(known)}"
         elif kind == "missing":
             message = "expected a value; found none; add the key"
+        elif kind in ("dict_type", "model_type", "model_attributes_type"):
+            told = "nothing behind the colon" if found is None else _short(found)
+            message = f"expected keys with values, found {told}; write {{}} where there are to be none"
         elif kind == "string_pattern_mismatch":
             message = f"expected a name of a-z, 0-9, - and _; found {found!r}; rename it"
         elif kind == "value_error":

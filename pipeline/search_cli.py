@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from pipeline.console import err
+from pipeline.console import err, print_json
 from pipeline.verbs import Session
 
 
@@ -52,7 +50,7 @@ def search(  # noqa: PLR0913 (each is an option of its own)
     shown.check_place(html, image)
     found = finder.search(request, Session.open())
     if as_json:
-        sys.stdout.write(json.dumps(shown.as_json(found), indent=2, ensure_ascii=False) + "\n")
+        print_json(shown.as_json(found))
     else:
         shown.print_found(found)
     if html is not None:

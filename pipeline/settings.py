@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from pipeline.experiment_copy import original_of
+from pipeline.setting_paths import PATHS, TRUSTED_KEYS, expanded, from_original
 from stages.contract import Executor
 from stages.embed.settings import EmbedSettings, StorePlace
 from stages.errors import InputError
@@ -17,12 +19,12 @@ from stages.nearest import did_you_mean
 from store import FeatureStore, SegmentFormat
 
 _PREFIX = "DIPTYCH_"
-# Tracked by git: whoever trusts a new key, or removes the file, is seen in the history.
-_TRUSTED_KEYS = Path("trusted-keys.txt")
 
 
 class Settings(BaseModel):
     """One machine's settings; an environment variable `DIPTYCH_<NAME>` wins over local.toml.
+
+    Paths may hold variables ($HOME) and begin with ~; relative ones start at the project's root.
 
     Attributes
     ----------
@@ -82,6 +84,11 @@ class Settings(BaseModel):
     log_json: str | None = None
     preflight: Literal["refuse", "warn", "off"] = "refuse"
 
+    @field_validator(*PATHS)
+    @classmethod
+    def _expanded(cls, path: str | None, info: ValidationInfo) -> str | None:
+        return None if path is None else expanded(path, info.context or {})
+
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
 
@@ -106,7 +113,7 @@ class Settings(BaseModel):
         if self.trusted_keys is not None:
             return _in_full(self.trusted_keys)
         # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
-        return _in_full(_TRUSTED_KEYS) if os.path.lexists(_TRUSTED_KEYS) else None
+        return _in_full(TRUSTED_KEYS) if os.path.lexists(TRUSTED_KEYS) else None
 
     def spill_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""
@@ -148,22 +155,26 @@ def _in_full(*parts: str | Path) -> str:
 
 
 def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:
-    """Merge local.toml and the environment.
+    """Merge local.toml and the environment; in a copy that DVC made for one experiment, those of the project behind it.
 
     Raises
     ------
     InputError
         When a name is unknown or a value is wrong; nothing is ignored.
     """
-    from_file = _read_toml(local)
+    home = original_of(local.absolute().parent, environment)
+    local = local if home is None else home / local.name
     from_environment = {
         name.removeprefix(_PREFIX).lower(): value for name, value in environment.items() if name.startswith(_PREFIX)
     }
     try:
-        return Settings(**{**from_file, **from_environment})
+        settings = Settings.model_validate({**_read_toml(local), **from_environment}, context=environment)
     except ValidationError as error:
         lines = [_line(each["loc"], each["msg"], from_environment, local) for each in error.errors()]
         raise InputError("settings:\n" + "\n".join(f"  {line}" for line in lines)) from None
+    if home is None:
+        return settings
+    return settings.model_copy(update=from_original({name: getattr(settings, name) for name in PATHS}, home))
 
 
 def _line(location: tuple[int | str, ...], message: str, from_environment: Mapping[str, str], local: Path) -> str:
@@ -175,13 +186,15 @@ def _line(location: tuple[int | str, ...], message: str, from_environment: Mappi
             known = [f"{_PREFIX}{each.upper()}" for each in known]
         wanted = f"{_PREFIX}{name.upper()}" if name in from_environment else name
         return f"{where}: unknown{did_you_mean(wanted, known)}; expected one of {known}"
-    return f"{where}: {message}"
+    return f"{where}: {message.removeprefix('Value error, ')}"
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(path.read_text("utf-8-sig"))  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8; found other bytes ({error.reason}); save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: expected TOML; found: {error}; mend it or delete it.") from None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import paths, store_care_cli
-from pipeline.console import ConsoleProgress, err, out
+from pipeline.console import ConsoleProgress, err, out, print_json
 from pipeline.explain import explain
 from pipeline.help import App
 from pipeline.store_root import open_store
@@ -34,7 +32,7 @@ def list_(as_json: AsJson = False) -> None:
     """List the encoders in the store with their rows and segments."""
     rows = list_encoders(open_store())
     if as_json:
-        sys.stdout.write(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        print_json([asdict(row) for row in rows])
         return
     table = PlainTable("encoder", "fingerprint", numbers=("dim", "dtype", "segments", "rows", "MB"))
     for row in rows:
@@ -51,7 +49,7 @@ def stats_(as_json: AsJson = False) -> None:
     found = asdict(stats(open_store()))
     matrices = [_described(path) for path in _matrix_files()]
     if as_json:
-        sys.stdout.write(json.dumps({**found, "matrices": matrices}, indent=2) + "\n")
+        print_json({**found, "matrices": matrices})
         return
     out.print(", ".join(f"{name} {value}" for name, value in found.items()), markup=False)
     for each in matrices:
@@ -182,7 +180,7 @@ def explain_(
     session = Session.open()
     found = explain(item, session.params, session.settings)
     if as_json:
-        sys.stdout.write(json.dumps([asdict(each) for each in found], indent=2, ensure_ascii=False) + "\n")
+        print_json([asdict(each) for each in found])
         return
     for each in found:
         out.print(f"{each.wanted}: {each.verdict}", markup=False)

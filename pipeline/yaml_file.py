@@ -67,7 +67,7 @@ def _refuse_bombs(content: Any, path: Path) -> None:
         stack += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
 
 
-def line_of(text: str, location: Sequence[str | int]) -> int:
+def line_of(text: str, location: Sequence[Any]) -> int:
     """Return the 1-based line of the deepest key of `location` that the YAML text has."""
     node: Any = YAML(typ="rt").load(text)  # its maps know their lines
     line = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.encoders.inputs import Inputs
 from stages.errors import InputError
+from stages.whole_groups import TOLERANCE, fill
 
 Raw = Any  # `str`, the encoded `bytes` of a picture, or a tuple of both, as the encoder reads it
 Index = NDArray[np.int64]
@@ -98,14 +100,24 @@ def read_rows(inputs: Inputs, rows: Index) -> FitRows:
 def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, Index]:
     """Set a share of the groups of train aside for early stopping; `split`'s own dev and test rows stay unseen.
 
+    Where these groups are far from the share of the rows, groups that are too large are passed over.
+
     Returns
     -------
     train, dev : ndarray of int64
         Positions in ascending order; dev is empty when there is one group only.
     """
-    names = sorted(set(groups))
+    sizes = Counter(groups)
+    names = sorted(sizes)
     count = min(len(names) - 1, max(1, round(share * len(names))))
-    drawn = np.random.default_rng(seed).permutation(len(names))[:count]
-    aside = {names[position] for position in drawn}
+    order = [names[position] for position in np.random.default_rng(seed).permutation(len(names))]
+    aside = set(order[:count])
+    wanted = share * len(groups)
+
+    def off(drawn: Iterable[str]) -> float:
+        return abs(sum(sizes[name] for name in drawn) - wanted)
+
+    if count and off(aside) > TOLERANCE * len(groups):
+        aside = min(aside, set(fill(order, sizes, wanted, spare=1)), key=off)
     chosen = np.array([group in aside for group in groups], np.bool_)
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)

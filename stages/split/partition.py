@@ -9,6 +9,7 @@ from itertools import accumulate
 
 from stages.contract import Part
 from stages.errors import InputError
+from stages.whole_groups import TOLERANCE, fill
 
 _FEWEST_GROUPS = 3
 
@@ -17,7 +18,8 @@ def hold_out(groups: Sequence[str], test: float, dev: float, seed: int) -> list[
     """Give each row a part, whole groups at a time.
 
     The groups stand in the order of a hash of their name, so a group that joins the data set moves few others: those
-    whose place lies between the old border of a part and the new one.
+    whose place lies between the old border of a part and the new one. Where a part is far from its share so, as it can
+    be where one group has a tenth of the rows or more, groups that are too large for test and dev are passed over.
 
     Parameters
     ----------
@@ -47,11 +49,13 @@ def hold_out(groups: Sequence[str], test: float, dev: float, seed: int) -> list[
             "add data, or mend the column of groups"
         )
     order = shuffled(sizes, seed)
-    tested = _cut(order, sizes, test, spare=2)
-    chosen = _cut(order[tested:], sizes, dev, spare=1)
+    drawn = _at_borders(order, sizes, test, dev)
+    if _off(sizes, drawn, test, dev) > TOLERANCE * len(groups):
+        others = _filled(order, sizes, test, dev)
+        drawn = min(drawn, others, key=lambda each: _off(sizes, each, test, dev))
     parts: dict[str, Part] = dict.fromkeys(order, "train")
-    parts |= dict.fromkeys(order[:tested], "test")
-    parts |= dict.fromkeys(order[tested : tested + chosen], "dev")
+    parts |= dict.fromkeys(drawn[0], "test")
+    parts |= dict.fromkeys(drawn[1], "dev")
     return [parts[group] for group in groups]
 
 
@@ -70,13 +74,64 @@ def cut_dev(groups: Sequence[str], parts: Sequence[str], dev: float, seed: int) 
             "declare a dev part, or add data"
         )
     order = shuffled(sizes, seed)
-    chosen = set(order[: _cut(order, sizes, dev, spare=1)])
+    drawn = order[: _cut(order, sizes, dev, spare=1)]
+    if _off(sizes, ([], drawn), 0, dev) > TOLERANCE * sizes.total():
+        others = fill(order, sizes, dev * sizes.total(), spare=1)
+        drawn = min(drawn, others, key=lambda each: _off(sizes, ([], each), 0, dev))
+    chosen = set(drawn)
     return ["dev" if part == "train" and group in chosen else part for group, part in zip(groups, parts, strict=True)]
 
 
 def shuffled(groups: Iterable[str], seed: int) -> list[str]:
     """Order groups by a seeded hash of their name, whatever order they came in."""
     return sorted(groups, key=lambda group: hashlib.sha256(f"diptych/split/{seed}/{group}".encode()).digest())
+
+
+def far_note(groups: Sequence[str], parts: Sequence[str], dev: float, test: float | None = None) -> tuple[str, ...]:
+    """Say where parts are far from their shares because groups are too large to be cut better; nothing otherwise.
+
+    Parameters
+    ----------
+    groups, parts : sequence of str, length N
+        The rows.
+    dev : float
+        The share of the rows outside test that was wanted for dev.
+    test : float or None
+        The share of all rows that was wanted for test; None where test was not drawn.
+    """
+    rows, sizes = Counter(parts), Counter(groups)
+    rest = len(parts) - rows["test"]
+    wanted = {"dev": dev * rest} | ({} if test is None else {"test": test * len(parts)})
+    if all(abs(rows[part] - count) <= TOLERANCE * len(parts) for part, count in wanted.items()):
+        return ()
+    asked = ", ".join(f"{count:.0f} of {part}" for part, count in wanted.items())
+    found = ", ".join(f"{rows[part]} of {part}" for part in wanted)
+    largest, most = sizes.most_common(1)[0]
+    return (
+        f"expected about {asked}, found {found}: groups stay whole, and the largest, {largest!r}, has {most} of "
+        f"{len(parts)} rows; cut with other shares, or mend the column of groups",
+    )
+
+
+def _at_borders(order: list[str], sizes: Counter[str], test: float, dev: float) -> tuple[list[str], list[str]]:
+    """Draw test and dev as what stands before the nearest border in the order."""
+    tested = _cut(order, sizes, test, spare=2)
+    chosen = _cut(order[tested:], sizes, dev, spare=1)
+    return order[:tested], order[tested : tested + chosen]
+
+
+def _filled(order: list[str], sizes: Counter[str], test: float, dev: float) -> tuple[list[str], list[str]]:
+    """Draw test and dev past the groups that are too large for them."""
+    tested = fill(order, sizes, test * sizes.total(), spare=2)
+    taken = set(tested)
+    rest = [group for group in order if group not in taken]
+    return tested, fill(rest, sizes, dev * sum(sizes[group] for group in rest), spare=1)
+
+
+def _off(sizes: Counter[str], drawn: tuple[list[str], list[str]], test: float, dev: float) -> float:
+    """Say by how many rows the worse of test and dev misses its share."""
+    in_test, in_dev = (sum(sizes[group] for group in part) for part in drawn)
+    return max(abs(in_test - test * sizes.total()), abs(in_dev - dev * (sizes.total() - in_test)))
 
 
 def _cut(order: Sequence[str], sizes: Counter[str], share: float, spare: int) -> int:

@@ -12,7 +12,7 @@ from stages.split.held_out_groups import by_held_out, held_out_values, roles_wit
 from stages.split.image_rows import by_rows
 from stages.split.labels import label_keys
 from stages.split.params import SplitParams
-from stages.split.partition import hold_out
+from stages.split.partition import far_note, hold_out
 
 _WITH_ROLES = ("P-image", "P-group")
 
@@ -43,6 +43,20 @@ def cut(manifest: Manifest, params: SplitParams) -> Cut:
         When the data has not what the protocol needs.
     """
     groups = manifest.groups()
+    made = _cut(manifest, params, groups)
+    if not _draws_dev_by_group(manifest, params):
+        return made
+    test = params.test if params.protocol == "holdout" and not declares(manifest, params) else None
+    return made._replace(notes=made.notes + far_note(groups, made.parts, params.dev, test))
+
+
+def _draws_dev_by_group(manifest: Manifest, params: SplitParams) -> bool:
+    if declares(manifest, params):
+        return "dev" not in manifest.parts()
+    return params.protocol in ("holdout", "first_n", "P-group")
+
+
+def _cut(manifest: Manifest, params: SplitParams, groups: list[str]) -> Cut:
     if declares(manifest, params):
         return Cut(honour(manifest.ids(), groups, manifest.parts(), params.dev, params.seed))
     match params.protocol:

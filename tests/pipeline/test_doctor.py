@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import doctor
+from pipeline.account import told_git
 from pipeline.processor import INSTRUCTIONS, instructions, told_instructions, told_openvino, told_threads
 from stages.encoders.catalog import ENCODERS
+from stages.errors import InputError
 
 SERVER = "processor\t: 0\nflags\t\t: fpu sse avx avx2 avx512f avx512_bf16 amx_tile\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 LAPTOP = "processor\t: 0\nflags\t\t: fpu sse avx avx2\n"
@@ -69,3 +71,31 @@ def test_where_the_weights_of_an_encoder_are(
     assert finding.good
     assert finding.found.startswith(said)
     assert finding.absent == ("hub" in said)
+
+
+def test_a_project_without_git_is_told_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(InputError, match=r"found no \.git.*`git init`.*core\.no_scm true"):
+        told_git(tmp_path)
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n['remote \"x\"']\n    url = s3://%x\n")
+    assert told_git(tmp_path).startswith("none, which .dvc/config allows")
+    (tmp_path / "films").mkdir()
+    (tmp_path / ".git").touch()  # a file in a worktree
+    assert told_git(tmp_path / "films") == str(tmp_path)
+
+
+def test_a_user_without_name_and_home_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    found = {each.name: each for each in (*doctor._account(), *doctor._weights())}
+    assert set(found) == {"user", "home"}
+    assert not any(each.good for each in found.values())
+    assert "`export USER=me`" in found["user"].found
+    assert "set HOME" in found["home"].found
+    monkeypatch.setenv("USER", "me")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [(each.good, each.found) for each in doctor._account()] == [(True, "me"), (True, "/home/me")]

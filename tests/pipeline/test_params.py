@@ -183,3 +183,29 @@ def test_params_are_frozen(tmp_path: Path) -> None:
     params = _load(tmp_path)
     with pytest.raises(ValueError, match="frozen"):
         params.split.test = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("seed: 0", "seed: 2024-01-31", "split.seed: .*the date 2024-01-31, at which DVC stops; write it in quotes"),
+        ("title: A small run", "title: 2024-01-31 10:00:00", "report.title: .*the date 2024-01-31 10:00:00"),
+        ("title: A small run", "title: !!set {a}", "report.title: .*found set"),
+        ("  text:\n", "  2024:\n", "train.2024: expected a name in text, found the number 2024.*quotes: '2024'"),
+        ("  text:\n", "  2024-01-31:\n", "train.2024-01-31: expected a name in text, found the date"),
+        ("threshold: 0.4", "missing: {1: 2, seed: 0}", "evaluate.missing.1: expected names in text alone"),
+        ("fit: {}", "fit:", "fit: expected keys with values, found nothing behind the colon; write {}"),
+        ("fit: {}", "fit: []", r"fit: expected keys with values, found \[\]; write {}"),
+    ],
+)
+def test_what_dvc_could_not_keep_is_told_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    write_params(tmp_path, SMALL)
+    text = (tmp_path / "params.yaml").read_text("utf-8").replace(old, new)
+    (tmp_path / "params.yaml").write_text(text, "utf-8")
+    line = 1 + next(at for at, each in enumerate(text.splitlines()) if new.strip() in each)
+    with pytest.raises(InputError, match=rf"params.yaml:{line} {said}"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_number_in_quotes_is_a_name(tmp_path: Path) -> None:
+    assert "2024" in _load(tmp_path, {"train/2024": {"features": ["both"], "head": "dummy"}}).train

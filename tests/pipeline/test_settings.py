@@ -40,6 +40,9 @@ def test_the_engine_is_the_machines_choice(tmp_path: Path, engine: str) -> None:
         ('engine = "tensorrt"', {}, "engine.*'auto', 'torch' or 'openvino'"),
         ("workers = 0", {}, "greater than or equal to 1"),
         ("workers = ", {}, "expected TOML"),
+        ('store = "$NOWHERE/x"', {}, r"store: expected variables that are set, found \$NOWHERE"),
+        ("", {"DIPTYCH_SPILL": "/x/$"}, r"DIPTYCH_SPILL: expected a name behind each \$"),
+        ('cache = "~nobody-here/x"', {}, "cache: expected a user with a home"),
     ],
 )
 def test_wrong_settings_are_errors(tmp_path: Path, text: str, environment: dict[str, str], said: str) -> None:
@@ -64,3 +67,23 @@ def test_the_spill_is_a_local_folder_named_in_full(tmp_path: Path, monkeypatch: 
     other = load_settings(tmp_path / "local.toml", {"DIPTYCH_SPILL": "/scratch/spill"}).spill_store("zarr.zip")
     assert other.address == "/scratch/spill"
     assert not (tmp_path / ".diptych").exists()
+
+
+def test_variables_and_the_home_are_put_into_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    local = tmp_path / "local.toml"
+    local.write_text('store = "$HOME/store"\nspill = "${SCRATCH}/spill"\ncache = "~/cache"\nfailed = "a$$b"\n')
+    settings = load_settings(
+        local, {"HOME": "/home/ann", "SCRATCH": "/scratch", "DIPTYCH_LOG_JSON": "$SCRATCH/all.jsonl"}
+    )
+    assert (settings.store, settings.spill, settings.cache) == ("/home/ann/store", "/scratch/spill", "/home/ann/cache")
+    assert (settings.failed, settings.log_json) == ("a$b", "/scratch/all.jsonl")
+
+
+def test_a_byte_order_mark_is_read_over_and_utf16_named(tmp_path: Path) -> None:
+    local = tmp_path / "local.toml"
+    local.write_text("workers = 3\n", "utf-8-sig")
+    assert load_settings(local, {}).workers == 3
+    local.write_text("workers = 3\n", "utf-16")
+    with pytest.raises(InputError, match=r"expected UTF-8.*save it as UTF-8"):
+        load_settings(local, {})

@@ -55,3 +55,12 @@ def test_the_cut_takes_a_tenth_of_the_groups_whole() -> None:
 def test_there_is_always_something_left_to_learn_from(count: int, expected: int) -> None:
     train, dev = cut_dev([f"g{row}" for row in range(count)], seed=0)
     assert (len(train), len(dev)) == (count - expected, expected)
+
+
+def test_a_dominant_group_is_learnt_from_and_not_set_aside() -> None:
+    groups = ["much"] * 50 + [f"g{row}" for row in range(50)]
+    for seed in range(100):
+        train, dev = cut_dev(groups, seed)
+        assert 0 not in dev
+        assert len(dev) >= 5
+        assert len(train) + len(dev) == 100

@@ -101,3 +101,13 @@ def test_too_few_groups_write_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at least 3 groups"):
         split(tmp_path, [item(0), item(1), item(2)])
     assert not (tmp_path / "split").exists()
+
+
+def test_a_cut_that_is_far_from_its_shares_says_so(tmp_path: Path) -> None:
+    items = [item(n, group="abc"[(n >= 60) + (n >= 90)]) for n in range(100)]
+    (note,) = split(tmp_path, items)[0]["notes"]
+    assert "the largest, 'a', has 60 of 100 rows" in note
+    even = [item(n, group=f"g{n}") for n in range(100)]
+    assert split(tmp_path, even)[0]["notes"] == []
+    declared = [replace(each, part="dev" if n < 10 else "test" if n < 20 else "train") for n, each in enumerate(items)]
+    assert split(tmp_path, [replace(each, group=each.id) for each in declared])[0]["notes"] == []
