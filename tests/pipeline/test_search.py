@@ -15,7 +15,7 @@ from pipeline.search import Found
 from stages.errors import InputError
 
 from .project import call, write_params
-from .search_case import COUNT, PARAMS, UNSAID, Case, caption, find, ids
+from .search_case import COUNT, PARAMS, UNSAID, UNSEEN, Case, caption, find, ids
 
 ASKING = 23  # of the test part, with a picture and a caption
 
@@ -55,6 +55,41 @@ def test_an_items_own_picture_and_caption_rank_as_retrieve_ranks_the_item(case: 
     assert any("stored vector" in note for note in found.notes) is not again
 
 
+@pytest.mark.parametrize("system", ["both", "reduced", "grouped"])
+@pytest.mark.parametrize("number", [UNSAID[0], UNSEEN[-1], ASKING], ids=["picture", "caption", "both"])
+def test_by_what_an_item_has_others_are_ranked_as_retrieve_ranks_them_and_what_they_lack_is_told(
+    case: Case, system: str, number: int
+) -> None:
+    picture = None if number in UNSEEN else case.picture(number)
+    found = find(picture, caption(number), system, part="train")
+    expected, distances = case.retrieved(system, number)
+    assert ids(found) == expected
+    assert [hit.distance for hit in found.hits] == pytest.approx(distances, rel=1e-5, abs=1e-6)
+    lacking = [note for note in found.notes if "count as far off as the others on average" in note]
+    # Items without what is asked for cannot be found; of those with one of two inputs, the other counts its mean.
+    assert [note.partition(" items")[0] for note in lacking] == (["3 of 32", "1 of 32"] if number == ASKING else [])
+
+
+@pytest.mark.usefixtures("case")
+def test_of_a_fused_matrix_the_answer_says_how_many_items_hold_a_missing_vector() -> None:
+    found = find(None, "a bus", "fused", part="train")
+    assert any(
+        note.startswith("4 of 32 items lack an input of joined, which holds its missing") for note in found.notes
+    )
+
+
+@pytest.mark.usefixtures("case")
+def test_retrieve_warns_of_a_fused_matrix_whose_missing_inputs_it_cannot_see(caplog: pytest.LogCaptureFixture) -> None:
+    from pipeline.verbs import run_verb
+
+    run_verb("retrieve", "fused")
+    assert "joined holds caption-hash and image-colors in one vector: items that lack one" in caplog.text
+    assert "`features: [caption-hash, image-colors]` compares only what two items both have" in caplog.text
+    caplog.clear()
+    run_verb("retrieve", "both")
+    assert "in one vector" not in caplog.text
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_a_picture_of_the_gallery_is_found_first_at_distance_0(case: Case, again: bool) -> None:
     found = find(case.picture(4, again=again))
@@ -73,7 +108,9 @@ def test_one_of_two_inputs_searches_the_matrices_that_hold_it(case: Case) -> Non
     said = find(None, "a small red bird", "both")
     assert said.features == ["caption-hash"]
     assert (len(said.gallery.items), said.gallery.left_out) == (COUNT - len(UNSAID), len(UNSAID))
-    assert not {f"p{number}" for number in UNSAID} & {hit.id for hit in find(None, "x", "both", k=44).hits}
+    assert not {f"p{number}" for number in UNSAID} & {
+        hit.id for hit in find(None, "x", "both", k=COUNT - len(UNSAID)).hits
+    }
 
 
 @pytest.mark.parametrize("system", ["fused", "learned"])
