@@ -78,6 +78,21 @@ def test_of_a_fused_matrix_the_answer_says_how_many_items_hold_a_missing_vector(
     )
 
 
+def test_words_of_which_an_encoder_knows_none_are_refused_though_an_item_has_the_same(copy: Case) -> None:
+    from pipeline.verbs import run_verb
+
+    (copy.root / "words.txt").write_text("caption 0.5 -1.0\nlonely 1.0 0.25\n")
+    embed = {**PARAMS["embed"], "known": {"encoder": "wordvec", "field": "title", "model": "words.txt"}}
+    table = copy.root / "posts/posts.csv"
+    table.write_text(table.read_text("utf-8").replace("number 9,", "lonely 9,"), "utf-8")
+    write_params(copy.root, {**PARAMS, "embed": embed, "retrieve": {"known": {"features": ["known"], "k": [1]}}})
+    run_verb("prepare", None)
+    run_verb("embed", "known")
+    assert ids(find(None, "lonely 9", "known", k=1)) == ["p9"]
+    with pytest.raises(InputError, match="expected a query in which it knows something"):
+        find(None, "number 4", "known", k=1)  # its item is marked as absent, and has the vector of all such items
+
+
 @pytest.mark.usefixtures("case")
 def test_retrieve_warns_of_a_fused_matrix_whose_missing_inputs_it_cannot_see(caplog: pytest.LogCaptureFixture) -> None:
     from pipeline.verbs import run_verb
