@@ -132,18 +132,12 @@ def _block(matrix: Matrix, scale: Scale, fit_rows: Ints) -> Block:
     rows = fit_rows[np.asarray(matrix.usable)[fit_rows]]
     if not len(rows):
         raise InputError("expected train rows to learn the scale from, found none; choose scale: l2 or none")
-    mean, variance = column_moments(plain, rows)
-    deviation = np.sqrt(variance)
+    total, count = np.zeros(matrix.dim), len(rows)
+    for start in range(0, count, _STEP):
+        total += plain.rows(rows[start : start + _STEP]).sum(axis=0)
+    mean, squares = total / count, np.zeros(matrix.dim)
+    for start in range(0, count, _STEP):
+        squares += ((plain.rows(rows[start : start + _STEP]) - mean) ** 2).sum(axis=0)
+    deviation = np.sqrt(squares / count)
     # A column that never changes says nothing; dividing by its zero would make it say everything.
     return replace(plain, shift=mean, spread=np.where(deviation > 0, deviation, 1.0))
-
-
-def column_moments(block: Block, rows: Ints) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and variance of each column over some rows, at least one, read in parts: float64 [D] each."""
-    total, count = np.zeros(block.matrix.dim), len(rows)
-    for start in range(0, count, _STEP):
-        total += block.rows(rows[start : start + _STEP]).sum(axis=0)
-    mean, squares = total / count, np.zeros(block.matrix.dim)
-    for start in range(0, count, _STEP):
-        squares += ((block.rows(rows[start : start + _STEP]) - mean) ** 2).sum(axis=0)
-    return mean, squares / count

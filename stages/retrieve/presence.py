@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stages.retrieve.features import Block, Bools, Ints, column_moments
+from stages.retrieve.features import Block, Bools, Ints
+
+_STEP = 4096
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def _standing(block: Block, gallery: Ints) -> Block:
     having = gallery[block.matrix.usable[gallery]]
     if len(having) == len(gallery):
         return block
-    mean, variance = column_moments(block, having)
-    return replace(block, stand_in=np.append(mean, np.sqrt(variance.sum())))
+    mean, variance = _mean_and_variance(block, having)
+    return replace(block, stand_in=np.append(mean, np.sqrt(variance)))
 
 
 def at_mean(blocks: Sequence[Block], fit: Ints) -> tuple[Block, ...]:
@@ -101,4 +104,22 @@ def at_mean(blocks: Sequence[Block], fit: Ints) -> tuple[Block, ...]:
 
 def _averaged(block: Block, fit: Ints) -> Block:
     having = fit[block.matrix.usable[fit]]
-    return replace(block, stand_in=column_moments(block, having)[0] if len(having) else np.zeros(block.matrix.dim))
+    return replace(block, stand_in=_mean_and_variance(block, having)[0])
+
+
+def _mean_and_variance(block: Block, rows: Ints) -> tuple[NDArray[np.float64], float]:
+    """Return the mean of some rows, float64 [D], and their mean squared distance from it; zeros of none.
+
+    Rows are read once, some at a time, and the sums of squares merged.
+
+    Source: Chan, Golub and LeVeque, Algorithms for computing the sample variance, The American Statistician 37, 1983.
+    """
+    mean, squares, seen = np.zeros(block.matrix.dim), 0.0, 0
+    for start in range(0, len(rows), _STEP):
+        values = block.rows(rows[start : start + _STEP])
+        own, count = values.mean(axis=0), len(values)
+        gap = own - mean
+        squares += float(((values - own) ** 2).sum()) + float(gap @ gap) * seen * count / (seen + count)
+        seen += count
+        mean += gap * (count / seen)
+    return mean, squares / max(seen, 1)

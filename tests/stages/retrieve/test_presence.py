@@ -186,7 +186,7 @@ def test_the_size_of_the_chunks_changes_nothing(
 ) -> None:
     whole = retrieve(dataset, ~BLIND, ~TEXTLESS, **head)
     monkeypatch.setattr("stages.retrieve.ranking.QUERIES_AT_ONCE", 4)
-    monkeypatch.setattr("stages.retrieve.features._STEP", 7)
+    monkeypatch.setattr("stages.retrieve.presence._STEP", 7)
     values, found = retrieve(dataset, ~BLIND, ~TEXTLESS, **head)
     assert found == pytest.approx(whole[1], rel=1e-12)
     assert {name: value for name, value in values.items() if name != "ranked_digest"} == pytest.approx(
@@ -265,6 +265,6 @@ def test_of_a_large_gallery_no_more_than_some_rows_are_held_at_once(tmp_path: Pa
     matrix.rows = rows  # type: ignore[method-assign]
     (block_at,) = at_mean_distance(scaled_blocks([matrix], "none", np.zeros(0, np.int64)), np.arange(count))
     assert max(asked) <= 4096
-    assert sum(asked) == 2 * present.sum()
+    assert sum(asked) == present.sum()
     assert block_at.stand_in is not None
     assert block_at.stand_in[-1] ** 2 == pytest.approx(block.vectors[present].astype(float).var(axis=0).sum())
