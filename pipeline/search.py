@@ -154,15 +154,16 @@ def search(request: Request, session: Session) -> Found:
     used, notes = used_features(session.params, chosen.name, vectors.query.given)
     parts = read_split(paths.PARTS, vectors.ids)
     gallery = choose_gallery(_offered(request.part, parts), _usable(vectors, used), request.k)
-    asked = [vectors.of(each).vectors for each in used]
+    asked = {each: vectors.of(each).vectors for each in used}
     made = time.perf_counter()
     system = session.params.retrieve[chosen.name]
     fit = learning_rows(system, vectors.manifest, parts, _usable(vectors, system.features))
-    matrices = [vectors.matrix(each) for each in used]
-    features = FeatureRows(scaled_blocks(matrices, system.scale, fit), gallery.items)
-    answer = ask(system, asked, features, fit, request.k, session.progress)
+    read = used if system.clustering is None else system.features  # clusters are those of the whole system
+    blocks = scaled_blocks([vectors.matrix(each) for each in read], system.scale, fit)
+    features = FeatureRows(blocks, gallery.items)
+    answer = ask(system, [asked.get(each) for each in read], features, fit, request.k, session.progress)
     seconds = {"vectors": made - start, "search": time.perf_counter() - made}
-    told = [*notes, *vectors.notes]
+    told = [*notes, *_lacking(vectors, used, gallery), *vectors.notes]
     return Found(request, chosen.name, system.head, used, vectors, gallery, _hits(answer, vectors), told, seconds)
 
 
@@ -180,6 +181,21 @@ def _offered(part: SearchPart, parts: NDArray[np.str_]) -> NDArray[np.bool_]:
 
 def _usable(vectors: QueryVectors, features: Sequence[str]) -> NDArray[np.bool_]:
     return np.asarray(np.any([np.asarray(vectors.matrix(each).usable) for each in features], axis=0))
+
+
+def _lacking(vectors: QueryVectors, used: Sequence[str], gallery: Gallery) -> list[str]:
+    """Say of how many items an input of the query is missing, and what that means for them."""
+    notes = []
+    for name in used:
+        count, total = int((~vectors.matrix(name).usable[gallery.items]).sum()), len(gallery.items)
+        if count == total:
+            notes.append(f"no item has {name}: it is left out of the search")
+        elif count:
+            notes.append(f"{count:,} of {total:,} items lack {name}: they count as far off as the others on average")
+        if held := vectors.missing_inside(name, gallery.items):
+            lacking = f"{held:,} of {total:,} items lack an input of {name}"
+            notes.append(f"{lacking}, which holds its missing vector: they lie near each other")
+    return notes
 
 
 def _hits(answer: Answer, vectors: QueryVectors) -> list[Hit]:

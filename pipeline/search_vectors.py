@@ -162,7 +162,7 @@ class QueryVectors:
         return (text, image) if entry.row.kind == "pair" else text
 
     def _same_item(self, name: str) -> NDArray[np.int64] | None:
-        """Return the first row [1] whose inputs of a matrix are those of the query, and none of them failed."""
+        """Return the first row [1] whose inputs of a matrix are those of the query; none failed or says nothing."""
         same = np.ones(len(self.ids), np.bool_)
         for each in fields_of(self.params, name):
             keys, present = self.manifest.keys(each)
@@ -171,12 +171,18 @@ class QueryVectors:
             else:
                 same &= ~present
         for each in self._embedded(name):
-            same &= np.asarray(self.matrix(each).present) == np.asarray(self.matrix(each).ok)
+            known = self.query.given.issuperset(fields_of(self.params, each))
+            same &= self.matrix(each).usable if known else self.matrix(each).present == self.matrix(each).ok
         if not same.any():
             return None
         row = np.flatnonzero(same)[:1]
         self.notes.append(f"{name}: the stored vector of {self.ids[int(row[0])]!r}, whose content is the same")
         return row
+
+    def missing_inside(self, name: str, items: NDArray[np.int64]) -> int:
+        """Count the items that lack one of several inputs which a matrix of `fuse` holds in one vector, but not all."""
+        inside = np.stack([self.matrix(each).usable[items] for each in self._embedded(name)])
+        return int((inside.any(axis=0) & ~inside.all(axis=0)).sum())
 
     def _embedded(self, name: str) -> list[str]:
         """Return the entries of `embed` behind a matrix."""

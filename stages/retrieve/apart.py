@@ -94,6 +94,7 @@ def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, A
         **{f"codes_{number}": each for number, each in enumerate(codes)},
         **{f"shift_{number}": each.shift for number, each in enumerate(blocks)},
         **{f"spread_{number}": each.spread for number, each in enumerate(blocks)},
+        **{f"stand_in_{number}": each.stand_in for number, each in enumerate(blocks) if each.stand_in is not None},
     }
     return {
         "k": k,
@@ -128,8 +129,8 @@ def _hold(order: Mapping[str, Any]) -> Search:
     refuse_other_versions(order["versions"])
     arrays = take_arrays(Path(order["arrays"]), order["arrays_digest"])
     blocks = tuple(
-        Block(open_place(place), scale, arrays[f"shift_{number}"], arrays[f"spread_{number}"])
-        for number, (place, scale) in enumerate(zip(order["matrices"], order["scales"], strict=True))
+        Block(open_place(place), scale, arrays[f"shift_{at}"], arrays[f"spread_{at}"], arrays.get(f"stand_in_{at}"))
+        for at, (place, scale) in enumerate(zip(order["matrices"], order["scales"], strict=True))
     )
     gallery = arrays["gallery"]
     return Search(

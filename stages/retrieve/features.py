@@ -15,20 +15,33 @@ from stages.heads.neighbours import Picks
 from store import Matrix
 
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 _STEP = 4096
 
 
 @dataclass(frozen=True)
 class Block:
-    """One matrix and what is done to each of its rows."""
+    """One matrix and what is done to each of its rows.
+
+    Attributes
+    ----------
+    matrix : Matrix
+    scale : {"none", "standard", "l2"}
+    shift, spread : float64 [D]
+        Zeros and ones unless the scale is "standard".
+    stand_in : float64 [W], optional
+        What a row without this input is, scaled: of the matrix's width D, or wider by columns that are 0 in all other
+        rows. None leaves it the matrix's missing vector.
+    """
 
     matrix: Matrix
     scale: Scale
-    shift: NDArray[np.float64]  # [D]; zeros unless "standard"
-    spread: NDArray[np.float64]  # [D]; ones unless "standard"
+    shift: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    stand_in: NDArray[np.float64] | None = None
 
     def rows(self, indices: Ints) -> NDArray[np.float64]:
-        """Read and scale some rows, float64 [n, D].
+        """Read and scale some rows, float64 [n, D], or [n, W] with a stand-in.
 
         Raises
         ------
@@ -40,13 +53,22 @@ class Block:
         if bad.any():
             item = self.matrix.ids[int(indices[np.argmax(bad)])]
             raise InputError(f"expected finite features, found NaN or infinity for item {item!r}; embed it again")
-        return self.scaled(vectors)
+        return self.completed(self.scaled(vectors), self.matrix.usable[indices])
+
+    def completed(self, scaled: NDArray[np.float64], there: Bools) -> NDArray[np.float64]:
+        """Put the stand-in, where there is one, in place of scaled vectors [n, D] that are not `there`, bool [n]."""
+        if self.stand_in is None:
+            return scaled
+        full = np.zeros((len(scaled), len(self.stand_in)))
+        full[:, : scaled.shape[1]] = scaled
+        full[~there] = self.stand_in
+        return full
 
     def scaled(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scale vectors [n, D], be they rows of the matrix or not."""
         if self.scale == "l2":
             length = np.linalg.norm(vectors, axis=1, keepdims=True)
-            # A zero vector (a missing image) has no direction: it stays where it is.
+            # A zero vector has no direction: it stays where it is.
             return np.asarray(vectors / np.where(length > 0, length, 1.0))
         return (vectors - self.shift) / self.spread
 
@@ -68,6 +90,19 @@ class FeatureRows:
     def only(self, items: Ints) -> FeatureRows:
         """Choose other items of the same matrices."""
         return replace(self, items=items)
+
+    def reading(self, blocks: Sequence[int]) -> FeatureRows:
+        """Choose some of the matrices for the same items."""
+        return replace(self, blocks=tuple(self.blocks[number] for number in blocks))
+
+    def inputs(self) -> Bools:
+        """Tell which items of the data set have which input: bool [M, N]."""
+        return inputs_of([block.matrix for block in self.blocks])
+
+
+def inputs_of(matrices: Sequence[Matrix]) -> Bools:
+    """Tell which items have which input: bool [M, N]."""
+    return np.stack([matrix.usable for matrix in matrices])
 
 
 def scaled_blocks(matrices: Sequence[Matrix], scale: Scale, fit_rows: Ints) -> tuple[Block, ...]:

@@ -19,7 +19,8 @@ class RetrieveParams(BaseModel):
     Attributes
     ----------
     features : list of str
-        Names of the matrices; several are scaled one by one and laid side by side.
+        Names of the matrices; several are scaled one by one and laid side by side. Of two items those count that both
+        have; see `presence`.
     head : {"knn", "kmeans_svm"}
         Exact Euclidean nearest neighbours, or the same with the cluster first that a machine tells.
     index : {"exact", "hnsw"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from stages.heads.tiers import Tiers, nearest_in_tiers
 from stages.items import Manifest
 from stages.retrieve.features import Block, FeatureRows, Ints
 from stages.retrieve.params import RetrieveParams
+from stages.retrieve.presence import at_mean, at_mean_distance, offered_inputs
 from stages.retrieve.relevance import relevance_of
 
 Bools = NDArray[np.bool_]
@@ -81,7 +82,7 @@ def learning_rows(params: RetrieveParams, manifest: Manifest, parts: NDArray[np.
 
 def ask(
     params: RetrieveParams,
-    vectors: Sequence[NDArray[Any]],
+    vectors: Sequence[NDArray[Any] | None],
     features: FeatureRows,
     fit: Ints,
     k: int,
@@ -93,10 +94,11 @@ def ask(
     ----------
     params : RetrieveParams
         The system; its head ranks.
-    vectors : sequence of ndarray, [1, D_m]
-        The query's vector for each block of `features`, in the stored type and not yet scaled.
+    vectors : sequence of ndarray, [1, D_m], or None
+        The query's vector for each block of `features`, in the stored type and not yet scaled; None where it lacks this
+        input. One at least is an input that some item of the gallery has.
     features : FeatureRows
-        The gallery, read block by block.
+        All inputs of the system, for the gallery: items that have one of those of the query.
     fit : int64 [F]
         What `learning_rows` gives.
     k : int
@@ -111,28 +113,41 @@ def ask(
 
     Source: systems.md 5.1 and 5.2.
     """
-    query = np.concatenate(
-        [_scaled(block, vector) for block, vector in zip(features.blocks, vectors, strict=True)], axis=1
-    )
-    tiers = _tiers(params, query, features, fit, progress)
+    offered = offered_inputs(features.inputs(), features.items)
+    given = [at for at, vector in enumerate(vectors) if vector is not None and offered[at]]
+    compared = features.reading(given)
+    compared = replace(compared, blocks=at_mean_distance(compared.blocks, features.items))
+    query = _query(compared.blocks, [vectors[at] for at in given])
+    tiers = _tiers(params, vectors, features, fit, progress)
     with progress.track("search", len(features)) as tracker:
-        near = nearest_in_tiers(query, _Watched(features, tracker), k, tiers)
+        near = nearest_in_tiers(query, _Watched(compared, tracker), k, tiers)
     return Answer(features.items[near.indices[0]], near.distances[0])
 
 
-def _scaled(block: Block, vector: NDArray[Any]) -> NDArray[np.float64]:
-    return block.scaled(np.asarray(vector, dtype=np.float64))
+def _query(blocks: Sequence[Block], vectors: Sequence[NDArray[Any] | None]) -> NDArray[np.float64]:
+    """Scale the query's vectors and lay them side by side; the stand-in of its block is in place of each None."""
+    rows = []
+    for block, vector in zip(blocks, vectors, strict=True):
+        there = np.array([vector is not None])
+        values = np.zeros((1, block.matrix.dim)) if vector is None else np.asarray(vector, dtype=np.float64)
+        rows.append(block.completed(block.scaled(values), there))
+    return np.concatenate(rows, axis=1)
 
 
 def _tiers(
-    params: RetrieveParams, query: NDArray[np.float64], features: FeatureRows, fit: Ints, progress: Progress
+    params: RetrieveParams,
+    vectors: Sequence[NDArray[Any] | None],
+    features: FeatureRows,
+    fit: Ints,
+    progress: Progress,
 ) -> Tiers:
     if params.clustering is None:
         return Tiers.single(1, len(features))
     from stages.retrieve.clusters import query_tiers  # scikit-learn, which `knn` never calls
 
     with progress.track("cluster the train rows", None):
-        return query_tiers(params.clustering, query, features, fit)
+        blocks = at_mean(features.blocks, fit)
+        return query_tiers(params.clustering, _query(blocks, vectors), replace(features, blocks=blocks), fit)
 
 
 @dataclass(frozen=True)

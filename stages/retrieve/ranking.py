@@ -16,6 +16,7 @@ from stages.retrieve.approximate import HnswIndex, index_recall
 from stages.retrieve.exclusions import Exclusions, count_pairs
 from stages.retrieve.features import FeatureRows
 from stages.retrieve.metrics import Outcome
+from stages.retrieve.presence import Kind, kinds_of
 from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
 
@@ -40,7 +41,8 @@ class Ranking:
     candidates : int64 [Q]
         How many gallery items the query could find.
     refilled : bool [Q]
-        Whether an index proposed too few that the query may find, so that it was answered without.
+        Whether there is an index, but the query was answered without: it lacks an input, or the index proposed too few
+        that it may find.
     """
 
     queries: Ints
@@ -51,6 +53,10 @@ class Ranking:
     first: Ints
     candidates: Ints
     refilled: NDArray[np.bool_]
+
+    def only(self, queries: Ints) -> Ranking:
+        """Choose the queries at some positions, in that order."""
+        return Ranking(*(values[queries] for values in vars(self).values()))
 
     def outcome(self) -> Outcome:
         """Keep only what the metrics look at."""
@@ -77,7 +83,7 @@ class Search:
     Attributes
     ----------
     features : FeatureRows
-        Any rows of the matrices; the rows of `roles` are read.
+        Any rows of the matrices; the rows of `roles` are read, of each query those of the inputs that it has.
     roles : Roles
         Who asks and who may be found.
     tiers : Tiers
@@ -100,7 +106,8 @@ class Search:
 
     def part(self, start: int, stop: int) -> _Asked:
         """Return the queries at some positions."""
-        return _Asked(self, self.roles.queries[start:stop], self.tiers.only(slice(start, stop)))
+        tiers = self.tiers.only(slice(start, stop))
+        return _Asked(self, self.roles.queries[start:stop], tiers, self.roles.gallery, self.features)
 
 
 def rank(search: Search, k: int, progress: Progress) -> Ranking:
@@ -126,7 +133,8 @@ def rank(search: Search, k: int, progress: Progress) -> Ranking:
 
 def rank_part(search: Search, start: int, stop: int, k: int) -> Ranking:
     """Rank the gallery for the queries at some positions."""
-    return _rank_some(search.part(start, stop), k)
+    places, kinds = search.part(start, stop).kinds()
+    return joined([_rank_some(each, k) for each in kinds]).only(np.argsort(places))
 
 
 def joined(chunks: Sequence[Ranking]) -> Ranking:
@@ -137,28 +145,35 @@ def joined(chunks: Sequence[Ranking]) -> Ranking:
 
 @dataclass(frozen=True)
 class _Asked:
-    """One chunk of queries, in the order of their tiers."""
+    """One chunk of queries in the order of their tiers, the gallery that they can find, and what both are read from."""
 
     search: Search
     queries: Ints
     tiers: Tiers
-
-    @property
-    def gallery(self) -> Ints:
-        """Who may be found."""
-        return self.search.roles.gallery
+    gallery: Ints
+    features: FeatureRows
 
     @property
     def rows(self) -> tuple[FeatureRows, FeatureRows]:
         """The vectors of queries and gallery."""
-        features = self.search.features
-        return features.only(self.queries), features.only(self.gallery)
+        return self.features.only(self.queries), self.features.only(self.gallery)
+
+    def kinds(self) -> tuple[Ints, list[_Asked]]:
+        """Part the queries by the inputs that they have, and tell the position of each, part by part."""
+        kinds = kinds_of(self.features.inputs(), self.queries, self.gallery)
+        return np.concatenate([kind.queries for kind in kinds]), [self._of_kind(kind) for kind in kinds]
+
+    def _of_kind(self, kind: Kind) -> _Asked:
+        tiers = Tiers(self.tiers.order[kind.queries], self.tiers.clusters[kind.gallery])
+        features = self.features.reading(kind.inputs.tolist())
+        return _Asked(self.search, self.queries[kind.queries], tiers, self.gallery[kind.gallery], features)
 
     def nearest(self, k: int, lost: int) -> tuple[Neighbours, NDArray[np.bool_]]:
         """Find the first k, and tell which queries the index left short of them; `lost` rows at most are excluded."""
-        if self.search.index is None:
+        indexed = self.search.index is not None
+        if self.search.index is None or len(self.features.blocks) < len(self.search.features.blocks):
             near = nearest_in_tiers(*self.rows, k, self.tiers, self.allowed)
-            return near, np.zeros(len(self.queries), np.bool_)
+            return near, np.full(len(self.queries), indexed)
         near = self.search.index.nearest(self.rows[0], k, self._allowed_pairs, lost)
         short = near.indices[:, -1] < 0
         if short.any():
@@ -223,8 +238,12 @@ def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[s
     roles = replace(search.roles, queries=ranking.queries[places])
     sample = replace(search, roles=roles, tiers=search.tiers.only(places), index=None)
     starts = range(0, sampled, QUERIES_AT_ONCE)
-    far = np.concatenate(
-        [sample.part(start, start + QUERIES_AT_ONCE).nearest(max(ks), 0)[0].distances for start in starts]
-    )
+    far = np.concatenate([_distances(sample.part(start, start + QUERIES_AT_ONCE), max(ks)) for start in starts])
     recalls = {f"index_recall_{k}": index_recall(ranking.distances[places], far, k) for k in sorted(ks)}
     return {"index_refilled": int(ranking.refilled.sum()), "index_sampled": sampled, **recalls}
+
+
+def _distances(asked: _Asked, k: int) -> NDArray[np.float64]:
+    """Measure the first k of each query, without an index: float64 [q, k]."""
+    places, kinds = asked.kinds()
+    return np.concatenate([each.nearest(k, 0)[0].distances for each in kinds])[np.argsort(places)]

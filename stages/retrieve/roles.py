@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.errors import InputError
 from stages.retrieve.exclusions import Exclusions
 from stages.retrieve.params import RetrieveParams
+from stages.retrieve.presence import kinds_of, missing_some, offered_inputs
 
 Bools = NDArray[np.bool_]
 
@@ -26,7 +27,8 @@ class Roles:
     fit : int64 [F]
         The rows of the train part: all that a scaling or a clustering may learn from.
     counts : mapping of str to int
-        ``n_gallery`` and, for both roles, how many rows of the part had no input or no label.
+        ``n_gallery``; for both roles, how many rows of the part had no input or no label and stay out; of a system of
+        several inputs, also how many of those that take part lack some of them.
     """
 
     queries: NDArray[np.int64]
@@ -36,7 +38,7 @@ class Roles:
 
 
 def cast_roles(
-    params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.str_] | None, usable: Bools, labelled: Bools
+    params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.str_] | None, inputs: Bools, labelled: Bools
 ) -> Roles:
     """Give every row its role.
 
@@ -48,8 +50,10 @@ def cast_roles(
         train, dev or test.
     given : str [N] or None
         The roles that the split gives, for ``gallery: split``.
-    usable, labelled : bool [N]
-        Whether the row has any of the inputs, and a label to judge relevance by.
+    inputs : bool [M, N]
+        Which rows have which input. A query needs one that some row of the gallery has.
+    labelled : bool [N]
+        Whether the row has a label to judge relevance by.
 
     Raises
     ------
@@ -57,15 +61,20 @@ def cast_roles(
         When there is no query, or nothing to be found.
     """
     asked, offered = _parties(params, parts, given)
-    able = usable & labelled
-    queries, gallery = np.flatnonzero(asked & able), np.flatnonzero(offered & able)
+    usable = inputs.any(axis=0)
+    gallery = np.flatnonzero(offered & usable & labelled)
+    comparable = inputs[offered_inputs(inputs, gallery)].any(axis=0) if len(gallery) else usable
+    queries = np.flatnonzero(asked & comparable & labelled)
     counts = {
         "n_gallery": len(gallery),
         "n_gallery_without_input": int((offered & ~usable).sum()),
         "n_gallery_unlabelled": int((offered & usable & ~labelled).sum()),
-        "n_queries_without_input": int((asked & ~usable).sum()),
-        "n_queries_unlabelled": int((asked & usable & ~labelled).sum()),
+        "n_queries_without_input": int((asked & ~comparable).sum()),
+        "n_queries_unlabelled": int((asked & comparable & ~labelled).sum()),
     }
+    if len(inputs) > 1:
+        counts |= {"n_gallery_missing_some": missing_some(inputs, gallery)}
+        counts |= {"n_queries_missing_some": missing_some(inputs, queries)}
     if not len(queries):
         whose = "rows whose role is query" if given is not None else f"{params.asking} rows"
         raise InputError(
@@ -77,7 +86,7 @@ def cast_roles(
             f"expected labelled gallery rows with an input, found none among {int(offered.sum())}; "
             "choose another gallery or mend the split"
         )
-    return Roles(queries, gallery, np.flatnonzero(able & (parts == "train")), counts)
+    return Roles(queries, gallery, np.flatnonzero(usable & labelled & (parts == "train")), counts)
 
 
 def _parties(params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.str_] | None) -> tuple[Bools, Bools]:
@@ -89,15 +98,22 @@ def _parties(params: RetrieveParams, parts: NDArray[np.str_], given: NDArray[np.
     return asked, offered[params.gallery]
 
 
-def check_reach(params: RetrieveParams, roles: Roles, exclusions: Exclusions) -> None:
+def check_reach(params: RetrieveParams, roles: Roles, exclusions: Exclusions, inputs: Bools) -> None:
     """Refuse a k that is larger than what some query can find.
+
+    Parameters
+    ----------
+    inputs : bool [M, N]
+        Which rows have which input: a query finds those that share one with it.
 
     Raises
     ------
     InputError
         It states the largest k that every query can have, or how many can have nothing at all.
     """
-    reaches = exclusions.reach(roles.queries, roles.gallery)
+    reaches = np.zeros(len(roles.queries), np.int64)
+    for kind in kinds_of(inputs, roles.queries, roles.gallery):
+        reaches[kind.queries] = exclusions.reach(roles.queries[kind.queries], roles.gallery[kind.gallery])
     reach = int(reaches.min())
     if reach == 0:
         raise InputError(
@@ -106,6 +122,7 @@ def check_reach(params: RetrieveParams, roles: Roles, exclusions: Exclusions) ->
         )
     if max(params.k) > reach:
         raise InputError(
-            f"expected k of at most {reach}, the gallery items that every query can find, found {max(params.k)}; "
+            f"expected k of at most {reach}, the gallery items that every query can find"
+            f"{' and shares an input with' if missing_some(inputs, roles.queries) else ''}, found {max(params.k)}; "
             "lower k or choose gallery: all"
         )

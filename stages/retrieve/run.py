@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,19 +17,24 @@ from stages.heads.tiers import Tiers
 from stages.items import Manifest
 from stages.outputs import write_json
 from stages.parts import read_roles, read_split
+from stages.records import IMAGE
 from stages.retrieve.apart import rank_where_it_pays
 from stages.retrieve.approximate import HnswIndex
 from stages.retrieve.curve import write_curve
 from stages.retrieve.exclusions import exclusions_of
-from stages.retrieve.features import FeatureRows, scaled_blocks
+from stages.retrieve.features import Block, FeatureRows, inputs_of, scaled_blocks
 from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics
 from stages.retrieve.params import RetrieveParams
+from stages.retrieve.presence import at_mean, at_mean_distance, offered_inputs
 from stages.retrieve.ranking import Ranking, Search, measure_index
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach
 from stages.retrieve.writing import write_ranked
 from stages.workers import Apart
+from store import Matrix
 from store.publish import atomic_output
+
+_LOG = logging.getLogger("diptych.retrieve")
 
 
 @dataclass(frozen=True)
@@ -83,12 +90,14 @@ def run(
     manifest = Manifest.open(inputs.manifest)
     ids = manifest.ids()
     matrices = open_aligned(inputs.matrices, ids, inputs.digests)
-    usable = np.any([np.asarray(matrix.usable) for matrix in matrices], axis=0)
+    there = inputs_of(matrices)
     relevance, judged = relevance_of(params, manifest)
-    roles, exclusions = _roles(params, inputs, ids, usable, judged), exclusions_of(params, manifest, identical=True)
-    check_reach(params, roles, exclusions)
-    features = FeatureRows(scaled_blocks(matrices, params.scale, roles.fit), roles.gallery)
-    tiers, measured = _search_order(params, features, roles)
+    roles, exclusions = _roles(params, inputs, ids, there, judged), exclusions_of(params, manifest, identical=True)
+    check_reach(params, roles, exclusions, there)
+    _tell_fused(params, matrices, manifest, roles)
+    blocks = scaled_blocks(matrices, params.scale, roles.fit)
+    tiers, measured = _search_order(params, blocks, roles)
+    features = _compared(params, blocks, roles)
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
     ranking = rank_where_it_pays(search, max(params.k), progress, apart)
@@ -121,17 +130,47 @@ def _metrics(params: RetrieveParams, manifest: Manifest, search: Search, ranking
     }
 
 
-def _search_order(params: RetrieveParams, features: FeatureRows, roles: Roles) -> tuple[Tiers, dict[str, float]]:
+def _tell_fused(params: RetrieveParams, matrices: Sequence[Matrix], manifest: Manifest, roles: Roles) -> None:
+    """Warn of missing inputs that cannot be told from others, since one vector holds several inputs."""
+    fused = {name: m.attributes["features"] for name, m in zip(params.features, matrices, strict=True) if _fused(m)}
+    rows = np.union1d(roles.queries, roles.gallery)
+    shares = [manifest.keys(each)[1][rows].mean() for each in (*manifest.info.fields, IMAGE) if fused]
+    if any(0 < share < 1 for share in shares):
+        for name, sources in fused.items():
+            _LOG.warning(
+                "retrieve: %s holds %s in one vector: items that lack one hold its missing vector and lie near "
+                "each other; `features: [%s]` compares only what two items both have",
+                name,
+                " and ".join(sources),
+                ", ".join(sources),
+            )
+
+
+def _fused(matrix: Matrix) -> bool:
+    return "fusion" in matrix.attributes and len(matrix.attributes["features"]) > 1
+
+
+def _compared(params: RetrieveParams, blocks: Sequence[Block], roles: Roles) -> FeatureRows:
+    """Lay the inputs side by side that can be compared, what a missing one counts included."""
+    offered = offered_inputs(inputs_of([block.matrix for block in blocks]), roles.gallery)
+    for name, found in zip(params.features, offered, strict=True):
+        if not found:
+            _LOG.warning("retrieve: no gallery item has %s: it is left out of the ranking", name)
+    compared = [block for block, found in zip(blocks, offered, strict=True) if found]
+    return FeatureRows(at_mean_distance(compared, roles.gallery), roles.gallery)
+
+
+def _search_order(params: RetrieveParams, blocks: Sequence[Block], roles: Roles) -> tuple[Tiers, dict[str, float]]:
     if params.clustering is None:
         return Tiers.single(len(roles.queries), len(roles.gallery)), {}
     # scikit-learn, which takes four fifths of the start of a `knn` that never calls it
     from stages.retrieve.clusters import search_tiers
 
-    return search_tiers(params.clustering, features, roles)
+    return search_tiers(params.clustering, FeatureRows(at_mean(blocks, roles.fit), roles.gallery), roles)
 
 
 def _roles(
-    params: RetrieveParams, inputs: RetrieveInputs, ids: list[str], usable: np.ndarray, judged: np.ndarray
+    params: RetrieveParams, inputs: RetrieveInputs, ids: list[str], there: np.ndarray, judged: np.ndarray
 ) -> Roles:
     given = read_roles(inputs.split, ids) if params.gallery == "split" else None
-    return cast_roles(params, read_split(inputs.split, ids), given, usable, judged)
+    return cast_roles(params, read_split(inputs.split, ids), given, there, judged)

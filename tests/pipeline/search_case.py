@@ -22,7 +22,7 @@ from .project import ROOT, write_params
 HOSTILE = '<script>alert("x")</script> & a [red]bus[/red]'
 COUNT = 48
 VERBS = ("prepare", "split", "embed", "reduce", "fuse", "retrieve")
-UNSAID, UNSEEN = (5, 11, 17, 40), (7, 41)
+UNSAID, UNSEEN = (5, 8, 11, 14, 17, 20, 40), (7, 41)
 PARAMS: dict[str, Any] = {
     "prepare": {
         "source": "table",
@@ -57,6 +57,7 @@ PARAMS: dict[str, Any] = {
         "learned": {"features": ["projected"], "scale": "none", "k": [1, 5]},
         "clusters": {"features": ["joined"], "head": "kmeans_svm", "clusters": 3, "k": [1, 5]},
         "said": {"features": ["title-hash", "caption-hash"], "k": [1, 5]},
+        "grouped": {"features": ["caption-hash", "image-pca"], "head": "kmeans_svm", "clusters": 3, "k": [1, 5]},
     },
     "report": {"title": "Posts"},
     "store": {"format": "zarr.zip"},

@@ -15,7 +15,7 @@ from pipeline.search import Found
 from stages.errors import InputError
 
 from .project import call, write_params
-from .search_case import COUNT, PARAMS, UNSAID, Case, caption, find, ids
+from .search_case import COUNT, PARAMS, UNSAID, UNSEEN, Case, caption, find, ids
 
 ASKING = 23  # of the test part, with a picture and a caption
 
@@ -55,6 +55,56 @@ def test_an_items_own_picture_and_caption_rank_as_retrieve_ranks_the_item(case: 
     assert any("stored vector" in note for note in found.notes) is not again
 
 
+@pytest.mark.parametrize("system", ["both", "reduced", "grouped"])
+@pytest.mark.parametrize("number", [UNSAID[0], UNSEEN[-1], ASKING], ids=["picture", "caption", "both"])
+def test_by_what_an_item_has_others_are_ranked_as_retrieve_ranks_them_and_what_they_lack_is_told(
+    case: Case, system: str, number: int
+) -> None:
+    picture = None if number in UNSEEN else case.picture(number)
+    found = find(picture, caption(number), system, part="train")
+    expected, distances = case.retrieved(system, number)
+    assert ids(found) == expected
+    assert [hit.distance for hit in found.hits] == pytest.approx(distances, rel=1e-5, abs=1e-6)
+    lacking = [note for note in found.notes if "count as far off as the others on average" in note]
+    # Items without what is asked for cannot be found; of those with one of two inputs, the other counts its mean.
+    assert [note.partition(" items")[0] for note in lacking] == (["3 of 32", "1 of 32"] if number == ASKING else [])
+
+
+@pytest.mark.usefixtures("case")
+def test_of_a_fused_matrix_the_answer_says_how_many_items_hold_a_missing_vector() -> None:
+    found = find(None, "a bus", "fused", part="train")
+    assert any(
+        note.startswith("4 of 32 items lack an input of joined, which holds its missing") for note in found.notes
+    )
+
+
+def test_words_of_which_an_encoder_knows_none_are_refused_though_an_item_has_the_same(copy: Case) -> None:
+    from pipeline.verbs import run_verb
+
+    (copy.root / "words.txt").write_text("caption 0.5 -1.0\nlonely 1.0 0.25\n")
+    embed = {**PARAMS["embed"], "known": {"encoder": "wordvec", "field": "title", "model": "words.txt"}}
+    table = copy.root / "posts/posts.csv"
+    table.write_text(table.read_text("utf-8").replace("number 9,", "lonely 9,"), "utf-8")
+    write_params(copy.root, {**PARAMS, "embed": embed, "retrieve": {"known": {"features": ["known"], "k": [1]}}})
+    run_verb("prepare", None)
+    run_verb("embed", "known")
+    assert ids(find(None, "lonely 9", "known", k=1)) == ["p9"]
+    with pytest.raises(InputError, match="expected a query in which it knows something"):
+        find(None, "number 4", "known", k=1)  # its item is marked as absent, and has the vector of all such items
+
+
+@pytest.mark.usefixtures("case")
+def test_retrieve_warns_of_a_fused_matrix_whose_missing_inputs_it_cannot_see(caplog: pytest.LogCaptureFixture) -> None:
+    from pipeline.verbs import run_verb
+
+    run_verb("retrieve", "fused")
+    assert "joined holds caption-hash and image-colors in one vector: items that lack one" in caplog.text
+    assert "`features: [caption-hash, image-colors]` compares only what two items both have" in caplog.text
+    caplog.clear()
+    run_verb("retrieve", "both")
+    assert "in one vector" not in caplog.text
+
+
 @pytest.mark.parametrize("again", [False, True])
 def test_a_picture_of_the_gallery_is_found_first_at_distance_0(case: Case, again: bool) -> None:
     found = find(case.picture(4, again=again))
@@ -73,7 +123,9 @@ def test_one_of_two_inputs_searches_the_matrices_that_hold_it(case: Case) -> Non
     said = find(None, "a small red bird", "both")
     assert said.features == ["caption-hash"]
     assert (len(said.gallery.items), said.gallery.left_out) == (COUNT - len(UNSAID), len(UNSAID))
-    assert not {f"p{number}" for number in UNSAID} & {hit.id for hit in find(None, "x", "both", k=44).hits}
+    assert not {f"p{number}" for number in UNSAID} & {
+        hit.id for hit in find(None, "x", "both", k=COUNT - len(UNSAID)).hits
+    }
 
 
 @pytest.mark.parametrize("system", ["fused", "learned"])

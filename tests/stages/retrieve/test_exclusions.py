@@ -156,7 +156,7 @@ def test_a_query_for_which_everything_is_excluded_is_refused() -> None:
     roles = Roles(np.array([3, 4]), np.array([0, 1]), np.array([0, 1]), {})
     rule = Exclusions((np.array([7, 7, 8, 7, 8]),))
     with pytest.raises(InputError, match=r"found none for 1 of 2 queries, for which all are excluded; choose a larger"):
-        check_reach(RetrieveParams(features=["x"], k=[1]), roles, rule)
+        check_reach(RetrieveParams(features=["x"], k=[1]), roles, rule, np.ones((1, 5), np.bool_))
 
 
 def test_clusters_are_searched_without_what_is_excluded(line: Line) -> None:
