@@ -8,6 +8,9 @@ from pathlib import Path
 from pipeline import paths
 from pipeline.console import ConsoleProgress, out
 from pipeline.params import load_prepare
+from pipeline.settings import load_settings
+from pipeline.watched import refuse_odd_files
+from stages.files import trust_roots
 from stages.prepare.preview import preview
 from stages.prepare.preview_text import preview_lines
 
@@ -23,7 +26,9 @@ def preview_data(rows: int | None) -> None:
         When the data set or its section is wrong, as `prepare` would.
     """
     os.chdir(paths.find_root(Path.cwd()))
+    trust_roots(load_settings(paths.LOCAL_FILE, os.environ).trusted_roots)
     params, elsewhere = load_prepare(paths.PARAMS_FILE)
+    refuse_odd_files(Path(params.path))
     found = preview(params, paths.PREVIEW, ConsoleProgress(), rows)
     for line in preview_lines(found, paths.PREPARE):
         out.print(line, markup=False)

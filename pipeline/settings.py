@@ -6,9 +6,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from stages.contract import Executor
 from stages.embed.settings import EmbedSettings, StorePlace
@@ -19,6 +19,19 @@ from store import FeatureStore, SegmentFormat
 _PREFIX = "DIPTYCH_"
 # Tracked by git: whoever trusts a new key, or removes the file, is seen in the history.
 _TRUSTED_KEYS = Path("trusted-keys.txt")
+
+
+def _split(roots: object) -> object:
+    """Part the folders of an environment variable as those of PATH are."""
+    return roots.split(os.pathsep) if isinstance(roots, str) else roots
+
+
+def _narrow(roots: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the folders in full, and refuse those that would trust everything."""
+    for root in roots:
+        if not root.strip() or Path(_in_full(root)).resolve() == Path("/"):
+            raise ValueError(f"expected folders that links of pictures may lead to, found {root!r}; name the narrowest")
+    return tuple(_in_full(root) for root in roots)
 
 
 class Settings(BaseModel):
@@ -55,6 +68,9 @@ class Settings(BaseModel):
         How many to start here; when left out, one for each GPU, and a fourth of the cores, at least two, without any.
     dask_tls_ca, dask_tls_cert, dask_tls_key : str or None
         Files by which the scheduler knows us, and we it, for tls://; when left out, dask's own configuration has them.
+    trusted_roots : tuple of str
+        Folders that symbolic links of pictures may lead to besides the folder of the pictures, in full; in the
+        environment parted by colons, as those of PATH are.
     log_json : str or None
         A file that gets the structured log of every run, besides .diptych/logs/runs.jsonl.
     preflight : {"refuse", "warn", "off"}
@@ -79,6 +95,7 @@ class Settings(BaseModel):
     dask_tls_ca: str | None = None
     dask_tls_cert: str | None = None
     dask_tls_key: str | None = None
+    trusted_roots: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_narrow)] = ()
     log_json: str | None = None
     preflight: Literal["refuse", "warn", "off"] = "refuse"
 

@@ -21,7 +21,9 @@ from pipeline.preflight import refuse_lack
 from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
 from pipeline.spent import Spent
+from pipeline.watched import refuse_odd_files
 from stages.errors import InputError
+from stages.files import trust_roots
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
 from stages.workers import Apart
@@ -53,6 +55,7 @@ class Session:
         """
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
+        trust_roots(settings.trusted_roots)
         remember_verifications(paths.VERIFIED)
         params = load_params(paths.PARAMS_FILE)
         return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
@@ -114,6 +117,7 @@ def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
     params = session.params.prepare
+    refuse_odd_files(Path(params.path))
     tell_of_changes(params, session.progress)
     metadata = Path(session.settings.cache).expanduser() / "metadata"
     outputs = prepare.PrepareOutputs(paths.PREPARE, metadata, paths.UNWATCHED)

@@ -16,7 +16,7 @@ from typing import Any
 from stages.contract import Executor
 from stages.encoders.decoding import UndecodableImage
 from stages.errors import InputError
-from stages.items import Item, resolve_below
+from stages.items import Item, resolve_below, trust_roots, trusted_roots
 from stages.prepare.checks import Checked, Row, Seen, checked, checker, look, picture_of
 from stages.prepare.sources.protocol import Reject, Skip
 from stages.workers import in_order, worker_name
@@ -47,7 +47,7 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     task : mapping
-        `images`: the folder in full; `pictures`: paths below it.
+        `images`: the folder in full; `pictures`: paths below it; `trusted_roots`: where their links may lead.
 
     Returns
     -------
@@ -56,6 +56,7 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
         `worker` and `pillow`: who looked, by which version of the decoder.
     """
     images = Path(task["images"])
+    trust_roots(task["trusted_roots"])
     seen = [_look(images, each) for each in task["pictures"]]
     return {"seen": seen, "worker": worker_name(), "pillow": version("pillow")}
 
@@ -75,7 +76,8 @@ def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> 
         if not block:
             return
         waiting[number] = block
-        yield {"images": folder, "pictures": [picture for row in block if (picture := picture_of(row)) is not None]}
+        pictures = [picture for row in block if (picture := picture_of(row)) is not None]
+        yield {"images": folder, "pictures": pictures, "trusted_roots": trusted_roots()}
 
 
 def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterator[Checked | Reject | Skip]:

@@ -64,3 +64,21 @@ def test_the_spill_is_a_local_folder_named_in_full(tmp_path: Path, monkeypatch: 
     other = load_settings(tmp_path / "local.toml", {"DIPTYCH_SPILL": "/scratch/spill"}).spill_store("zarr.zip")
     assert other.address == "/scratch/spill"
     assert not (tmp_path / ".diptych").exists()
+
+
+def test_trusted_roots_are_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = tmp_path / "local.toml"
+    assert load_settings(local, {}).trusted_roots == ()
+    assert load_settings(local, {"DIPTYCH_TRUSTED_ROOTS": "/a:b"}).trusted_roots == ("/a", str(tmp_path / "b"))
+    local.write_text('trusted_roots = ["~/cache", "c"]')
+    assert load_settings(local, {"HOME": "/h"}).trusted_roots == (
+        str(Path("~/cache").expanduser()),
+        str(tmp_path / "c"),
+    )
+
+
+@pytest.mark.parametrize("root", ["/", "", " ", "/usr/.."])
+def test_a_trusted_root_that_would_trust_everything_is_refused(tmp_path: Path, root: str) -> None:
+    with pytest.raises(InputError, match=r"DIPTYCH_TRUSTED_ROOTS.*name the narrowest"):
+        load_settings(tmp_path / "local.toml", {"DIPTYCH_TRUSTED_ROOTS": root})
