@@ -22,6 +22,7 @@ from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
 from pipeline.spent import Spent
 from pipeline.watched import refuse_odd_files
+from stages.encoders.decoding import allow_pixels
 from stages.errors import InputError
 from stages.files import trust_roots
 from stages.nearest import did_you_mean
@@ -58,6 +59,7 @@ class Session:
         trust_roots(settings.trusted_roots)
         remember_verifications(paths.VERIFIED)
         params = load_params(paths.PARAMS_FILE)
+        allow_pixels(params.prepare.max_pixels)
         return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
 
     @property

@@ -23,6 +23,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows, make_request
 from stages.embed.settings import EmbedSettings, StorePlace
 from stages.embed.stored import PortionStored, Stored
+from stages.encoders.decoding import allow_pixels
 from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
@@ -104,6 +105,7 @@ def _hold(order: Mapping[str, Any]) -> _Held:
         raise InputError(f"expected the project's folder at {project}; found none; mount it here under the same path.")
     os.chdir(project)  # paths in params and in the manifest are relative to it
     trust_roots(order["trusted_roots"])
+    allow_pixels(order["max_pixels"])
     if not manifest_path.is_file() or file_digest(manifest_path) != order["manifest_digest"]:
         found = "another file" if manifest_path.is_file() else "none"
         raise InputError(

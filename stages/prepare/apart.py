@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.contract import Executor
-from stages.encoders.decoding import UndecodableImage
+from stages.encoders.decoding import UndecodableImage, allow_pixels, allowed_pixels
 from stages.errors import InputError
 from stages.items import Item, resolve_below, trust_roots, trusted_roots
 from stages.prepare.checks import Checked, Row, Seen, checked, checker, look, picture_of
@@ -47,7 +47,8 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     task : mapping
-        `images`: the folder in full; `pictures`: paths below it; `trusted_roots`: where their links may lead.
+        `images`: the folder in full; `pictures`: paths below it; `trusted_roots`: where their links may lead;
+        `max_pixels`: the largest taken.
 
     Returns
     -------
@@ -57,6 +58,7 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
     """
     images = Path(task["images"])
     trust_roots(task["trusted_roots"])
+    allow_pixels(task["max_pixels"])
     seen = [_look(images, each) for each in task["pictures"]]
     return {"seen": seen, "worker": worker_name(), "pillow": version("pillow")}
 
@@ -66,7 +68,7 @@ def _look(images: Path, picture: str) -> list[Any] | None:
         seen = look(resolve_below(images, picture))
     except (InputError, UndecodableImage, OSError):
         return None
-    return [seen.key.hex(), seen.animated, seen.dhash, list(seen.size), seen.mode]
+    return [seen.key.hex(), seen.animated, seen.dhash, list(seen.size), seen.mode, seen.profile]
 
 
 def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> Iterator[dict[str, Any]]:
@@ -77,7 +79,8 @@ def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> 
             return
         waiting[number] = block
         pictures = [picture for row in block if (picture := picture_of(row)) is not None]
-        yield {"images": folder, "pictures": pictures, "trusted_roots": trusted_roots()}
+        limits = {"trusted_roots": trusted_roots(), "max_pixels": allowed_pixels()}
+        yield {"images": folder, "pictures": pictures, **limits}
 
 
 def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterator[Checked | Reject | Skip]:
@@ -91,8 +94,8 @@ def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterato
     for row in rows:
         found = next(seen) if picture_of(row) is not None else None
         if found is not None and isinstance(row, Item):
-            key, animated, dhash, size, mode = found
-            yield checked(row, Seen(bytes.fromhex(key), animated, dhash, tuple(size), mode))
+            key, animated, dhash, size, mode, profile = found
+            yield checked(row, Seen(bytes.fromhex(key), animated, dhash, tuple(size), mode, profile))
             continue
         result = check(row)
         if isinstance(result, Checked) and result.image_key is not None:
