@@ -21,6 +21,7 @@ from pipeline.preflight import refuse_lack
 from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
 from pipeline.spent import Spent
+from pipeline.tokens import told_alike
 from pipeline.watched import refuse_odd_files
 from stages.encoders.decoding import allow_pixels
 from stages.errors import InputError
@@ -194,6 +195,8 @@ def _embed(session: Session, name: str) -> str:
         write_json(record, {**asdict(result), "encoder": params.encoder, "model": params.model})
     if result.failed:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
+    if result.alike.texts:
+        out.print(f"embed {name}: {told_alike(result.alike)}", markup=False)
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())
     rate = f" ({result.rate:.0f}/s, {result.runtime}, bottleneck {result.bottleneck})" if result.new else ""
     noted = "".join(f", {count} {what.replace('_', ' ')}" for what, count in result.notes.items() if count)

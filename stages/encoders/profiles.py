@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 Profile = Literal["srgb"]
 """What the colours of a picture are converted to by the profile in its file."""
@@ -26,7 +26,7 @@ Apply = Callable[[Image.Image], Image.Image]
 
 def identity() -> dict[str, str]:
     """Return what a fingerprint holds of the conversion; nothing where none is asked for."""
-    return {"to": "srgb", "intent": "perceptual", "lcms": ImageCms.core.littlecms_version.partition(".")[0]}
+    return {"to": "srgb", "intent": "perceptual", "lcms": str(features.version("littlecms2")).partition(".")[0]}
 
 
 def base_of(mode: str) -> str:
