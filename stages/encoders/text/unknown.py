@@ -32,7 +32,7 @@ class UnknownTokens:
     token : int or None
         The id that stands for what is unknown; None where there is none, as in vocabularies of bytes.
     ends : int
-        The number of tokens of the empty text.
+        The number of tokens that a text has besides its own, such as [CLS] and [SEP].
     """
 
     def __init__(self, token: int | None = None, ends: int = 0) -> None:

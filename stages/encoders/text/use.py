@@ -24,6 +24,7 @@ _WEIGHTS, _PIECES = "weights.npz", "sp.model"
 # With more threads OpenBLAS spins while it waits: beside another job on the same cores that was ten times slower, and
 # with idle cores 1.4 times faster.
 _BLAS_THREADS = 1
+_ENDS = 2  # pieces that stand for begin and end of a text
 
 
 class UniversalSentenceEncoder(Simple):
@@ -90,10 +91,10 @@ class UniversalSentenceEncoder(Simple):
 
         try:
             self._tokenizer = UseTokenizer(str(self.folder / _PIECES))
-            ends, odd = self._tokenizer.encode(["", odd_sign()])
+            (odd,) = self._tokenizer.encode([odd_sign()])  # begin, blank, unknown, end
         except Exception as error:
             raise self._other_layout(f"{type(error).__name__}: {str(error)[:200]}") from error
-        self.unknown = UnknownTokens(odd[-2], len(ends))
+        self.unknown = UnknownTokens(odd[-2], _ENDS)
 
     def prepare(self, raws: Sequence[str]) -> list[list[int]]:
         """Return the ids of the pieces of each text's head in normal form C, the ends of the text included."""
@@ -101,7 +102,7 @@ class UniversalSentenceEncoder(Simple):
         with self._lock:  # threads of `prepare` share the count
             self._cut += sum(len(text) > MAX_CHARACTERS for text in texts)
         ids: list[list[int]] = self._tokenizer.encode([text[:MAX_CHARACTERS] for text in texts])
-        self.unknown.add(ids)
+        self.unknown.add([each for each, text in zip(ids, texts, strict=True) if text])  # the empty one is unknown too
         return ids
 
     def notes(self) -> Mapping[str, int]:
