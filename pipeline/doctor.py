@@ -20,6 +20,7 @@ from pipeline.experiment_copy import out_of_reach
 from pipeline.params import load_prepare
 from pipeline.processor import told_instructions, told_openvino, told_threads
 from pipeline.settings import load_settings
+from pipeline.watched import refuse_odd_files
 from stages.encoders import hub
 from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
 from stages.encoders.device import resolve_device
@@ -67,7 +68,7 @@ def examine() -> list[Finding]:
         os.chdir(paths.find_root(Path.cwd()))
     return [
         finding
-        for look in (_python, _packages, _account, _processor, _disk, _project, _store, _weights)
+        for look in (_python, _packages, _account, _processor, _disk, _project, _data, _store, _weights)
         for finding in look()
     ]
 
@@ -138,6 +139,22 @@ def _experiments(path: str, root: Path) -> Iterator[Finding]:
     if out_of_reach(path, root):
         found = f"prepare.path leads out of the project: `dvc exp run --temp` and `--queue` do not find {path}"
         yield Finding("experiments", True, found, "write it in full for them, docs/team.md says how", absent=True)
+
+
+def _data() -> Iterator[Finding]:
+    with contextlib.suppress(InputError, OSError):  # no project, or wrong params, which every command tells
+        path = Path(load_prepare(paths.PARAMS_FILE)[0].path)
+        yield _try("data", lambda: _readable(path))
+    with contextlib.suppress(InputError):  # wrong settings are found above
+        for root in load_settings(paths.LOCAL_FILE, os.environ).trusted_roots:
+            there = Path(root).is_dir()
+            remedy = "" if there else "mount it, or take it out of trusted_roots"
+            yield Finding("trusted root", there, root if there else f"no folder {root}", remedy)
+
+
+def _readable(path: Path) -> str:
+    refuse_odd_files(path)
+    return f"{path}, regular files only" if path.exists() else f"no {path} yet"
 
 
 def _store() -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline import paths
@@ -16,6 +17,7 @@ from pipeline.params import Params
 from pipeline.settings import Settings
 from pipeline.tables import PlainTable
 from pipeline.unwatched import changed_since_manifest, told
+from pipeline.watched import refuse_odd_files
 from pipeline.wire import features_of
 from stages.contract import Progress
 from stages.errors import RunError
@@ -63,6 +65,7 @@ class Plan:
 
 def make_plan(params: Params, settings: Settings, progress: Progress) -> Plan:
     """Ask DVC what changed, follow it downstream, and look up every key in the store; nothing is computed."""
+    refuse_odd_files(Path(params.prepare.path))
     changed = _changed_stages()
     prepared = paths.MANIFEST.is_file()
     stages = affected(params, changed)

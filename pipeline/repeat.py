@@ -17,6 +17,7 @@ from pipeline.params import Params, load_params, validate_params
 from pipeline.put_back import borrowed_project, recover, write_borrowed
 from pipeline.recipes import overlaid
 from pipeline.tables import PlainTable
+from pipeline.watched import refuse_odd_files
 from pipeline.yaml_file import parse_yaml, read_text
 from stages.contract import Progress, Tracker
 from stages.errors import InputError, RunError
@@ -85,6 +86,7 @@ def repeat(table: Path, seeds: int, names: Sequence[str], progress: Progress) ->
         raise InputError(f"repeat: expected a table with the suffix .csv; found {table.name!r}; rename it.")
     recover()
     text, params = read_text(paths.PARAMS_FILE), load_params(paths.PARAMS_FILE)
+    refuse_odd_files(Path(params.prepare.path))
     done = Repetitions(_targets(params, names))
     texts = [_with_seed(text, params, seed) for seed in range(seeds)]
     with borrowed_project(), progress.track("repeat", seeds) as tracker:

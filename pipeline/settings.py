@@ -6,9 +6,18 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from pipeline.experiment_copy import original_of
 from pipeline.setting_paths import PATHS, TRUSTED_KEYS, expanded, from_original
@@ -19,6 +28,22 @@ from stages.nearest import did_you_mean
 from store import FeatureStore, SegmentFormat
 
 _PREFIX = "DIPTYCH_"
+
+
+def _split(roots: object) -> object:
+    """Part the folders of an environment variable as those of PATH are."""
+    return roots.split(os.pathsep) if isinstance(roots, str) else roots
+
+
+def _narrow(roots: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """Give the folders in full, and refuse those that would trust everything."""
+    context = info.context or {}
+    base, environment = context.get("base", ""), context.get("environment", {})
+    full = tuple(_in_full(base, expanded(root, environment)) for root in roots)
+    for root, path in zip(roots, full, strict=True):
+        if not root.strip() or Path(path).resolve() == Path("/"):
+            raise ValueError(f"expected folders that links of pictures may lead to, found {root!r}; name the narrowest")
+    return full
 
 
 class Settings(BaseModel):
@@ -57,6 +82,9 @@ class Settings(BaseModel):
         How many to start here; when left out, one for each GPU, and a fourth of the cores, at least two, without any.
     dask_tls_ca, dask_tls_cert, dask_tls_key : str or None
         Files by which the scheduler knows us, and we it, for tls://; when left out, dask's own configuration has them.
+    trusted_roots : tuple of str
+        Folders that symbolic links of pictures may lead to besides the folder of the pictures, in full; in the
+        environment parted by colons, as those of PATH are.
     log_json : str or None
         A file that gets the structured log of every run, besides .diptych/logs/runs.jsonl.
     preflight : {"refuse", "warn", "off"}
@@ -81,13 +109,14 @@ class Settings(BaseModel):
     dask_tls_ca: str | None = None
     dask_tls_cert: str | None = None
     dask_tls_key: str | None = None
+    trusted_roots: Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_narrow)] = ()
     log_json: str | None = None
     preflight: Literal["refuse", "warn", "off"] = "refuse"
 
     @field_validator(*PATHS)
     @classmethod
     def _expanded(cls, path: str | None, info: ValidationInfo) -> str | None:
-        return None if path is None else expanded(path, info.context or {})
+        return None if path is None else expanded(path, (info.context or {}).get("environment", {}))
 
     def feature_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the store that this machine uses, with the keys it signs with and trusts.
@@ -168,7 +197,9 @@ def load_settings(local: Path, environment: Mapping[str, str]) -> Settings:
         name.removeprefix(_PREFIX).lower(): value for name, value in environment.items() if name.startswith(_PREFIX)
     }
     try:
-        settings = Settings.model_validate({**_read_toml(local), **from_environment}, context=environment)
+        settings = Settings.model_validate(
+            {**_read_toml(local), **from_environment}, context={"environment": environment, "base": home or ""}
+        )
     except ValidationError as error:
         lines = [_line(each["loc"], each["msg"], from_environment, local) for each in error.errors()]
         raise InputError("settings:\n" + "\n".join(f"  {line}" for line in lines)) from None

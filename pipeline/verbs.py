@@ -21,7 +21,11 @@ from pipeline.preflight import refuse_lack
 from pipeline.recorded import Recorder, entry, recorded
 from pipeline.settings import Settings, load_settings
 from pipeline.spent import Spent
+from pipeline.tokens import told_alike
+from pipeline.watched import refuse_odd_files
+from stages.encoders.decoding import allow_pixels
 from stages.errors import InputError
+from stages.files import trust_roots
 from stages.nearest import did_you_mean
 from stages.outputs import write_json
 from stages.workers import Apart
@@ -53,8 +57,10 @@ class Session:
         """
         os.chdir(paths.find_root(Path.cwd()))
         settings = load_settings(paths.LOCAL_FILE, os.environ)
+        trust_roots(settings.trusted_roots)
         remember_verifications(paths.VERIFIED)
         params = load_params(paths.PARAMS_FILE)
+        allow_pixels(params.prepare.max_pixels)
         return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
 
     @property
@@ -114,6 +120,7 @@ def _prepare(session: Session) -> None:
     from stages.prepare import run as prepare
 
     params = session.params.prepare
+    refuse_odd_files(Path(params.path))
     tell_of_changes(params, session.progress)
     metadata = Path(session.settings.cache).expanduser() / "metadata"
     outputs = prepare.PrepareOutputs(paths.PREPARE, metadata, paths.UNWATCHED)
@@ -188,6 +195,8 @@ def _embed(session: Session, name: str) -> str:
         write_json(record, {**asdict(result), "encoder": params.encoder, "model": params.model})
     if result.failed:
         out.print(f"embed {name}: the failed items and their reasons are in {outputs.failed}", markup=False)
+    if result.alike.texts:
+        out.print(f"embed {name}: {told_alike(result.alike)}", markup=False)
     spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.seconds.items())
     rate = f" ({result.rate:.0f}/s, {result.runtime}, bottleneck {result.bottleneck})" if result.new else ""
     noted = "".join(f", {count} {what.replace('_', ' ')}" for what, count in result.notes.items() if count)

@@ -33,6 +33,7 @@ UNWATCHED: Mapping[str, str] = {
     "pipeline.prepared": _MACHINE,
     "stages.errors": _WORDS,
     "stages.nearest": _WORDS,
+    "stages.encoders.picture_kinds": _WORDS,
     "store.errors": _WORDS,
     "stages.room": _MACHINE,
     "stages.cause": _STATE,

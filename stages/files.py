@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-from pathlib import Path
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
 
 from stages.errors import InputError
 from store.regular_file import read_regular
@@ -13,10 +14,26 @@ from store.regular_file import read_regular
 MAX_FILE_BYTES = 256 * 1024 * 1024
 _SCHEME_OR_DRIVE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[/\\]")
 _REMEDY = "write it relative to the root, with forward slashes"
+_SHARD = re.compile(r"[0-9a-f]{2}")
+_trusted: list[Path] = []
+
+
+def trust_roots(roots: Iterable[str | Path]) -> None:
+    """Let symbolic links lead below these folders too, in this process and from now on; nothing else changes.
+
+    Whoever owns the machine names them (`trusted_roots` in local.toml), never the data nor params.yaml: a link can lead
+    to any file that the owner may read.
+    """
+    _trusted[:] = [Path(root) for root in roots]
+
+
+def trusted_roots() -> list[str]:
+    """Return the folders that `trust_roots` named last, for a worker to trust them as well."""
+    return [str(root) for root in _trusted]
 
 
 def resolve_below(root: Path, relative: str) -> Path:
-    """Resolve a path taken from data, and refuse it unless it stays below `root`.
+    """Resolve a path taken from data, and refuse it unless it stays below `root` or a link leads below a trusted root.
 
     Parameters
     ----------
@@ -33,8 +50,8 @@ def resolve_below(root: Path, relative: str) -> Path:
     Raises
     ------
     InputError
-        For an absolute path, a home (`~`), a URL, a drive, a backslash, a NUL, or a path whose `..` or symbolic
-        links lead outside `root`.
+        For an absolute path, a home (`~`), a URL, a drive, a backslash, a NUL, or a path whose `..` lead outside
+        `root`, or whose symbolic links lead neither below it nor below a root that `trust_roots` named.
     """
     objection = _objection(relative)
     if objection:
@@ -44,9 +61,24 @@ def resolve_below(root: Path, relative: str) -> Path:
         path = (home / relative).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"expected a path below {root}, found {relative!r}, not a usable path ({error})") from error
-    if path == home or not path.is_relative_to(home):
+    if path != home and path.is_relative_to(home):
+        return path
+    if path == home or ".." in PurePosixPath(relative).parts:
         raise InputError(f"expected a path below {root}, found {relative!r}, which leads elsewhere; {_REMEDY}")
+    if not any(path.is_relative_to(trusted.resolve()) for trusted in _trusted):
+        nothing = "" if path.exists() else ", where nothing is"
+        raise InputError(
+            f"expected a path below {root}, found {relative!r}, whose symbolic link leads to {path}{nothing}; "
+            "put the file itself there, or, if you trust what lies behind the link, name a folder above that in "
+            f'local.toml: trusted_roots = ["{_above(path)}"]'
+        )
     return path
+
+
+def _above(path: Path) -> Path:
+    """Name the folder that a person would trust for a file: in a cache by digests, the one that holds its shards."""
+    folder = path.parent
+    return folder.parent if _SHARD.fullmatch(folder.name) else folder
 
 
 def file_digest(path: Path) -> str:

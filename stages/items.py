@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from stages.columns import Columns
 from stages.errors import InputError
-from stages.files import read_regular_file, resolve_below
+from stages.files import read_regular_file, resolve_below, trust_roots, trusted_roots
 from stages.manifest_writer import write_manifest
 from stages.records import FORMAT_VERSION, IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo, ManifestRow
 
@@ -27,6 +27,8 @@ __all__ = [
     "contents_digest",
     "read_regular_file",
     "resolve_below",
+    "trust_roots",
+    "trusted_roots",
     "write_manifest",
 ]
 

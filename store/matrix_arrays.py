@@ -20,6 +20,20 @@ GROUP_BYTES = 64 << 20
 _DIMENSIONS = {"tokens": 2, "token_mask": 1, "map": 3, "regions": 2, "region_mask": 1}
 _MASKS = {"tokens": "token_mask", "regions": "region_mask"}
 ARRAY_NAMES = tuple(_DIMENSIONS)
+DIMENSION_NAMES = {
+    "vectors": ("item", "dimension"),
+    "present": ("item",),
+    "ok": ("item",),
+    "missing_vector": ("dimension",),
+    "ids_utf8": ("id_byte",),
+    "ids_offsets": ("id_end",),
+    "tokens": ("item", "token", "token_dimension"),
+    "token_mask": ("item", "token"),
+    "map": ("item", "channel", "height", "width"),
+    "regions": ("item", "region", "region_dimension"),
+    "region_mask": ("item", "region"),
+}
+"""What the dimensions of each array of a Zarr matrix are called; equal names have equal lengths."""
 
 
 @dataclass(frozen=True)

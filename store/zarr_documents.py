@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
@@ -59,6 +59,16 @@ def array_document(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: DType
         "node_type": "array",
         "storage_transformers": [],
     }
+
+
+def named_document(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Give each dimension of an array its name, by which xarray and the like align arrays."""
+    return {**document, "dimension_names": list(names)}
+
+
+def is_named(found: Mapping[str, Any], document: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Tell whether a document read is the one expected, with its names or, as before there were any, without."""
+    return found in (document, named_document(document, names))
 
 
 def whole_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:

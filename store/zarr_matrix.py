@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from store.caps import MAX_CHUNKS, check_zip_directory
 from store.errors import InvalidVectors
-from store.matrix_arrays import stated_arrays
+from store.matrix_arrays import DIMENSION_NAMES, stated_arrays
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
 from store.rows import VECTOR_TYPES
 from store.vectors import MappedVectors, Repacked
@@ -28,6 +28,8 @@ from store.zarr_documents import (
     chunk_values,
     document_bytes,
     group_document,
+    is_named,
+    named_document,
     read_document,
     whole_chunks,
     write_member,
@@ -91,10 +93,10 @@ class ZarrMatrixWriter:
         self._small["present"] = np.concatenate(self._present or none)
         self._small["ok"] = np.concatenate(self._ok or none)
         for array in self._arrays:
-            self._put(f"{array.name}/zarr.json", document_bytes(array.document(self._rows, self._chunk_rows)))
+            self._put(f"{array.name}/zarr.json", document_bytes(array.named(self._rows, self._chunk_rows)))
         for name, values in sorted(self._small.items()):
             document = array_document(values.shape, whole_chunks(values.shape), values.dtype)
-            self._put(f"{name}/zarr.json", document_bytes(document))
+            self._put(f"{name}/zarr.json", document_bytes(named_document(document, DIMENSION_NAMES[name])))
             if values.size:
                 self._put(chunk_name(name, 1), *chunk_parts(values))
         self._put("zarr.json", document_bytes(group_document(attributes)))
@@ -135,8 +137,16 @@ class _Rows:
         return chunk_name(self.name, 1 + len(self.shape), number)
 
     def document(self, rows: int, chunk_rows: int) -> dict[str, Any]:
-        """Describe the array."""
+        """Describe the array, but for the names of its dimensions."""
         return array_document((rows, *self.shape), (chunk_rows, *self.shape), self.dtype)
+
+    def named(self, rows: int, chunk_rows: int) -> dict[str, Any]:
+        """Describe it with the names."""
+        return named_document(self.document(rows, chunk_rows), DIMENSION_NAMES[self.name])
+
+    def is_document(self, found: dict[str, Any], rows: int, chunk_rows: int) -> bool:
+        """Tell whether a document describes this array."""
+        return is_named(found, self.document(rows, chunk_rows), DIMENSION_NAMES[self.name])
 
 
 def _slots(arrays: list[_Rows], chunk_rows: int) -> tuple[dict[str, int], int]:
@@ -226,7 +236,7 @@ class _Reader:
         """Give the arrays that the attributes state, each held against its own metadata."""
         arrays = [_Rows(each.name, each.shape, each.dtype) for each in stated_arrays(attributes)]
         for array in arrays:
-            if self._document(f"{array.name}/zarr.json") != array.document(rows, chunk_rows):
+            if not array.is_document(self._document(f"{array.name}/zarr.json"), rows, chunk_rows):
                 raise Repacked(f"expected {array.name!r} as the attributes state it, found other metadata")
         return arrays
 
@@ -241,7 +251,7 @@ class _Reader:
         sizes = all(type(size) is int and size >= 0 for size in (rows, dim, chunk_rows)) and dim and chunk_rows
         if not sizes or dtype not in VECTOR_TYPES:
             raise ValueError(f"expected vectors in {' or '.join(VECTOR_TYPES)}, found other metadata")
-        if document != _Rows("vectors", (dim,), dtype).document(rows, chunk_rows):
+        if not _Rows("vectors", (dim,), dtype).is_document(document, rows, chunk_rows):
             raise Repacked("expected plain vectors, found other metadata")
         return rows, dim, dtype, chunk_rows
 
@@ -268,7 +278,8 @@ class _Reader:
         return start
 
     def _array(self, name: str, length: int, dtype: str) -> NDArray[Any]:
-        if self._document(f"{name}/zarr.json") != array_document((length,), whole_chunks((length,)), dtype):
+        document = array_document((length,), whole_chunks((length,)), dtype)
+        if not is_named(self._document(f"{name}/zarr.json"), document, DIMENSION_NAMES[name]):
             raise Repacked(f"expected {length} numbers of {dtype} in {name!r}, found other metadata")
         if not length:
             return np.zeros(0, dtype=dtype)

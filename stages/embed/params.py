@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
+from stages.encoders.profiles import Profile
 from stages.encoders.protocol import Precision
 from stages.encoders.row import RANDOM, Decode, Output, Pool, Resize, Scale
 from stages.nearest import did_you_mean
@@ -17,7 +18,7 @@ Missing = Literal["encode_empty", "zero"]
 # What `EncoderChoice` calls the same; a row of the catalogue says which of them it has.
 _OPTIONS = (
     "model", "revision", "seed", "pool", "max_len", "tokens", "map", "regions", "output", "size", "resize", "scale",
-    "decode", "variant", "dim",
+    "decode", "profile", "variant", "dim",
 )  # fmt: skip
 
 
@@ -36,8 +37,8 @@ class EmbedParams(BaseModel):
     precision : {"exact", "fast"}
         The numeric contract: cosine to the fp32 reference at least .999999, or .999 and several times as fast where the
         hardware computes in half precision.
-    model, revision, seed, pool, max_len, tokens, map, regions, output, size, resize, scale, decode, variant : optional
-    dim : int, optional
+    model, revision, seed, pool, max_len, tokens, map, regions, output, size, resize, scale, decode, profile : optional
+    variant, dim : optional
         See `EncoderChoice`; the catalogue says which of them an encoder has.
     dtype : {"float16", "float32"}
         Stored type of the vectors.
@@ -67,6 +68,7 @@ class EmbedParams(BaseModel):
     resize: Resize | None = None
     scale: Scale | None = None
     decode: Decode | None = None
+    profile: Profile | None = None
     variant: str | None = Field(default=None, min_length=1)
     dim: int | None = Field(default=None, ge=2, le=65536)
     dtype: Dtype = "float16"

@@ -21,9 +21,10 @@ from stages.embed.elsewhere import Watch
 from stages.embed.request import Rows
 from stages.embed.settings import StorePlace
 from stages.embed.worker import embed_portion, stop_portions
+from stages.encoders.decoding import allowed_pixels
 from stages.encoders.protocol import Runtime
 from stages.errors import RunError, UnitLost
-from stages.files import file_digest
+from stages.files import file_digest, trusted_roots
 
 # Each worker gets several portions, so that a slow one holds up the end by little; a portion is more than a batch or
 # two, since the model waits at its begin and end.
@@ -75,7 +76,8 @@ def order_of(job: Job) -> dict[str, Any]:
     -------
     dict
         `run`, by which it can be stopped; `project`, `manifest`, `fitted`: paths in full; `manifest_digest` and
-        `fingerprint`, which the worker must find too; `params`; `store`, `spill`: as `StorePlace`; `machine`: settings.
+        `fingerprint`, which the worker must find too; `params`; `store`, `spill`: as `StorePlace`; `trusted_roots`:
+        where links of pictures may lead; `max_pixels`: the largest of them; `machine`: settings.
     """
     settings = job.settings
     if settings.place is None:
@@ -91,6 +93,8 @@ def order_of(job: Job) -> dict[str, Any]:
         "params": job.params.model_dump(mode="json"),
         "store": asdict(settings.place),
         "spill": None if spill is None else asdict(StorePlace(spill.address, spill.segment_format)),
+        "trusted_roots": trusted_roots(),
+        "max_pixels": allowed_pixels(),
         "machine": {
             "device": settings.device,
             "engine": settings.engine,

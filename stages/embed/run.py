@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.contract import Progress
+from stages.embed.alike import Alike
 from stages.embed.compute import Filled, Job, compute_here, fill_store
 from stages.embed.encoder import encoder_and_fingerprint, stored_type
 from stages.embed.export import export
@@ -71,6 +72,8 @@ class EmbedResult:
         How many of the failed were known before and not tried again.
     notes : dict
         What the encoder counted among the new ones, such as `truncated`; see `Encoder.notes`.
+    alike : Alike
+        The texts, new or not, that have the vector of another text.
     """
 
     cached: int
@@ -82,6 +85,7 @@ class EmbedResult:
     runtime: str = ""
     known: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
+    alike: Alike = field(default_factory=Alike)
 
 
 def run(
@@ -104,30 +108,31 @@ def run(
     given = Inputs.of(manifest, params.row.kind, params.field)
     request = make_request(given, with_empty=params.missing_rule == "encode_empty")
     job = Job(params, given, request, encoder, log, settings, progress, inputs.fitted, outputs.matrix)
-    return _result(_fill_and_export(job, outputs))
+    return _result(*_fill_and_export(job, outputs))
 
 
-def _fill_and_export(job: Job, outputs: EmbedOutputs) -> Filled:
+def _fill_and_export(job: Job, outputs: EmbedOutputs) -> tuple[Filled, Alike]:
     executor = job.settings.executor
     compute = compute_apart if executor is not None and executor.apart else compute_here
     filled = fill_store(job, compute)
-    for attempt in range(1, _ROUNDS + 1):
+    rounds = iter(range(1, _ROUNDS))
+    while True:
         write_failures(outputs.failed, job.inputs.manifest, job.request, filled.failures)
         refuse_failures(job.params, job.request, filled.failures)
         try:
             with filled.seconds.of("write"):
-                export(job, filled.locations, outputs.matrix, outputs.card)
-            break
+                found = export(job, filled.locations, outputs.matrix, outputs.card)
         except (CorruptSegment, RowsRemoved):
             # A segment that was damaged or removed after its keys were noted is seen only when its rows are read: they
             # are then missing, and are computed again.
-            if attempt == _ROUNDS:
+            if next(rounds, None) is None:
                 raise
+        else:
+            return filled, found
         filled = fill_store(job, compute, filled)
-    return filled
 
 
-def _result(filled: Filled) -> EmbedResult:
+def _result(filled: Filled, alike: Alike) -> EmbedResult:
     computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
     runtime = filled.runtime
     return EmbedResult(
@@ -140,4 +145,5 @@ def _result(filled: Filled) -> EmbedResult:
         runtime=f"{runtime.engine} {runtime.compute_dtype} on {runtime.device}" if runtime else "",
         known=filled.known,
         notes=filled.notes,
+        alike=alike,
     )

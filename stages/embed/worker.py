@@ -23,12 +23,13 @@ from stages.embed.params import EmbedParams
 from stages.embed.request import Request, Rows, make_request
 from stages.embed.settings import EmbedSettings, StorePlace
 from stages.embed.stored import PortionStored, Stored
+from stages.encoders.decoding import allow_pixels
 from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder, Runtime
 from stages.encoders.timing import Seconds
 from stages.errors import InputError, RunError
 from stages.files import file_digest
-from stages.items import Manifest
+from stages.items import Manifest, trust_roots
 from stages.records import IMAGE
 from stages.workers import held_once, told_where, worker_name
 from store import EncoderLog, Fingerprint, Locations
@@ -103,6 +104,8 @@ def _hold(order: Mapping[str, Any]) -> _Held:
     if not project.is_dir():
         raise InputError(f"expected the project's folder at {project}; found none; mount it here under the same path.")
     os.chdir(project)  # paths in params and in the manifest are relative to it
+    trust_roots(order["trusted_roots"])
+    allow_pixels(order["max_pixels"])
     if not manifest_path.is_file() or file_digest(manifest_path) != order["manifest_digest"]:
         found = "another file" if manifest_path.is_file() else "none"
         raise InputError(

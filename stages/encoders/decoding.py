@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+from stages.encoders.picture_kinds import kind_of
+from stages.encoders.profiles import Profile, base_of, foreign_profile, to_srgb
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000")
 MAX_PIXELS = 89_478_485
 """A quarter of a gibibyte at three bytes a pixel: beyond it lie decompression bombs, not photographs."""
+
+_limits = {"pixels": MAX_PIXELS}
+_COUNT = re.compile(r"\((\d+) pixels\)")
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -23,6 +30,18 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = (5, 6, 7, 8)
+
+
+def allow_pixels(most: int) -> None:
+    """Take pictures of up to so many pixels (`prepare.max_pixels`), in this process and from now on."""
+    _limits["pixels"] = most
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow warns beyond its own limit, and refuses at twice that
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, most)
+
+
+def allowed_pixels() -> int:
+    """Return what `allow_pixels` said last, for a worker to take as many."""
+    return _limits["pixels"]
 
 
 class UndecodableImage(ValueError):  # noqa: N818 (the name says what went wrong with what)
@@ -40,24 +59,31 @@ class UndecodableImage(ValueError):  # noqa: N818 (the name says what went wrong
 
 
 class Decoded(NamedTuple):
-    """A picture and what its file held: more frames than this one, and pixels of this mode as Pillow names it."""
+    """A picture and what its file held: more frames than this one, pixels of this mode as Pillow names it, a profile.
+
+    `profile` is the name of one that means other colours than sRGB, "" where there is none.
+    """
 
     image: Image.Image
     animated: bool
     mode: str
+    profile: str
 
 
-def load_image(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Image.Image:
+def load_image(encoded: bytes, *, draft: tuple[int, int] | None = None, profile: Profile | None = None) -> Image.Image:
     """Decode a picture into 8-bit RGB, upright.
 
     Parameters
     ----------
     encoded : bytes
-        The whole file: JPEG, PNG, WebP, GIF, BMP, TIFF or PPM, recognised by its content.
+        The whole file: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF or JPEG 2000, recognised by its content.
     draft : tuple of int, optional
         The least (width, height) that the caller needs of the upright picture. A JPEG is then decoded at 1/2, 1/4 or
         1/8 of its size where that is not less, several times as fast, and a little unlike a full decode that is
         scaled afterwards. Other formats are decoded in full.
+    profile : {"srgb"}, optional
+        Convert the colours by the profile in the file, where there is one that can be read; by default its numbers are
+        taken as they are.
 
     Returns
     -------
@@ -70,29 +96,32 @@ def load_image(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Image
     Raises
     ------
     UndecodableImage
-        For anything else: another format, a truncated or damaged file, more than `MAX_PIXELS` pixels.
+        For anything else: another format, a truncated or damaged file, more than `allowed_pixels()` pixels.
     """
-    return decode(encoded, draft=draft).image
+    return decode(encoded, draft=draft, profile=profile).image
 
 
-def decode(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Decoded:
-    """Decode as `load_image` does, and tell whether the file held more frames than the one returned."""
+def decode(encoded: bytes, *, draft: tuple[int, int] | None = None, profile: Profile | None = None) -> Decoded:
+    """Decode as `load_image` does, and tell what else the file held."""
     if not encoded:
         raise UndecodableImage("the file is empty")
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             _refuse_bomb(image)
             animated = bool(getattr(image, "is_animated", False))
-            mode = image.mode
+            mode, foreign = image.mode, foreign_profile(image)
             if draft is not None:
                 _ask_for_less(image, draft)
             image.load()  # decodes every pixel, so that a truncated file fails here; verify() would not notice
-            return Decoded(_turn_upright(_to_rgb(image), _orientation(image)), animated, mode)
+            return Decoded(_turn_upright(_to_rgb(image, profile), _orientation(image)), animated, mode, foreign)
     except (UndecodableImage, MemoryError):
         raise
     except UnidentifiedImageError:
         # Pillow's own text holds the address of the buffer, which differs from run to run.
-        raise UndecodableImage(f"not one of {', '.join(FORMATS)}") from None
+        raise UndecodableImage(f"not one of {', '.join(FORMATS)}{kind_of(encoded)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        found = _COUNT.search(str(error))
+        raise _too_large(f"{int(found[1]):,}" if found else "far too many") from None
     except Exception as error:  # Pillow's decoders raise any of a dozen types on damaged bytes
         raise UndecodableImage(f"damaged: {error}" if str(error) else f"damaged: {type(error).__name__}") from error
 
@@ -100,10 +129,16 @@ def decode(encoded: bytes, *, draft: tuple[int, int] | None = None) -> Decoded:
 def _refuse_bomb(image: Image.Image) -> None:
     """Refuse by the size that the header declares, before any pixel is decoded."""
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UndecodableImage(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+    if width * height > _limits["pixels"]:
+        raise _too_large(f"{width} x {height}")
     if width * height == 0:
         raise UndecodableImage("no pixels")
+
+
+def _too_large(size: str) -> UndecodableImage:
+    return UndecodableImage(
+        f"too large: {size} pixels, more than {_limits['pixels']:,}; shrink it, or raise prepare.max_pixels"
+    )
 
 
 def _ask_for_less(image: Image.Image, least: tuple[int, int]) -> None:
@@ -126,14 +161,26 @@ def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, profile: Profile | None) -> Image.Image:
+    convert = to_srgb(image) if profile else None
+    base = base_of(image.mode)
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_eight_bits(np.asarray(image))).convert("RGB")
+        image = Image.fromarray(_to_eight_bits(np.asarray(image)))
     if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-        return _on_white(image.convert("RGBA"))
+        image = image.convert("RGBA")
+        if convert is not None:
+            image = _with_alpha(convert(image.convert("RGB").convert(base)), image.getchannel("A"))
+        return _on_white(image)
+    if convert is not None:
+        return convert(image.convert(base))
     if image.mode == "RGB":
         return image.copy()  # a plain picture that no longer hangs on the file it came from
     return image.convert("RGB")
+
+
+def _with_alpha(image: Image.Image, alpha: Image.Image) -> Image.Image:
+    image.putalpha(alpha)
+    return image
 
 
 def _on_white(image: Image.Image) -> Image.Image:

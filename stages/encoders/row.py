@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from stages.encoders.profiles import Profile
 from stages.encoders.protocol import Encoder
 
 Kind = Literal["text", "image", "pair"]
@@ -52,6 +53,9 @@ class EncoderChoice:
         The statistics that the weights were trained with, or [0, 1].
     decode : {"exact", "fast"}
         Whether a JPEG may be scaled while it is decoded.
+    profile : {"srgb"}
+        Convert the colours of a picture by the profile in its file, such as Display P3; without it the numbers are
+        taken as if they were sRGB.
     variant : str
         A model of the family.
     dim : int
@@ -73,6 +77,7 @@ class EncoderChoice:
     resize: Resize | None = None
     scale: Scale | None = None
     decode: Decode | None = None
+    profile: Profile | None = None
     variant: str | None = None
     dim: int | None = None
     fitted: Path | None = None

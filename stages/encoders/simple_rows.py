@@ -48,12 +48,12 @@ def _wordvec(choice: EncoderChoice) -> Encoder:
     return WordVectorText(choice.model, choice.seed or 0, max_len, tokens=keep_tokens)
 
 
-def _colorhist(choice: EncoderChoice) -> Encoder:  # noqa: ARG001 (nothing to choose)
-    return ColorHistogram()
+def _colorhist(choice: EncoderChoice) -> Encoder:
+    return ColorHistogram(choice.profile)
 
 
 def _pixels(choice: EncoderChoice) -> Encoder:
-    return PixelImage(224 if choice.size is None else choice.size, choice.resize or "crop")
+    return PixelImage(224 if choice.size is None else choice.size, choice.resize or "crop", choice.profile)
 
 
 SIMPLE_ROWS: tuple[EncoderRow, ...] = (
@@ -108,7 +108,7 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         normalisation="L1",
         licence="Apache-2.0",
         source="ours: for tests",
-        options=(),
+        options=("profile",),
         build=_colorhist,
     ),
     EncoderRow(
@@ -121,7 +121,7 @@ SIMPLE_ROWS: tuple[EncoderRow, ...] = (
         normalisation="none: bytes",
         licence="Apache-2.0",
         source="papers 0 and 3",
-        options=("size", "resize"),
+        options=("size", "resize", "profile"),
         build=_pixels,
     ),
 )

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.contract import Executor
-from stages.encoders.decoding import UndecodableImage
+from stages.encoders.decoding import UndecodableImage, allow_pixels, allowed_pixels
 from stages.errors import InputError
-from stages.items import Item, resolve_below
+from stages.items import Item, resolve_below, trust_roots, trusted_roots
 from stages.prepare.checks import Checked, Row, Seen, checked, checker, look, picture_of
 from stages.prepare.sources.protocol import Reject, Skip
 from stages.workers import in_order, worker_name
@@ -47,7 +47,8 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     task : mapping
-        `images`: the folder in full; `pictures`: paths below it.
+        `images`: the folder in full; `pictures`: paths below it; `trusted_roots`: where their links may lead;
+        `max_pixels`: the largest taken.
 
     Returns
     -------
@@ -56,6 +57,8 @@ def look_at(task: Mapping[str, Any]) -> dict[str, Any]:
         `worker` and `pillow`: who looked, by which version of the decoder.
     """
     images = Path(task["images"])
+    trust_roots(task["trusted_roots"])
+    allow_pixels(task["max_pixels"])
     seen = [_look(images, each) for each in task["pictures"]]
     return {"seen": seen, "worker": worker_name(), "pillow": version("pillow")}
 
@@ -65,7 +68,7 @@ def _look(images: Path, picture: str) -> list[Any] | None:
         seen = look(resolve_below(images, picture))
     except (InputError, UndecodableImage, OSError):
         return None
-    return [seen.key.hex(), seen.animated, seen.dhash, list(seen.size), seen.mode]
+    return [seen.key.hex(), seen.animated, seen.dhash, list(seen.size), seen.mode, seen.profile]
 
 
 def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> Iterator[dict[str, Any]]:
@@ -75,7 +78,9 @@ def _tasks(images: Path, rows: Iterable[Row], waiting: dict[int, list[Row]]) -> 
         if not block:
             return
         waiting[number] = block
-        yield {"images": folder, "pictures": [picture for row in block if (picture := picture_of(row)) is not None]}
+        pictures = [picture for row in block if (picture := picture_of(row)) is not None]
+        limits = {"trusted_roots": trusted_roots(), "max_pixels": allowed_pixels()}
+        yield {"images": folder, "pictures": pictures, **limits}
 
 
 def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterator[Checked | Reject | Skip]:
@@ -89,8 +94,8 @@ def _joined(rows: list[Row], report: Mapping[str, Any], check: Check) -> Iterato
     for row in rows:
         found = next(seen) if picture_of(row) is not None else None
         if found is not None and isinstance(row, Item):
-            key, animated, dhash, size, mode = found
-            yield checked(row, Seen(bytes.fromhex(key), animated, dhash, tuple(size), mode))
+            key, animated, dhash, size, mode, profile = found
+            yield checked(row, Seen(bytes.fromhex(key), animated, dhash, tuple(size), mode, profile))
             continue
         result = check(row)
         if isinstance(result, Checked) and result.image_key is not None:

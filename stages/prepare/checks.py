@@ -13,14 +13,14 @@ from stages.prepare.perceptual import difference_hash
 from stages.prepare.sources.protocol import Reason, Reject, Skip
 from store.key import image_key
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".jp2")
 
 
 Row = Item | Reject | Skip
 
 
 class Checked(NamedTuple):
-    """An item that every later stage can rely on; of a picture its key, its frames, its size upright and its mode."""
+    """An item that every later stage can rely on; of a picture what `Seen` tells."""
 
     item: Item
     image_key: bytes | None
@@ -28,16 +28,18 @@ class Checked(NamedTuple):
     dhash: int | None
     size: tuple[int, int] | None = None
     mode: str = ""
+    profile: str = ""
 
 
 class Seen(NamedTuple):
-    """What a picture is: its key, its frames, its hash, its size upright and its mode."""
+    """What a picture is: its key, its frames, its hash, its size upright, its mode, a profile that is not sRGB."""
 
     key: bytes
     animated: bool
     dhash: int
     size: tuple[int, int]
     mode: str
+    profile: str
 
 
 def checker(images: Path) -> Callable[[Row], Checked | Reject | Skip]:
@@ -105,12 +107,13 @@ def look(path: Path) -> Seen:
     encoded = read_regular_file(path)
     decoded = decode(encoded)
     image = decoded.image
-    return Seen(image_key(encoded), decoded.animated, difference_hash(image), image.size, decoded.mode)
+    dhash = difference_hash(image)
+    return Seen(image_key(encoded), decoded.animated, dhash, image.size, decoded.mode, decoded.profile)
 
 
 def checked(item: Item, seen: Seen) -> Checked:
     """Put an item and its picture together."""
-    return Checked(item, seen.key, seen.animated, seen.dhash, seen.size, seen.mode)
+    return Checked(item, seen.key, seen.animated, seen.dhash, seen.size, seen.mode, seen.profile)
 
 
 def picture_of(row: Row) -> str | None:

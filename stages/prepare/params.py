@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from stages.encoders.decoding import MAX_PIXELS
 from stages.prepare.frozen import Frozen
 from stages.prepare.set_params import (
     CocoParams,
@@ -78,6 +79,9 @@ class PrepareParams(Frozen):
         Stop after so many rows, those that the source skips by its rules not counted.
     max_reject_share : float
         More rejected rows than this share stop the run.
+    max_pixels : int
+        Larger pictures are rejected before a pixel is decoded; a decoded pixel takes three bytes, in each of some
+        threads. `fit` and `embed` take what this lets in.
     scenes, coco, webvision, goodreads, nlvr, visual_genome, mmfrb
         Each is read where the source has its name.
     table : TableParams or None
@@ -90,6 +94,7 @@ class PrepareParams(Frozen):
     seed: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, ge=1)
     max_reject_share: float = Field(default=0.05, ge=0, le=1)
+    max_pixels: int = Field(default=MAX_PIXELS, ge=1, le=2**31 - 1)
     scenes: ScenesParams = ScenesParams()
     table: TableParams | None = None
     coco: CocoParams = CocoParams()

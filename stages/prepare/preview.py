@@ -21,6 +21,7 @@ from stages.prepare.summary import PrepareSummary, told
 
 ITEMS = 24
 _EXAMPLES = 5
+_TEXTS = 2000
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Measures:
         The largest number of labels of an item.
     rejects : list of str
         The first rejected rows.
+    unusual : dict of str to dict of str to None
+        By field, the first 2,000 distinct texts with signs beyond ASCII, which tokenisers may not know.
     """
 
     words: dict[str, Counter[int]] = field(default_factory=dict)
@@ -50,12 +53,15 @@ class Measures:
     targets: array[float] = field(default_factory=lambda: array("d"))
     most_labels: int = 0
     rejects: list[str] = field(default_factory=list)
+    unusual: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, checked: Checked) -> None:
         """Measure an item."""
         for name, text in checked.item.texts.items():
             if text is not None:
                 self.words.setdefault(name, Counter())[len(text.split())] += 1
+                if not text.isascii() and len(kept := self.unusual.setdefault(name, {})) < _TEXTS:
+                    kept[text] = None
         if checked.size is not None:
             self.widths[checked.size[0]] += 1
             self.heights[checked.size[1]] += 1

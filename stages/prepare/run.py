@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stages.contract import Executor, Progress, Tracker
+from stages.encoders.decoding import allow_pixels
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
 from stages.prepare.apart import check_apart
@@ -93,6 +94,7 @@ def run(
     InputError
         When the source is wrong, or too many of its rows are.
     """
+    allow_pixels(params.max_pixels)
     with replacing(outputs.folder) as workspace:
         source = open_source(params, Folders(workspace, outputs.folder, outputs.cache))
         tally = Tally(source.info)

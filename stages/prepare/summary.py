@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from stages.errors import InputError
@@ -44,6 +45,8 @@ class PrepareSummary:
         Kept items per class, in the order of the classes, zeros included.
     animated : int
         Pictures with more frames than the first, which alone is used.
+    profiles : dict of str to int
+        Pictures with a colour profile that is not sRGB, by its name.
     groups : int
         Distinct groups.
     notes : tuple of str
@@ -63,6 +66,7 @@ class PrepareSummary:
     unlabelled: int
     labels: dict[str, int]
     animated: int
+    profiles: dict[str, int]
     groups: int
     notes: tuple[str, ...]
 
@@ -96,6 +100,7 @@ class Tally:
     _missing: MissingTally = field(init=False)
     _duplicated: Counter[str] = field(default_factory=Counter)
     _labels: Counter[str] = field(default_factory=Counter)
+    _profiles: Counter[str] = field(default_factory=Counter)
     _seen: dict[str, set[bytes]] = field(default_factory=dict)
     _groups: set[str] = field(default_factory=set)
     _first: list[Reject] = field(default_factory=list)
@@ -108,6 +113,7 @@ class Tally:
         item = checked.item
         self._kept += 1
         self._animated += checked.animated
+        self._profiles.update([checked.profile] if checked.profile else ())
         self._labelled += item.labels is not None or item.target is not None
         self._labels.update(item.labels or ())
         self._groups.add(item.group)
@@ -144,9 +150,18 @@ class Tally:
             unlabelled=self._kept - self._labelled,
             labels={name: self._labels[name] for name in self.info.classes},
             animated=self._animated,
+            profiles=dict(sorted(self._profiles.items())),
             groups=len(self._groups),
-            notes=notes,
+            notes=(*notes, *self._profile_note()),
         )
+
+    def _profile_note(self) -> Iterator[str]:
+        if self._profiles:
+            found = ", ".join(f"{name} {count:,}" for name, count in self._profiles.most_common(_EXAMPLES))
+            yield (
+                f"{self._profiles.total():,} pictures have a colour profile that is not sRGB ({found}); encoders take "
+                "their numbers as if they were, unless the entry in `embed` says `profile: srgb`"
+            )
 
     def refuse_too_many_rejects(self, largest_share: float) -> None:
         """Stop the run where more rows were rejected than the parameters allow, or where none was kept.

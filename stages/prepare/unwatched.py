@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ class Notebook:
     def __init__(self, watched: Path, images: Path, writer: pq.ParquetWriter | None) -> None:
         self._watched, self._images = os.path.realpath(watched), os.path.realpath(images)
         self._shown = str(images)
+        # DVC reads behind a link to a file, and enters no link to a folder.
+        self._followed = lru_cache(1024)(lambda folder: os.path.realpath(f"{self._images}/{folder}"))
         self._writer = writer
         self._notes: list[tuple[str, Stamp]] = []
         self._last = ""
@@ -88,7 +91,8 @@ class Notebook:
         """Note the pictures of rows as they pass, those that are missing or unreadable too."""
         for row in rows:
             if self._writer is not None and isinstance(row, Item) and row.image and _may_be_followed(row.image):
-                self._note(f"{self._images}/{row.image}", f"{self._shown}/{row.image}")
+                folder, _, name = row.image.rpartition("/")
+                self._note(f"{self._followed(folder)}/{name}", f"{self._shown}/{row.image}")
             yield row
 
     def flush(self) -> None:

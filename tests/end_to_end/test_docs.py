@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,11 @@ def test_its_settings_are_valid(block: Block, tmp_path: Path) -> None:
     local = tmp_path / "local.toml"
     local.write_text(block.text)
     settings = load_settings(local, {})
-    named = re.findall(r'^(\w+) = "(.*?)"', block.text, re.MULTILINE)
+    named = tomllib.loads(block.text)
     assert named
-    assert all(getattr(settings, name) == value for name, value in named)
+    for name, value in named.items():
+        expected = tuple(str(Path(each).expanduser()) for each in value) if isinstance(value, list) else value
+        assert getattr(settings, name) == expected
 
 
 def test_the_products_of_data_sets_are_read(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_the_settings_of_a_copy_are_those_of_its_project(tmp_path: Path, monkeyp
     kept = (given.cache, given.spill, given.failed, given.trusted_keys)
     names = (".diptych/cache", ".diptych/spill", ".diptych/failed", "trusted-keys.txt")
     assert kept == tuple(str(tmp_path / name) for name in names)
+    roots = load_settings(Path("local.toml"), {"A": "/a", "DIPTYCH_TRUSTED_ROOTS": "$A/cache:posts"}).trusted_roots
+    assert roots == ("/a/cache", str(tmp_path / "posts"))
     assert load_settings(Path("local.toml"), {"DIPTYCH_STORE": "s3://bucket/store"}).store == "s3://bucket/store"
     (tmp_path / "local.toml").write_text("workers = 0\n")
     with pytest.raises(cli.DiptychError, match=str(tmp_path / "local.toml")):

@@ -87,3 +87,21 @@ def test_a_byte_order_mark_is_read_over_and_utf16_named(tmp_path: Path) -> None:
     local.write_text("workers = 3\n", "utf-16")
     with pytest.raises(InputError, match=r"expected UTF-8.*save it as UTF-8"):
         load_settings(local, {})
+
+
+def test_trusted_roots_are_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = tmp_path / "local.toml"
+    assert load_settings(local, {}).trusted_roots == ()
+    assert load_settings(local, {"DIPTYCH_TRUSTED_ROOTS": "/a:b"}).trusted_roots == ("/a", str(tmp_path / "b"))
+    local.write_text('trusted_roots = ["~/cache", "c"]')
+    assert load_settings(local, {"HOME": "/h"}).trusted_roots == (
+        str(Path("~/cache").expanduser()),
+        str(tmp_path / "c"),
+    )
+
+
+@pytest.mark.parametrize("root", ["/", "", " ", "/usr/.."])
+def test_a_trusted_root_that_would_trust_everything_is_refused(tmp_path: Path, root: str) -> None:
+    with pytest.raises(InputError, match=r"DIPTYCH_TRUSTED_ROOTS.*name the narrowest"):
+        load_settings(tmp_path / "local.toml", {"DIPTYCH_TRUSTED_ROOTS": root})

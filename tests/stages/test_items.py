@@ -3,7 +3,7 @@
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.errors import InputError
-from stages.items import Item, Manifest, ManifestInfo, ManifestRow, read_regular_file, resolve_below, write_manifest
+from stages.items import (
+    Item,
+    Manifest,
+    ManifestInfo,
+    ManifestRow,
+    read_regular_file,
+    resolve_below,
+    trust_roots,
+    write_manifest,
+)
 from stages.parts import read_split, write_split
 from store.key import image_key, text_key
 
@@ -214,6 +223,43 @@ def test_a_link_is_followed_only_within_the_root(tmp_path: Path) -> None:
             resolve_below(root, name)
     assert read_regular_file(resolve_below(root, "in.jpg")) == b"real"
     assert resolve_below(root, "sub/../real.jpg") == (root / "real.jpg").resolve()
+
+
+@pytest.fixture
+def trusting() -> Iterator[Callable[..., None]]:
+    yield trust_roots
+    trust_roots(())
+
+
+def test_a_link_may_lead_below_a_trusted_root(tmp_path: Path, trusting: Callable[..., None]) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache" / "ab"
+    root.mkdir()
+    cache.mkdir(parents=True)
+    (cache / "digest").write_bytes(b"picture")
+    (tmp_path / "secret").write_bytes(b"secret")
+    (root / "a.jpg").symlink_to(cache / "digest")
+    (root / "folder").symlink_to(cache)
+    (root / "out.jpg").symlink_to(tmp_path / "secret")
+    (cache / "onward").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=rf'symbolic link leads to .*trusted_roots = \["{cache.parent}"\]'):
+        resolve_below(root, "a.jpg")
+    (tmp_path / "linked").symlink_to(cache.parent)  # the root itself may be named by a link
+    trusting([tmp_path / "linked"])
+    assert read_regular_file(resolve_below(root, "a.jpg")) == b"picture"
+    assert read_regular_file(resolve_below(root, "folder/digest")) == b"picture"
+    for name in ("out.jpg", "folder/onward", "../cache/ab/digest", "folder/../ab/digest", str(cache / "digest")):
+        with pytest.raises(InputError, match="expected a path below"):
+            resolve_below(root, name)
+    trusting([tmp_path / "cach"])  # a name that begins alike is another folder
+    with pytest.raises(InputError, match="trusted_roots"):
+        resolve_below(root, "a.jpg")
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "a.jpg").symlink_to("/gone/a.jpg")
+    with pytest.raises(InputError, match=r"leads to /gone/a\.jpg, where nothing is"):
+        resolve_below(tmp_path / "root", "a.jpg")
 
 
 def test_a_link_swapped_in_after_the_check_is_refused(tmp_path: Path) -> None:

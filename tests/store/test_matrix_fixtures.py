@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import runpy
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -12,10 +14,16 @@ import pytest
 
 from store import open_matrix, write_matrix
 
+NAMED = "matrix-v1-named.zarr.zip"
+NAMES = {
+    "vectors": ["item", "dimension"], "missing_vector": ["dimension"], "present": ["item"], "ok": ["item"],
+    "ids_utf8": ["id_byte"], "ids_offsets": ["id_end"],
+}  # fmt: skip
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 SHA256 = {
     "matrix-v1.zarr.zip": "a2e9eae594ecbc4e82fd44eb145c5aae22989cc67ad024db092f505ec7f9df0c",
     "matrix-v1.h5": "423d215a893e5254617ec155d107f27f4f869cfd505ee0ef670ed3b6b823f8bc",
+    "matrix-v1-named.zarr.zip": "d40cbd4834e9098d9e6229cc79a7f12e718cec71fb977d206da9e4e724621657",
 }
 
 
@@ -24,13 +32,34 @@ def test_the_file_is_the_one_that_was_written(name: str) -> None:
     assert hashlib.sha256((FIXTURES / name).read_bytes()).hexdigest() == SHA256[name]
 
 
-@pytest.mark.parametrize("name", SHA256)
+@pytest.mark.parametrize("name", ["matrix-v1-named.zarr.zip", "matrix-v1.h5"])
 def test_version_1_is_still_written_byte_by_byte(tmp_path: Path, name: str) -> None:
     if name.endswith(".h5") and (h5py.__version__, h5py.version.hdf5_version) != ("3.16.0", "2.0.0"):
         pytest.skip("another HDF5 lays the same content out in other bytes")
     script = runpy.run_path(str(FIXTURES / "write_matrix_v1.py"))
     write_matrix(tmp_path / name, script["HEADER"], [script["BLOCK"]], chunk_rows=2)
     assert (tmp_path / name).read_bytes() == (FIXTURES / name).read_bytes()
+
+
+def test_names_of_dimensions_are_all_that_a_zarr_matrix_has_got_since() -> None:
+    with zipfile.ZipFile(FIXTURES / "matrix-v1.zarr.zip") as old, zipfile.ZipFile(FIXTURES / NAMED) as new:
+        assert old.namelist() == new.namelist()
+        for member in old.namelist():
+            if not member.endswith("/zarr.json"):
+                assert old.read(member) == new.read(member)
+                continue
+            document = json.loads(new.read(member))
+            assert document.pop("dimension_names") == NAMES[member.removesuffix("/zarr.json")]
+            assert document == json.loads(old.read(member))
+
+
+def test_other_names_are_read_too_but_through_the_library(tmp_path: Path) -> None:
+    path = tmp_path / "m.zarr.zip"
+    with zipfile.ZipFile(FIXTURES / NAMED) as old, zipfile.ZipFile(path, "w") as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member).replace(b'"dimension"', b'"feature"'))
+    matrix = open_matrix(path)
+    assert (matrix.reader, matrix.digest) == ("zarr", open_matrix(FIXTURES / NAMED).digest)
 
 
 @pytest.mark.parametrize("name", SHA256)

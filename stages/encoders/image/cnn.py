@@ -31,7 +31,7 @@ class ImageNetwork:
     backbone : Backbone
         Architecture and weights.
     choice : EncoderChoice
-        Overrides of `output`, `size`, `resize`, `scale`, `decode` and `map`.
+        Overrides of `output`, `size`, `resize`, `scale`, `decode`, `profile` and `map`.
     output : {"pooled", "logits"}
         What the vector is unless the choice says otherwise.
     """
@@ -113,6 +113,7 @@ def _chosen(architecture: Architecture, choice: EncoderChoice) -> Preprocessing:
         decode=choice.decode or own.decode,
         mean=mean,
         std=std,
+        profile=choice.profile,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
+from stages.encoders.profiles import Profile
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple, ZeroRows
 from stages.encoders.row import Resize
 from stages.errors import InputError
@@ -26,6 +27,8 @@ class PixelImage(Simple):
     resize : {"crop", "squash"}
         Short side to size / .875 (256 for 224) and the centre of that; or both sides at once, whatever the picture's
         shape. Both bilinear, as the networks that learn from raw pixels expect it.
+    profile : {"srgb"}, optional
+        As in `Preprocessing`.
     """
 
     bytewise = True
@@ -33,10 +36,10 @@ class PixelImage(Simple):
     budget = 16
     window = 64
 
-    def __init__(self, size: int, resize: Resize) -> None:
+    def __init__(self, size: int, resize: Resize, profile: Profile | None = None) -> None:
         if not 1 <= size <= _LARGEST_SIZE:
             raise InputError(f"size: expected 1 to {_LARGEST_SIZE} pixels; found {size}; most networks take 224.")
-        self.preprocessing = Preprocessing(size, 0.875, "bilinear", (0, 0, 0), (1, 1, 1), resize)
+        self.preprocessing = Preprocessing(size, 0.875, "bilinear", (0, 0, 0), (1, 1, 1), resize, profile=profile)
         self.dim = 3 * size * size
 
     def identity(self) -> Mapping[str, Any]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL import __version__ as pillow_version
 
+from stages.encoders import profiles
 from stages.encoders.decoding import load_image
+from stages.encoders.profiles import Profile
 from stages.encoders.row import Decode, Resize
 
 Pixels = NDArray[np.uint8]
@@ -38,6 +40,8 @@ class Preprocessing:
         `squash` resizes both sides at once, whatever the picture's shape.
     decode : {"exact", "fast"}
         `fast` lets the JPEG decoder scale by a half, a quarter or an eighth, to no less than the input's size.
+    profile : {"srgb"} or None
+        What colours are converted to by the profile in the file; None takes the numbers as they are.
     """
 
     size: int
@@ -47,6 +51,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     resize: Resize = "crop"
     decode: Decode = "exact"
+    profile: Profile | None = None
 
     def __call__(self, encoded: bytes) -> Pixels:
         """Return the pixels uint8 [size, size, 3] of one encoded picture.
@@ -56,7 +61,8 @@ class Preprocessing:
         UndecodableImage
             When the bytes are no picture that the decoder accepts.
         """
-        image = load_image(encoded, draft=(self.size, self.size) if self.decode == "fast" else None)
+        draft = (self.size, self.size) if self.decode == "fast" else None
+        image = load_image(encoded, draft=draft, profile=self.profile)
         return self.pixels(image)
 
     def pixels(self, image: Image.Image) -> Pixels:
@@ -92,6 +98,8 @@ class Preprocessing:
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record, with a digest of a resampled pattern: another filter is another encoder."""
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if values.pop("profile"):  # rows from before there was a choice keep their fingerprint
+            values["profile"] = profiles.identity()
         return {**values, "golden": self._golden_digest(), "pillow": pillow_version.partition(".")[0]}
 
     def _golden_digest(self) -> str:

@@ -63,7 +63,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 }  # fmt: skip
 """The networks by their names in the catalogue; the fine-tuned ones stand on the same."""
 
-_OPTIONS = ("model", "revision", "seed", "output", "size", "resize", "scale", "decode", "map")
+_OPTIONS = ("model", "revision", "seed", "output", "size", "resize", "scale", "decode", "profile", "map")
 
 
 def build_network(name: str, model: str, output: Output, choice: EncoderChoice) -> Encoder:

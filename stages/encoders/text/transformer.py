@@ -18,6 +18,7 @@ from stages.encoders.text.folder import read_sizes, refuse_left_to_right, refuse
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
 from stages.encoders.text.trial import trial_texts
+from stages.encoders.text.unknown import UnknownTokens
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
 
@@ -91,6 +92,7 @@ class TransformerText:
         self.parts = (Part("vectors", (self.sizes.width,)), *states)
         self.dim = row_width(self.parts)
         self._truncated, self._lock = 0, threading.Lock()
+        self.unknown = UnknownTokens()
 
     def identity(self) -> Mapping[str, Any]:
         """Return the fingerprint's record: weights, configuration and tokenizer by content, and every choice above."""
@@ -170,6 +172,7 @@ class TransformerText:
         rust.no_padding()
         rust.enable_truncation(self.pooling.max_len)
         self._tokenizer = rust
+        self.unknown = UnknownTokens(tokenizer.unk_token_id, len(rust.encode("").ids))
 
     def _load_backbone(self) -> Any:
         import torch  # slow to import, like transformers; needed on a miss only
@@ -207,11 +210,12 @@ class TransformerText:
         with self._lock:  # threads of `prepare` share the count
             self._truncated += sum(1 for encoding in encodings if encoding.overflowing)
         ids: list[list[int]] = [encoding.ids for encoding in encodings]
+        self.unknown.add(ids)
         return ids
 
     def notes(self) -> Mapping[str, int]:
-        """Return how many of the texts so far were cut to `max_len`."""
-        return {"truncated": self._truncated}
+        """Return how many of the texts so far were cut to `max_len`, and how many held unknown tokens."""
+        return {"truncated": self._truncated, **self.unknown.notes()}
 
     def cost(self, prepared: list[int]) -> int:
         """Return the number of tokens."""

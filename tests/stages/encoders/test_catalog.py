@@ -20,7 +20,7 @@ LIGHT = [row for row in ROWS if row.name not in {"bert", "bge", "resnet50", "res
 OTHER = {
     "seed": (5,), "pool": ("cls", "mean"), "max_len": (9,), "tokens": (True, False), "output": ("pooled", "logits"),
     "size": (96,), "resize": ("crop", "squash"), "scale": ("unit",), "decode": ("fast",), "map": (True,),
-    "dim": (9,),
+    "dim": (9,), "profile": ("srgb",),
 }  # fmt: skip
 
 

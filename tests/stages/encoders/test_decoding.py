@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.encoders.decoding import MAX_PIXELS, UndecodableImage, decode, load_image
+from stages.encoders import decoding
+from stages.encoders.decoding import MAX_PIXELS, UndecodableImage, allow_pixels, decode, load_image
 
 from .pictures import encoded, gradient, loaded, png, psd, tiff, ycck
 
@@ -213,13 +214,83 @@ def test_what_is_no_picture_is_refused_in_the_same_words(data: bytes) -> None:
     assert "0x" not in reasons.pop()
 
 
-@pytest.mark.parametrize("kind", ["ICO", "EPS", "AVIF", "JPEG2000", "PDF", "TGA", "PSD"])
+@pytest.mark.parametrize("kind", ["ICO", "EPS", "PDF", "TGA", "PSD"])
 def test_a_format_beyond_the_list_is_refused(kind: str) -> None:
     data = psd(gradient()) if kind == "PSD" else encoded(gradient(), kind)
     if kind != "PDF":
         Image.open(io.BytesIO(data)).close()  # Pillow would take it
     with pytest.raises(UndecodableImage, match="not one of"):
         load_image(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is HEIC, as phones take it; convert it"),
+        (b"\xff\x0a\xfa\x1f\x41", "it is JPEG XL; convert it"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL; convert it"),
+        (b"\0\0\0\x18ftypmp42", "it is a film"),
+        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg xmlns='x'/>", "it is SVG"),
+        (b"\n<!doctype HTML><html>404", "it is a page of HTML"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "it is the pointer of Git LFS, not the file; run `git lfs pull`",
+        ),
+        (psd(gradient()), "it is a Photoshop document"),
+        (b"%PDF-1.7", "it is a PDF"),
+    ],
+)
+def test_what_a_file_is_and_what_helps_is_said(data: bytes, said: str) -> None:
+    with pytest.raises(UndecodableImage, match=f"^not one of JPEG, .*, AVIF, JPEG2000: {said}"):
+        load_image(data)
+
+
+def test_other_bytes_are_called_nothing() -> None:
+    with pytest.raises(UndecodableImage, match=r"JPEG2000$"):
+        load_image(b"anything else")
+
+
+def test_avif_and_jpeg_2000_are_read() -> None:
+    assert np.array_equal(loaded(encoded(gradient(), "JPEG2000")), np.asarray(gradient()))
+    assert np.abs(loaded(encoded(gradient(), "AVIF", quality=95)).astype(int) - np.asarray(gradient())).mean() < 2
+    deep = Image.fromarray((np.arange(65536, dtype=np.uint32).reshape(256, 256)).astype(np.uint16))
+    assert np.array_equal(loaded(encoded(deep, "JPEG2000"))[..., 0], np.rint(np.asarray(deep) / 257).astype(np.uint8))
+    clear = gradient().convert("RGBA")
+    clear.putalpha(0)
+    for kind in ("AVIF", "JPEG2000"):
+        assert (loaded(encoded(clear, kind)) == 255).all(), kind  # on white
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_a_damaged_avif_or_jpeg_2000_is_refused(kind: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 90, 3)).astype(np.uint8))
+    data = encoded(noise, kind)
+    for share in (0.05, 0.5, 0.9):
+        with pytest.raises(UndecodableImage):
+            load_image(data[: int(len(data) * share)])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(25_000, 24_920, "623,000,000"), (10_000, 9_000, "10000 x 9000")]
+)
+def test_a_picture_that_is_too_large_is_not_called_damaged(width: int, height: int, size: str) -> None:
+    with pytest.raises(UndecodableImage) as caught:
+        load_image(png(width, height, 8, b""))
+    said = f"too large: {size} pixels, more than 89,478,485; shrink it, or raise prepare.max_pixels"
+    assert caught.value.reason == said
+
+
+def test_the_limit_can_be_raised_and_lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow itself would refuse 2,400
+    monkeypatch.setitem(decoding._limits, "pixels", 1000)
+    for most, taken in ((2399, False), (2400, True), (60, False)):
+        allow_pixels(most)
+        if taken:
+            assert load_image(encoded(gradient(), "PNG")).size == (60, 40)
+        else:
+            with pytest.raises(UndecodableImage, match="too large"):
+                load_image(encoded(gradient(), "PNG"))
 
 
 def test_the_content_decides_and_not_the_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
-from stages.items import Item
+from stages.items import Item, trust_roots
 from stages.prepare import unwatched
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
@@ -289,3 +290,26 @@ def test_notes_of_many_files_are_written_in_parts(tmp_path: Path, monkeypatch: p
     for path in (made.folder / "val2014").iterdir():
         other_bytes(path)
     assert made.changes().changed == 15
+
+
+def test_pictures_behind_a_link_to_a_folder_are_noted_for_dvc_does_not_enter_it(tmp_path: Path) -> None:
+    folder, aside = tmp_path / "films", tmp_path / "aside"
+    write_table(folder)
+    (folder / "pictures").rename(aside)
+    (folder / "near").mkdir()
+    (folder / "far").symlink_to(aside)
+    for number in (0, 1):
+        (folder / "near" / f"{number}.png").symlink_to(aside / f"{number}.png")  # DVC reads behind these
+    rows = [f"r{number},{'near' if number < 2 else 'far'}/{number}.png,text,{'ab'[number % 2]}" for number in range(6)]
+    (folder / "t.csv").write_text("\n".join(["id,image,caption,kind", *rows]) + "\n")
+    shutil.rmtree(folder / "tables")
+    params = PrepareParams.model_validate({"source": "table", "path": str(folder), "table": COLUMNS})
+    trust_roots([aside])
+    try:
+        run(params, PrepareOutputs(tmp_path / "out" / "prepare", unwatched=tmp_path / "notes"), SilentProgress())
+    finally:
+        trust_roots(())
+    (notes,) = (tmp_path / "notes").iterdir()
+    assert pq.read_table(notes)["path"].to_pylist() == [f"{folder}/far/{number}.png" for number in range(2, 6)]
+    other_bytes(aside / "4.png")
+    assert compare(notes, SilentProgress()) == Changes(4, 1, 0, f"{folder}/far/4.png")

@@ -1,0 +1,42 @@
+"""What `prepare` says of pictures: their profiles, what a file is that is none, and how large one may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from stages.encoders import decoding
+from tests.stages.encoders.pictures import P3, encoded, gradient, icc
+
+from .desk import Desk
+
+
+def test_pictures_with_a_profile_that_is_not_srgb_are_counted(desk: Desk) -> None:
+    for number, profile in enumerate([icc("Display P3", P3), icc("Display P3", P3), icc("Grey", (), 2.2), b""]):
+        (desk.data / f"{number}.png").write_bytes(encoded(gradient(), "PNG", icc_profile=profile))
+    (desk.data / "2.png").write_bytes(encoded(gradient().convert("L"), "PNG", icc_profile=icc("Grey", (), 2.2)))
+    desk.put("posts.csv", "id,image,caption,kind\n" + "".join(f"{n},{n}.png,text,x\n" for n in range(6)))
+    _, summary = desk.prepare()
+    assert summary.profiles == {"Display P3": 2, "Grey": 1}
+    (note,) = summary.notes
+    assert note.startswith("3 pictures have a colour profile that is not sRGB (Display P3 2, Grey 1); ")
+    assert note.endswith("`profile: srgb`")
+
+
+def test_avif_under_another_name_is_read_and_heic_is_called_by_its_own(desk: Desk) -> None:
+    (desk.data / "0.png").write_bytes(encoded(gradient(), "AVIF"))
+    (desk.data / "1.png").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    desk.put("posts.csv", "id,image,caption,kind\n" + "".join(f"{n},{n}.png,text,x\n" for n in range(3)))
+    manifest, summary = desk.prepare(max_reject_share=0.5)
+    assert manifest.ids() == ["0", "2"]
+    assert summary.rejected == {"unreadable-image": 1}
+    assert "it is HEIC" in (desk.out / "rejects.csv").read_text()
+
+
+def test_the_largest_picture_is_a_choice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(decoding._limits, "pixels", decoding.MAX_PIXELS)  # put back afterwards
+    desk.put("posts.csv", "id,image,caption,kind\n0,0.png,text,x\n1,1.png,text,x\n")
+    (desk.data / "1.png").write_bytes(encoded(gradient(), "PNG"))  # 60 x 40, the others 6 x 4
+    manifest, summary = desk.prepare(max_pixels=2399, max_reject_share=0.5)
+    assert (manifest.ids(), summary.rejected) == (["0"], {"unreadable-image": 1})
+    assert "too large: 60 x 40 pixels, more than 2,399; shrink it" in (desk.out / "rejects.csv").read_text()
+    assert desk.prepare(max_pixels=2400)[0].ids() == ["0", "1"]
