@@ -21,6 +21,7 @@ from pipeline import wire as plumbing
 from pipeline.compare_cli import compare
 from pipeline.console import ConsoleProgress, err, out, print_json, spell_out
 from pipeline.experiment_copy import told_of_copy
+from pipeline.export_cli import export_app
 from pipeline.help import App
 from pipeline.params import load_params
 from pipeline.plan import make_plan, print_plan
@@ -40,6 +41,7 @@ app = App(
     add_completion=False,
 )
 app.add_typer(store_app, name="store")
+app.add_typer(export_app, name="export")
 
 Entry = Annotated[str | None, typer.Argument(help="Entry of the section in params.yaml; all entries when left out.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -27,6 +27,7 @@ HELD: dict[tuple[str, str], tuple[int, str]] = {
     ("docs/cluster.md", "bash"): (3, "tests/parity/test_pages.py::test_a_block_gives_what_one_process_gives"),
     ("docs/data-sets.md", "json"): (1, f"{_DOCS}the_products_of_data_sets_are_read"),
     ("docs/fusions.md", "python"): (1, f"{_TYPED}the_estimators_of_fusions_are_scored"),
+    ("docs/matrices.md", "python"): (6, "tests/pipeline/test_export.py::test_the_lines_of_the_docs"),
     ("docs/operations.md", "console"): (3, "tests/end_to_end/test_operations.py::test_its_commands_run"),
     ("docs/results/nlvr.md", "console"): (1, f"{_DOCS}the_tables_of_nlvr_follow_from_its_files"),
     ("docs/sharing.md", "json"): (
