@@ -26,7 +26,7 @@ def matrix(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An entry of embed, reduce or fuse.")],
     target: Annotated[Path, typer.Argument(metavar="FILE", help="What to write: .parquet, .npy or .npz.")],
     half: Annotated[
-        bool, typer.Option("--half", help="Half floats (float16): half the size, and DuckDB and Polars misread them.")
+        bool, typer.Option("--half", help="Half floats (float16): half the size, and not every tool knows them.")
     ] = False,
 ) -> None:
     """Write one matrix as Parquet, NPY or NPZ, in the order of the manifest.

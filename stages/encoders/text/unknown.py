@@ -6,7 +6,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-_PRIVATE_USE = "\ue000"  # no vocabulary has it
+ODD_SIGN = "\ue000"
+"""A text of one sign, for private use, that no vocabulary has: it tells the token of what is unknown."""
 
 
 @runtime_checkable
@@ -55,8 +56,3 @@ class UnknownTokens:
     def notes(self) -> Mapping[str, int]:
         """Return how many texts had unknown tokens, and how many half or more of theirs; nothing where none had."""
         return {"with_unknown_tokens": self.some, "mostly_unknown": self.most} if self.some else {}
-
-
-def odd_sign() -> str:
-    """Return a text of one sign that no vocabulary has, to learn the token of what is unknown."""
-    return _PRIVATE_USE

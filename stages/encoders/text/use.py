@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
-from stages.encoders.text.unknown import UnknownTokens, odd_sign
+from stages.encoders.text.unknown import ODD_SIGN, UnknownTokens
 from stages.encoders.weights import files_digest, resolve_model
 from stages.errors import InputError
 
@@ -91,7 +91,7 @@ class UniversalSentenceEncoder(Simple):
 
         try:
             self._tokenizer = UseTokenizer(str(self.folder / _PIECES))
-            (odd,) = self._tokenizer.encode([odd_sign()])  # begin, blank, unknown, end
+            (odd,) = self._tokenizer.encode([ODD_SIGN])  # begin, blank, unknown, end
         except Exception as error:
             raise self._other_layout(f"{type(error).__name__}: {str(error)[:200]}") from error
         self.unknown = UnknownTokens(odd[-2], _ENDS)

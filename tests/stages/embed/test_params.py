@@ -58,7 +58,7 @@ OPTIONS = {
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_that_the_encoder_lacks_is_refused(option):
     made = {option: OPTIONS[option]}
-    assert f"encoder 'colorhist' has no option {option!r}; it has none" in refused(
+    assert f"encoder 'colorhist' has no option {option!r}; it has ['profile']" in refused(
         encoder="colorhist", field="image", **made
     )
 

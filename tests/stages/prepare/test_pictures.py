@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from stages.encoders import decoding
+from stages.items import Item, trust_roots
+from stages.prepare import apart
 from tests.stages.encoders.pictures import P3, encoded, gradient, icc
 
 from .desk import Desk
@@ -40,3 +44,24 @@ def test_the_largest_picture_is_a_choice(desk: Desk, monkeypatch: pytest.MonkeyP
     assert (manifest.ids(), summary.rejected) == (["0"], {"unreadable-image": 1})
     assert "too large: 60 x 40 pixels, more than 2,399; shrink it" in (desk.out / "rejects.csv").read_text()
     assert desk.prepare(max_pixels=2400)[0].ids() == ["0", "1"]
+
+
+def test_a_worker_is_told_which_roots_to_trust_and_how_large_a_picture_may_be(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(decoding._limits, "pixels", 24)
+    (desk.data / "far.png").symlink_to(desk.data.parent / "elsewhere.png")
+    (desk.data.parent / "elsewhere.png").write_bytes((desk.data / "0.png").read_bytes())
+    (desk.data / "large.png").write_bytes(encoded(gradient(), "PNG"))
+    rows = [Item(name, f"{name}.png", {}, None, None, name) for name in ("0", "far", "large")]
+    trust_roots([desk.data.parent])
+    (task,) = apart._tasks(desk.data, rows, {})
+    trust_roots(())
+    decoding.allow_pixels(decoding.MAX_PIXELS)  # as in a worker that has just begun
+    try:
+        here, far, large = apart.look_at(json.loads(json.dumps(task)))["seen"]
+    finally:
+        trust_roots(())
+    assert here == far
+    assert here is not None
+    assert large is None
