@@ -30,7 +30,7 @@ CORE = ("tests/stages/fusions/test_pair_fusions.py",)
 """What `make test` runs under the combinations of the core: what other processors broke first."""
 
 PART = 4
-"""Of the cases of a test, one in how many is run under each combination."""
+"""Of the cases of a file, one in how many is run under each combination."""
 
 PROCESSES = min(4, os.cpu_count() or 1)
 _BROKE = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::.+?)?)(?: - (.*))?$", re.MULTILINE)

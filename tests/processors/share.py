@@ -1,7 +1,7 @@
-"""Which cases of a test a combination takes: of every test a share of its cases, another one for each combination.
+"""Which tests a combination takes: of every file a share of its cases, another one for each combination.
 
-What a test asserts of one case it asserts of all, and what breaks it breaks several. What a single case shows is seen
-by one combination or another, as each draws for itself, or by all cases (`--whole`).
+The tests of a file look at one thing, and what breaks one breaks several. What a single case shows is seen by one
+combination or another, as each draws for itself, or by all cases (`--whole`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SHARE = "DIPTYCH_TEST_SHARE"
 
 
 def drawn(names: Iterable[str], share: str) -> set[str]:
-    """Return of each test, at its name or at `name[case]`, the share of its cases, at least one.
+    """Return of each file the share of its cases, at least one.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def drawn(names: Iterable[str], share: str) -> set[str]:
     part, _, word = share.partition(" ")
     cases = defaultdict(list)
     for name in names:
-        cases[name.partition("[")[0]].append(name)
+        cases[name.partition("::")[0]].append(name)
     found = set[str]()
     for each in cases.values():
         found |= set(sorted(each, key=lambda name: crc32(f"{word} {name}".encode()))[: -(-len(each) // int(part))])
