@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.bootstrap import mean_interval
 from stages.errors import InputError
+from stages.intervals import mean_estimates, named_ends
 
 Ints = NDArray[np.int64]
 
@@ -81,16 +81,11 @@ def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[
         With an answerable query at least.
     ks : sequence of int
     groups : int64 [Q]
-        The same number for queries of one group, which are drawn together.
+        The same number for queries of one group, which vary together.
     """
     values = _by_query(outcome, ks)
-    found = mean_interval(np.stack([*values.values()], axis=1), groups[outcome.relevant > 0])
-    ends = ("low", "high")
-    return {
-        f"{name}_{end}": round(at, 6)
-        for name, two in zip(values, found, strict=True)
-        for end, at in zip(ends, two, strict=True)
-    }
+    found = mean_estimates(np.stack([*values.values()], axis=1), groups[outcome.relevant > 0])
+    return named_ends({name: each.share() for name, each in zip(values, found, strict=True)})
 
 
 def _by_query(outcome: Outcome, ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
