@@ -1,4 +1,4 @@
-"""Set what two entries said of each row against each other: from their files to the tests of `stages.bootstrap`."""
+"""Set what two entries said of each row against each other: from their files to the tests of `stages.swaps`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import paths
-from stages.bootstrap import Paired, paired_f1, paired_mean
 from stages.items import Manifest
+from stages.swaps import Paired, paired_f1, paired_mean
 
 _RIGHT = frozenset({"accuracy", "subset_accuracy"})  # on a row the decision is the truth, or it is not
 

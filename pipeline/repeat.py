@@ -24,7 +24,7 @@ from stages.errors import InputError, RunError
 from stages.nearest import did_you_mean
 from stages.outputs import safe_cell, write_json, write_lines
 
-_MAIN = ("f1_macro", "accuracy", "mse", "top_1", "random_top_1", "cluster_accuracy")
+_MAIN = ("f1_macro", "accuracy", "mse", "jaccard_5", "random_jaccard", "top_1", "random_top_1", "cluster_accuracy")
 Numbers = Mapping[str, float]
 
 

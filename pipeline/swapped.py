@@ -31,7 +31,7 @@ class Change:
     first_value, second_value, difference : float or None
         None where an entry has not been scored yet; the difference is first minus second.
     low, high, p : float or None
-        The paired interval and test of `stages.bootstrap`; None where `note` says why.
+        The paired interval and test of `stages.swaps`; None where `note` says why.
     note : str
         What is not known and how to come by it; "" when all is known.
     """

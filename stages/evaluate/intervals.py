@@ -1,4 +1,4 @@
-"""Bootstrap intervals of an experiment's metrics: how far they would move with another draw of test groups."""
+"""The 95 % intervals of an experiment's metrics: how far they would move with another draw of test groups."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.bootstrap import Interval, by_group, drawn_f1, draws, f1_counts, percentiles
 from stages.evaluate.metrics import (
+    ERRORS,
     Bools,
-    Floats,
     Ratio,
     Scores,
     multiclass_ratios,
@@ -18,10 +17,11 @@ from stages.evaluate.metrics import (
     regression_ratios,
 )
 from stages.evaluate.readings import Truth
+from stages.intervals import Interval, Quotients, by_group, estimate, f1_quotients, named_ends
 
 
 def interval_ends(truth: Truth, scores: Sequence[Scores], decisions: Sequence[Bools], top_k: int) -> dict[str, float]:
-    """Return `<metric>_low` and `<metric>_high` of every metric that can be drawn anew from sums over groups.
+    """Return `<metric>_low` and `<metric>_high` of every metric that is made of sums over rows.
 
     Parameters
     ----------
@@ -41,8 +41,7 @@ def interval_ends(truth: Truth, scores: Sequence[Scores], decisions: Sequence[Bo
         else:
             ratios = [multilabel_ratios(labels, each) for each in decisions]
         found = intervals(ratios, truth.groups, (labels, decisions))
-    ends = ("low", "high")
-    return {f"{name}_{end}": round(at, 6) for name, two in found.items() for end, at in zip(ends, two, strict=True)}
+    return named_ends(found)
 
 
 def intervals(
@@ -50,34 +49,22 @@ def intervals(
     groups: NDArray[np.int64],
     decided: tuple[Bools, Sequence[Bools]] | None = None,
 ) -> dict[str, Interval]:
-    """Return the 95 % interval of each metric, the mean over seeds.
+    """Return the 95 % interval of each metric, the mean over seeds; it holds the metric itself.
 
     Parameters
     ----------
     ratios : sequence of mapping
-        For each seed the metrics that are one sum over rows [n] divided by another. All seeds are drawn together, since
-        they share the rows.
+        For each seed the metrics that are one sum over rows [n] divided by another.
     groups : ndarray of int64, [n]
-        Rows of one group are drawn together: they are not independent.
+        Rows of one group vary together: they are not independent.
     decided : (ndarray of bool [n, K], sequence of ndarray of bool [n, K]), optional
         Truth and the decisions of each seed, for macro F1 over classes with support.
-
-    Returns
-    -------
-    dict of str to (float, float)
-        Percentiles 2.5 and 97.5 of 1,000 draws of as many groups as there are, with replacement, by a fixed seed.
     """
-    names = list(ratios[0])
-    rows = np.stack([side for each in ratios for name in names for side in each[name]], axis=1)
-    sums = by_group(rows, groups)
-    blocks = None if decided is None else f1_counts(*decided, groups)
-    drawn: dict[str, list[Floats]] = {name: [] for name in (*names, *(["f1_macro"] if blocks else []))}
-    for weights in draws(len(sums)):
-        pooled = (weights @ sums).reshape(len(weights), len(ratios), len(names), 2)
-        above, below = pooled[..., 0], pooled[..., 1]
-        means = np.divide(above, below, out=np.zeros_like(above), where=below > 0).mean(axis=1)  # [d, metrics]
-        for at, name in enumerate(names):
-            drawn[name].append(means[:, at])
-        if blocks:
-            drawn["f1_macro"].append(drawn_f1(weights, blocks).mean(axis=1))
-    return {name: percentiles(values) for name, values in drawn.items()}
+    count, weights = len(np.unique(groups)), np.full(len(ratios), 1 / len(ratios))
+    found = {}
+    for name in ratios[0]:
+        above, below = (by_group(np.stack([each[name][at] for each in ratios], axis=1), groups) for at in (0, 1))
+        found[name] = estimate([Quotients.single(above, below)], weights, count)
+    if decided is not None:
+        found["f1_macro"] = estimate(f1_quotients(*decided, groups), weights, count)
+    return {name: each.error() if name in ERRORS else each.share() for name, each in found.items()}

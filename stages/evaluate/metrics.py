@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]
 Ratio = tuple[Floats, Floats]
 """What each row adds above the line and below it, [n] each: the metric is sum over sum."""
+ERRORS = frozenset({"mse", "mae"})  # 0 or more; all other ratios lie between 0 and 1
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from stages.report.thumbnails import Picture, Thumbnails
 from stages.report.verdict import number
 
 Outcome = Literal["hit", "missed", "false alarm"]
-_TEXT_LENGTH = 280
+_TEXT_LENGTH = 1000
+_SHORT_LENGTH = 140
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Caption:
 
     field: str
     text: str | None
+
+    @property
+    def short(self) -> str | None:
+        """Return the beginning of a long text, to be unfolded; None where it is not long."""
+        if self.text is None or len(self.text) <= _SHORT_LENGTH:
+            return None
+        begin = self.text[:_SHORT_LENGTH]
+        return begin.rpartition(" ")[0].rstrip() or begin
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from stages.errors import InputError
 from stages.records import IMAGE
 from stages.report.examples import Card, Cards
 from stages.report.readings import read_json
+from stages.report.summaries import Overlap
 from stages.report.tables import Row, read_table
 
 PAIRS = 3
+_NOTABLE = 0.05  # of the test items
 _COUNTS = ("rows", "within", "compared")
 
 
@@ -69,6 +71,30 @@ def read_leaks(cards: Cards, folder: Path) -> Leaks | None:
     made = cards.of(cards.rows(ids, str(path))) if ids else []
     twins = [Twins(made[2 * at], made[2 * at + 1], _words(row)) for at, row in enumerate(chosen)]
     return Leaks(near, tuple(twins))
+
+
+def leak_warning(leaks: Leaks | None, overlaps: Sequence[Overlap]) -> str:
+    """Say in one sentence which share of test resembles what was trained on; "" where it is below 5 %.
+
+    Parameters
+    ----------
+    leaks : Leaks or None
+        The counts of near-duplicates.
+    overlaps : sequence of Overlap
+        The shares of test items whose very content train or dev has, by field.
+    """
+    found = []
+    near = leaks.near if leaks is not None else {}
+    share = near["rows"] / near["compared"] if near.get("compared") else 0.0
+    if share >= _NOTABLE:
+        found.append(f"{share:.0%} of the test pictures look nearly like one of train or dev")
+    for one in overlaps:
+        if one.share >= _NOTABLE:
+            what = "pictures" if one.field == IMAGE else f"texts ({one.field})"
+            found.append(f"{one.share:.0%} of the test {what} stand in train or dev as they are")
+    if not found:
+        return ""
+    return f"Beware: {' and '.join(found)}, so that figures may flatter; see Data."
 
 
 def _near(path: Path) -> dict[str, int]:

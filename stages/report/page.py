@@ -19,6 +19,7 @@ from stages.report.fitted import FittedRow
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.leaks import Leaks
 from stages.report.matrices import MatrixRow
+from stages.report.measures import measure_name, shown_of
 from stages.report.missing import MissingData, signed
 from stages.report.mistakes import Confusion
 from stages.report.pairs_plot import PairSection
@@ -114,7 +115,7 @@ def render(page: Page) -> str:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "bracketed": bracketed}
-    environment.filters |= {"clock": clock, "size": size}
+    environment.filters |= {"clock": clock, "size": size, "measure_name": measure_name}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     template = environment.get_template("page.html.j2")
     return template.render(
@@ -125,6 +126,7 @@ def render(page: Page) -> str:
         spread=spread,
         lower=LOWER_IS_BETTER,
         pictures=page.data.has_pictures,
+        measures=shown_of(one.metrics for one in page.systems),
         bars=_bars(page.board),
         style=Markup("".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)),  # noqa: S704 (our own files)
         script=Markup(script),  # noqa: S704 (our own file)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stages.bootstrap import Paired
 from stages.outputs import safe_cell, write_lines
+from stages.swaps import Paired
 
 LEVEL = 0.05  # of the corrected p
 _HEADER = (

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.bootstrap import Paired, holm, paired_f1, paired_mean
 from stages.report.examples import Cards
 from stages.report.leaderboard import Leaderboard
 from stages.report.outcomes import Outcomes, read_outcomes
 from stages.report.paired import Pair
 from stages.report.readings import Experiment
+from stages.swaps import Paired, holm, paired_f1, paired_mean
 
 _LISTED = 5  # best classes that the outcomes hold
 _Against = Literal["best", "single"]

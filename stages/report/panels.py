@@ -11,6 +11,7 @@ from typing import Any
 from stages.report.anchors import anchor
 from stages.report.leaderboard import Leaderboard
 from stages.report.matrices import MatrixRow, Step, trail
+from stages.report.measures import lead_of, measure_name
 from stages.report.readings import Experiment, intervals_of, read_json
 from stages.report.settings import Asked, Setting, settings, written
 from stages.report.verdict import bracketed, metric_name, number, spread
@@ -177,7 +178,9 @@ def _retrieval(name: str, values: Mapping[str, Any], sources: Sources) -> Panel:
         if isinstance(value, float) and not (key.endswith(_ADDED) and key.rpartition("_")[0] in ends)
     }
     features = [part for part in str(values.get("features", "")).split(" + ") if part]
-    told = f"first find relevant: {number(metrics['top_1'])}" if "top_1" in metrics else ""
+    lead = lead_of(values)
+    words = "first find relevant" if lead == "top_1" else measure_name(lead or "")
+    told = f"{words}: {number(float(values[lead]))}" if lead else ""
     return Panel(
         anchor=anchor("retrieval", name),
         verb="retrieve",

@@ -17,7 +17,7 @@ from stages.report.comparison import draw_insides, draw_plots
 from stages.report.examples import Cards, choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
-from stages.report.leaks import read_leaks
+from stages.report.leaks import leak_warning, read_leaks
 from stages.report.lineage import lineage
 from stages.report.matrices import PRODUCERS, MatrixRow, read_matrices
 from stages.report.missing import read_missing
@@ -154,9 +154,11 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         gallery = choose_examples(predictions, str(scores), cards, params, best.decision)
     scored = inputs.data / "evaluate"
     tests = read_pairs(board, cards, scored)
+    data = summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data)
+    leaks = read_leaks(cards, inputs.data / "split")
     return Page(
         title=params.title,
-        verdict=_verdict(board, tests, systems),
+        verdict=" ".join(filter(None, (_verdict(board, tests, systems), leak_warning(leaks, data.overlaps)))),
         info=info,
         board=board,
         comparison=_compare(params, inputs, manifest, board, systems),
@@ -172,8 +174,8 @@ def _gather(params: ReportParams, inputs: ReportInputs, manifest: Manifest) -> P
         mistakes=read_mistakes(best.name, cards, scored) if closer else [],
         systems=systems,
         curve=curve_plot(systems, inputs.data / "retrieve", shows),
-        data=summarise_data(manifest, read_split(inputs.split, manifest.ids()), inputs.data),
-        leaks=read_leaks(cards, inputs.data / "split"),
+        data=data,
+        leaks=leaks,
         panels=_panels(inputs, board, systems, matrices),
         matrices=matrices,
         fitted=[*read_fitted(inputs.cards("fit")), *read_fused(inputs.cards("fuse"))],

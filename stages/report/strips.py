@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from stages.errors import InputError
 from stages.report.examples import Card, Cards
+from stages.report.measures import blind_of, lead_of, rank_of
 from stages.report.readings import intervals_of, read_json
 
 LENGTH = 5
@@ -49,9 +50,18 @@ class System:
         """The ends of the 95 % interval of the metrics that have one."""
         return intervals_of(self.metrics)
 
+    @property
+    def lead(self) -> str | None:
+        """The measure that ranks it."""
+        return lead_of(self.metrics)
+
+    def blind(self, metric: str) -> float | None:
+        """Return what a blind choice would reach of a measure."""
+        return blind_of(metric, self.metrics)
+
 
 def read_systems(metrics: Sequence[Path], ranked: Path, cards: Cards, seed: int) -> list[System]:
-    """Read every retrieval system, ordered by name; none is no error.
+    """Read every retrieval system, the best first; none is no error.
 
     Parameters
     ----------
@@ -64,9 +74,10 @@ def read_systems(metrics: Sequence[Path], ranked: Path, cards: Cards, seed: int)
     seed : int
         Chooses the queries.
     """
-    return [
+    systems = [
         System(path.stem, read_json(path), _strips(ranked / f"{path.stem}.parquet", cards, seed)) for path in metrics
     ]
+    return sorted(systems, key=lambda one: rank_of(one.name, one.metrics))
 
 
 def _strips(path: Path, cards: Cards, seed: int) -> tuple[Strip, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.measures import blind_of, lead_of, rank_of
 from stages.report.paired import Pair, p_value
 from stages.report.readings import Experiment
 
@@ -73,23 +74,30 @@ def verdict(board: Leaderboard, tests: Sequence[Pair] = ()) -> str:
 
 
 def retrieval_verdict(systems: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say which retrieval system finds something relevant first most often, beside a blind choice; "" without one.
+    """Say which retrieval system is best by the measure that leads, beside a blind choice; "" without one.
 
     Parameters
     ----------
     systems : mapping of str to mapping
-        The metrics of each system; those without ``top_1`` are passed over.
+        The metrics of each system; those without the measure that leads the best are passed over.
     """
-    known = {name: float(metrics["top_1"]) for name, metrics in systems.items() if "top_1" in metrics}
-    if not known:
+    ranked = sorted(systems, key=lambda name: rank_of(name, systems[name]))
+    lead = lead_of(systems[ranked[0]]) if ranked else None
+    if lead is None:
         return ""
-    best = max(sorted(known), key=lambda name: known[name])
-    alike = sum(value == known[best] for value in known.values()) - 1
+    best, known = ranked[0], [name for name in ranked if lead in systems[name]]
+    value = systems[best][lead]
+    alike = sum(systems[name][lead] == value for name in known) - 1
     also = f", like {alike} other{'' if alike == 1 else 's'}" if alike else ""
-    blind = systems[best].get("random_top_1")
-    beside = "" if blind is None else f" (a blind choice: {number(float(blind))})"
+    blind = blind_of(lead, systems[best])
+    beside = "" if blind is None else f" (a blind choice: {number(blind)})"
     few = f"Of {len(known)} retrieval systems {best}" if len(known) > 1 else f"The retrieval system {best}"
-    return f"{few} finds something relevant first for {number(known[best])} of the queries{beside}{also}."
+    if lead == "top_1":
+        return f"{few} finds something relevant first for {number(value)} of the queries{beside}{also}."
+    k = lead.removeprefix("jaccard_")
+    found = "first item has" if k == "1" else f"first {k} items have"
+    index = f"a mean Jaccard index of labels of {number(value)}"
+    return f"{few} agrees best with the query: the {found} {index}{beside}{also}."
 
 
 def _of(experiment: Experiment, board: Leaderboard) -> str:

@@ -101,6 +101,7 @@ def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, A
         "matrices": [place_of(block.matrix, apart.verified) for block in blocks],
         "scales": [block.scale for block in blocks],
         "rule": search.relevance.rule,
+        "at_least": search.relevance.at_least,
         "codes": len(codes),
         "arrays": str(folder / "search.npz"),
         "arrays_digest": put_arrays(folder / "search.npz", **arrays),
@@ -137,6 +138,6 @@ def _hold(order: Mapping[str, Any]) -> Search:
         FeatureRows(blocks, gallery),
         Roles(arrays["queries"], gallery, np.zeros(0, np.int64), {}),
         Tiers(arrays["tier_order"], arrays["tier_clusters"]),
-        Relevance(arrays["labels"], order["rule"]),
+        Relevance(arrays["labels"], order["rule"], order["at_least"]),
         Exclusions(tuple(arrays[f"codes_{number}"] for number in range(order["codes"]))),
     )

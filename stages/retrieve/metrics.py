@@ -8,10 +8,55 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.bootstrap import mean_interval
 from stages.errors import InputError
+from stages.intervals import mean_estimates, named_ends
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """How much labels agree, from 0 to 1, where items have several.
+
+    Attributes
+    ----------
+    gains : float64 [Q, longest k]
+        Of each found item with the query.
+    mean : float64 [Q]
+        Over all that the query could find.
+    ideal : float64 [Q, longest k]
+        The largest that it could find, in falling order; [Q, 0] where nobody asked for it.
+    """
+
+    gains: Floats
+    mean: Floats
+    ideal: Floats
+
+    def only(self, queries: NDArray[np.bool_]) -> Graded:
+        """Keep some queries."""
+        return Graded(self.gains[queries], self.mean[queries], self.ideal[queries])
+
+    def by_query(self, ks: Sequence[int]) -> dict[str, Floats]:
+        """Return ``jaccard_K`` and, where the ideal is known, ``ndcg_K`` of each query."""
+        values = {f"jaccard_{k}": self.gains[:, :k].mean(axis=1) for k in ks}
+        if self.ideal.shape[1]:
+            values |= {f"ndcg_{k}": self.gains[:, :k] @ _discounts(k) / self._best(k) for k in ks}
+        return values
+
+    def blind(self, ks: Sequence[int]) -> dict[str, Floats]:
+        """Return what blind choices are expected to reach of both, for each query."""
+        values = {"random_jaccard": self.mean}
+        if self.ideal.shape[1]:
+            values |= {f"random_ndcg_{k}": self.mean * _discounts(k).sum() / self._best(k) for k in ks}
+        return values
+
+    def _best(self, k: int) -> Floats:
+        return self.ideal[:, :k] @ _discounts(k)
+
+
+def _discounts(k: int) -> Floats:
+    return 1.0 / np.log2(np.arange(2, k + 2))
 
 
 @dataclass(frozen=True)
@@ -28,12 +73,15 @@ class Outcome:
         The place of the first relevant item in the full ranking, from 1; 0 when unanswerable.
     candidates : int64 [Q]
         How many items the query could have found.
+    graded : Graded, optional
+        Where items have several labels.
     """
 
     hits: NDArray[np.bool_]
     relevant: Ints
     first: Ints
     candidates: Ints
+    graded: Graded | None = None
 
 
 def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | int]:
@@ -45,7 +93,9 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
         ``n_queries``, ``n_unanswerable``; for each K ``top_K`` (share of queries with a relevant item among the first
         K), ``top_K_all`` (the same, unanswerable queries counting as misses), ``precision_K``, ``recall_K`` and
         ``random_top_K``, what K blind draws from the query's gallery are expected to reach; ``random_top_1`` also where
-        1 is none of the K; ``mrr`` over the full ranking. Means leave unanswerable queries out.
+        1 is none of the K, and ``random_recall_K``; ``mrr`` over the full ranking and ``random_mrr``. Where items have
+        several labels ``jaccard_K``, the mean Jaccard index of the first K with the query, beside ``random_jaccard``;
+        where relevance is graded ``ndcg_K`` beside ``random_ndcg_K``. Means leave unanswerable queries out.
 
     Raises
     ------
@@ -67,13 +117,19 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
     relevant, candidates = outcome.relevant[answerable], outcome.candidates[answerable]
     for k in sorted({1, *ks}):
         values[f"random_top_{k}"] = float(_blind(relevant, candidates, k).mean())
+    values |= {f"random_recall_{k}": float((k / candidates).mean()) for k in sorted(ks)}
+    values["random_mrr"] = float(_blind_mrr(relevant, candidates).mean())
+    if outcome.graded is not None:
+        graded = outcome.graded.only(answerable)
+        values |= {name: float(each.mean()) for name, each in graded.blind(sorted(ks)).items()}
     return values
 
 
 def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[str, float]:
-    """Return ``<metric>_low`` and ``<metric>_high`` of ``top_K``, ``precision_K``, ``recall_K`` and ``mrr``.
+    """Return ``<metric>_low`` and ``<metric>_high`` of all that are means over queries.
 
-    They are the ends of the 95 % interval over draws of the answerable queries.
+    They are the ends of the 95 % interval of ``top_K``, ``precision_K``, ``recall_K``, ``mrr``, ``jaccard_K`` and
+    ``ndcg_K`` over draws of the answerable queries.
 
     Parameters
     ----------
@@ -81,16 +137,11 @@ def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[
         With an answerable query at least.
     ks : sequence of int
     groups : int64 [Q]
-        The same number for queries of one group, which are drawn together.
+        The same number for queries of one group, which vary together.
     """
     values = _by_query(outcome, ks)
-    found = mean_interval(np.stack([*values.values()], axis=1), groups[outcome.relevant > 0])
-    ends = ("low", "high")
-    return {
-        f"{name}_{end}": round(at, 6)
-        for name, two in zip(values, found, strict=True)
-        for end, at in zip(ends, two, strict=True)
-    }
+    found = mean_estimates(np.stack([*values.values()], axis=1), groups[outcome.relevant > 0])
+    return named_ends({name: each.share() for name, each in zip(values, found, strict=True)})
 
 
 def _by_query(outcome: Outcome, ks: Sequence[int]) -> dict[str, NDArray[np.float64]]:
@@ -104,6 +155,8 @@ def _by_query(outcome: Outcome, ks: Sequence[int]) -> dict[str, NDArray[np.float
         values[f"precision_{k}"] = found / k
         values[f"recall_{k}"] = found / relevant
     values["mrr"] = 1.0 / outcome.first[answerable]
+    if outcome.graded is not None:
+        values |= outcome.graded.only(answerable).by_query(sorted(ks))
     return values
 
 
@@ -112,6 +165,17 @@ def _blind(relevant: Ints, candidates: Ints, k: int) -> NDArray[np.float64]:
     draws = np.arange(k)[:, None]  # [k, 1] against [1, Q]
     left = np.maximum(candidates - relevant - draws, 0)
     return 1.0 - np.asarray((left / (candidates - draws)).prod(axis=0))
+
+
+def _blind_mrr(relevant: Ints, candidates: Ints) -> Floats:
+    """Return the mean of 1 / place of the first of r relevant ones among G items in any order, for each query."""
+    pairs, place = np.unique(np.stack([relevant, candidates], axis=1), axis=0, return_inverse=True)
+    found = np.empty(len(pairs))
+    for at, (r, g) in enumerate(pairs.tolist()):
+        places = np.arange(1, g - r + 2)
+        missed = np.concatenate([[1.0], np.cumprod((g - r - places[:-1] + 1) / (g - places[:-1] + 1)), [0.0]])
+        found[at] = (-np.diff(missed) / places).sum()
+    return found[place.reshape(-1)]
 
 
 def reached_shares(outcome: Outcome, ks: Sequence[int]) -> dict[int, float]:

@@ -10,7 +10,7 @@ from stages.contract import Scale
 from stages.flat_params import Seed
 from stages.heads.options import KMeansSvmOptions
 
-RelevanceRule = Literal["any_label", "same_labels", "same_meta"]
+RelevanceRule = Literal["any_label", "same_labels", "jaccard", "same_meta"]
 
 
 class RetrieveParams(BaseModel):
@@ -37,9 +37,12 @@ class RetrieveParams(BaseModel):
         The list lengths at which the metrics are taken; the longest is what gets written.
     scale : {"none", "standard", "l2"}
         What happens to each matrix before it is laid beside the others. "standard" learns from train rows only.
-    relevance : {"any_label", "same_labels", "same_meta"}
-        Whether a found item is relevant when it shares one label with the query, only when it has just the same, or
-        when the column `same` of meta holds the same value.
+    relevance : {"any_label", "same_labels", "jaccard", "same_meta"}
+        Whether a found item is relevant when it shares one label with the query, only when it has just the same, when
+        the Jaccard index of both label sets is at least `at_least` (the ranking is then scored by the index itself,
+        too), or when the column `same` of meta holds the same value.
+    at_least : float, optional
+        Of ``relevance: jaccard`` alone; 0.5 when it is left out.
     same : str, optional
         The column of ``relevance: same_meta``.
     exclude_identical : bool
@@ -61,6 +64,7 @@ class RetrieveParams(BaseModel):
     k: list[Annotated[int, Field(ge=1)]] = Field(default=[1, 3, 5, 10], min_length=1)
     scale: Scale = "l2"
     relevance: RelevanceRule = "any_label"
+    at_least: float | None = Field(default=None, gt=0, le=1)
     same: str | None = Field(default=None, min_length=1)
     exclude_identical: bool = False
     exclude_same: str | None = Field(default=None, min_length=1)
@@ -96,6 +100,12 @@ class RetrieveParams(BaseModel):
             raise ValueError("`same` and `relevance: same_meta` go together; name the column of meta or remove both")
         if self.exclude_same is not None and self.exclude_same == self.same:
             raise ValueError(f"`exclude_same: {self.same}` leaves out all that `same` calls relevant; remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _a_bound_for_jaccard_alone(self) -> Self:
+        if self.at_least is not None and self.relevance != "jaccard":
+            raise ValueError("`at_least` is an option of `relevance: jaccard`; name that or remove it")
         return self
 
     @property

@@ -15,7 +15,8 @@ from stages.heads.tiers import Tiers, first_places, nearest_in_tiers
 from stages.retrieve.approximate import HnswIndex, index_recall
 from stages.retrieve.exclusions import Exclusions, count_pairs
 from stages.retrieve.features import FeatureRows
-from stages.retrieve.metrics import Outcome
+from stages.retrieve.graded import Grades, grades_of
+from stages.retrieve.metrics import Graded, Outcome
 from stages.retrieve.presence import Kind, kinds_of
 from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
@@ -43,6 +44,12 @@ class Ranking:
     refilled : bool [Q]
         Whether there is an index, but the query was answered without: it lacks an input, or the index proposed too few
         that it may find.
+    gains : float64 [Q, k]
+        How much the labels of the found item agree with the query's, as their Jaccard index; [Q, 0] without label sets.
+    mean_gain : float64 [Q]
+        The same on average over all that the query could find.
+    ideal : float64 [Q, k]
+        The largest that it could find, in falling order; [Q, 0] unless relevance is graded.
     """
 
     queries: Ints
@@ -53,6 +60,9 @@ class Ranking:
     first: Ints
     candidates: Ints
     refilled: NDArray[np.bool_]
+    gains: NDArray[np.float64]
+    mean_gain: NDArray[np.float64]
+    ideal: NDArray[np.float64]
 
     def only(self, queries: Ints) -> Ranking:
         """Choose the queries at some positions, in that order."""
@@ -60,7 +70,8 @@ class Ranking:
 
     def outcome(self) -> Outcome:
         """Keep only what the metrics look at."""
-        return Outcome(self.hits, self.relevant, self.first, self.candidates)
+        graded = Graded(self.gains, self.mean_gain, self.ideal) if self.gains.shape[1] else None
+        return Outcome(self.hits, self.relevant, self.first, self.candidates, graded)
 
     def table(self, ids: Sequence[str]) -> pa.Table:
         """Lay out one row per found item: query, rank (from 1), id, distance, relevant."""
@@ -201,6 +212,14 @@ class _Asked:
         """Count what could be found and is relevant."""
         return count_pairs(self._right, self.queries, self.gallery)
 
+    def grades(self, k: int) -> Grades:
+        """Grade what could be found; the best k of it where relevance is graded."""
+        relevance = self.search.relevance
+        if relevance.label_sets is None:
+            return Grades(np.zeros(len(self.queries)), np.zeros((len(self.queries), 0)))
+        depth = k if relevance.rule == "jaccard" else 0
+        return grades_of(relevance.label_sets, self.queries, self.gallery, self.search.exclusions.allow, depth)
+
     def _right(self, queries: Ints, gallery: Ints) -> NDArray[np.bool_]:
         allowed = self.search.exclusions.allow(queries, gallery)
         return np.asarray(self.search.relevance.between(queries, gallery) & allowed)
@@ -219,7 +238,11 @@ def _rank_some(asked: _Asked, k: int) -> Ranking:
     deep = np.flatnonzero((first == 0) & (relevant > 0))
     rest = asked.only(deep)
     first[deep] = first_places(*rest.rows, rest.tiers, rest.answered, rest.allowed)
-    return Ranking(queries, found, near.distances, hits, relevant, first, candidates, refilled)
+    gains = np.array([relevance.gains(*each) for each in zip(queries.tolist(), found, strict=True)], np.float64)
+    grades = asked.grades(k)
+    return Ranking(
+        queries, found, near.distances, hits, relevant, first, candidates, refilled, gains, grades.mean, grades.ideal
+    )
 
 
 def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[str, float | int]:

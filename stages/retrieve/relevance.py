@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stages.errors import InputError
 from stages.items import Manifest
 from stages.retrieve.exclusions import count_pairs, meta_codes
+from stages.retrieve.graded import agreement, jaccard
 from stages.retrieve.params import RelevanceRule, RetrieveParams
 
 Labels = NDArray[np.bool_] | NDArray[np.int64]
@@ -23,12 +24,16 @@ class Relevance:
     ----------
     labels : bool [N, K] or int64 [N]
         The label sets of all items, or one number for each: its class, or the value of the column of meta.
-    rule : {"any_label", "same_labels", "same_meta"}
-        Sharing one label is enough, or all must be the same. Over single numbers they agree.
+    rule : {"any_label", "same_labels", "jaccard", "same_meta"}
+        Sharing one label is enough, or all must be the same, or so large a share of those that either has. Over single
+        numbers they agree.
+    at_least : float
+        That share.
     """
 
     labels: Labels
     rule: RelevanceRule
+    at_least: float = 0.5
 
     def between(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Compare items by their row numbers: bool [queries, gallery]; an item never answers itself."""
@@ -39,8 +44,21 @@ class Relevance:
         shared = left.astype(np.float32) @ right.astype(np.float32).T  # counts of labels: exact in float32
         if self.rule == "any_label":
             return np.asarray((shared > 0) & other)
+        if self.rule == "jaccard":
+            index = jaccard(shared, left.sum(axis=1)[:, None], right.sum(axis=1)[None, :])
+            return np.asarray((index >= np.float32(self.at_least)) & other)
         full = (shared == left.sum(axis=1)[:, None]) & (shared == right.sum(axis=1)[None, :])
         return np.asarray(full & other)
+
+    @property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        """The label sets that can agree more or less, bool [N, K]; None for single numbers."""
+        return np.asarray(self.labels, np.bool_) if self.labels.ndim == 2 else None
+
+    def gains(self, query: int, found: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return how much the labels of found items [k] agree with a query's, [k]; [0] for single numbers."""
+        sets = self.label_sets
+        return np.zeros(0, np.float32) if sets is None else agreement(sets[[query]], sets[found])[0]
 
     def counts(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.int64]:
         """Count the relevant gallery items of each query, int64 [queries]."""
@@ -71,4 +89,9 @@ def relevance_of(params: RetrieveParams, manifest: Manifest) -> tuple[Relevance,
             "another; name a column of meta (relevance: same_meta), or remove the section `retrieve`"
         )
     labels: Labels = manifest.class_index() if task == "multiclass" else manifest.label_matrix()
-    return Relevance(labels, params.relevance), manifest.labelled()
+    if labels.ndim == 1 and params.relevance == "jaccard":
+        raise InputError(
+            "expected several labels per item for relevance: jaccard, found one class each, where it is 0 or 1; "
+            "choose relevance: any_label"
+        )
+    return Relevance(labels, params.relevance, params.at_least or 0.5), manifest.labelled()

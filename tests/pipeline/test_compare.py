@@ -17,10 +17,10 @@ from pipeline import paths
 from pipeline.compare import Question, compare, print_comparison
 from pipeline.params import Params, validate_params
 from pipeline.swapped import Change, changes
-from stages.bootstrap import paired_f1, paired_mean
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, write_manifest
+from stages.swaps import paired_f1, paired_mean
 from store import MatrixBlock, MatrixHeader, write_matrix
 from tests.pipeline.project import ROOT, SMALL, call, write_params
 

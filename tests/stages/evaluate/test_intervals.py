@@ -1,4 +1,4 @@
-"""Bootstrap intervals of an experiment: against a loop that draws rows one by one, with groups, and repeatable."""
+"""Intervals of an experiment's metrics: which have one, against many draws of rows, with groups and seeds."""
 
 from __future__ import annotations
 
@@ -43,29 +43,33 @@ def looped(metrics: Callable[[np.ndarray], dict[str, float]]) -> dict[str, list[
 def agree(found: dict[str, tuple[float, float]], expected: dict[str, list[float]], *names: str) -> None:
     assert set(found) == set(names)
     for name in names:
-        np.testing.assert_allclose(found[name], expected[name], atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(found[name], expected[name], atol=0.035, err_msg=name)
 
 
-def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_several_labels() -> None:
+def test_a_loop_over_drawn_rows_gives_about_the_intervals_of_several_labels() -> None:
     truth, predicted = decisions()
     expected = looped(lambda rows: multilabel_metrics(truth[rows], predicted[rows]))
     names = ("f1_macro", "f1_micro", "f1_samples", "subset_accuracy", "label_accuracy")
     agree(multilabel(truth, [predicted]), expected, *names)
 
 
-def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_one_of_two_classes() -> None:
+def test_a_loop_over_drawn_rows_gives_about_the_intervals_of_one_of_two_classes() -> None:
     rng = np.random.default_rng(1)
     scores, truth = rng.random((60, 2)).astype(np.float32), rng.integers(0, 2, 60)
     expected = looped(lambda rows: multiclass_metrics(scores[rows], truth[rows], 2))
-    names = ("accuracy", "top_2", "precision", "recall", "f1")
-    agree(intervals([multiclass_ratios(scores, truth, 2)], ROWS), expected, *names)
+    found = intervals([multiclass_ratios(scores, truth, 2)], ROWS)
+    assert found.pop("top_2") == (pytest.approx(0.94, abs=0.01), 1.0)  # draws of sixty rows never tell of a miss
+    agree(found, expected, "accuracy", "precision", "recall", "f1")
 
 
-def test_a_loop_over_drawn_rows_gives_the_same_intervals_of_errors() -> None:
+def test_a_loop_over_drawn_rows_gives_about_the_intervals_of_errors() -> None:
     rng = np.random.default_rng(2)
     values, truth = rng.normal(size=60).astype(np.float32), rng.normal(size=60)
     expected = looped(lambda rows: regression_metrics(values[rows], truth[rows]))
-    agree(intervals([regression_ratios(values, truth)], ROWS), expected, "mse", "mae")
+    found = intervals([regression_ratios(values, truth)], ROWS)
+    assert set(found) == {"mse", "mae"}
+    for name, ends in found.items():
+        np.testing.assert_allclose(ends, expected[name], rtol=0.2)
 
 
 def test_the_interval_holds_the_value_and_narrows_with_more_rows() -> None:
@@ -92,15 +96,19 @@ def test_several_seeds_give_the_interval_of_their_mean() -> None:
         assert thrice[name] == pytest.approx(ends)
 
 
-def test_perfect_predictions_leave_no_doubt() -> None:
+def test_perfect_predictions_of_sixty_rows_leave_a_little_doubt() -> None:
     truth, _ = decisions()
-    assert set(multilabel(truth, [truth]).values()) == {(1.0, 1.0)}
+    for low, high in multilabel(truth, [truth]).values():
+        assert 0.9 < low < 0.98
+        assert high == 1.0
 
 
-def test_nothing_predicted_of_the_positive_class_is_zero_and_no_division() -> None:
+def test_nothing_predicted_of_the_positive_class_starts_at_zero_and_is_no_division() -> None:
     never = one_hot(np.zeros(60, np.int64), 2).astype(np.float32)
     found = intervals([multiclass_ratios(never, np.arange(60) % 2, 1)], ROWS)
-    assert found["precision"] == found["recall"] == found["f1"] == (0.0, 0.0)
+    assert found["precision"][0] == found["recall"][0] == found["f1"][0] == 0.0
+    assert found["recall"][1] < 0.15
+    assert found["precision"][1] > 0.9  # nothing was called positive, so nothing is known
 
 
 def test_the_file_of_metrics_tells_the_ends_beside_the_means(case: Case) -> None:

@@ -196,7 +196,8 @@ class RunFolder:
         metrics = {
             "n_queries": 2, "n_unanswerable": 0, "n_gallery": 6, "top_1": 0.5, "top_1_low": 0.125, "top_1_high": 0.875,
             "top_5": 1.0, "precision_5": 0.4,
-            "recall_10": 0.5, "mrr": 0.75, "random_top_1": 0.2, "features": "caption-hash + image-colorhist",
+            "recall_10": 0.5, "mrr": 0.75, "random_top_1": 0.2, "random_mrr": 0.3,
+            "features": "caption-hash + image-colorhist",
         }  # fmt: skip
         _json(self.root / "metrics" / "retrieve" / f"{name}.json", metrics)
         found = [(query, rank, self.ids[4 * rank], 0.1 * rank, (rank == 1) == (query == self.ids[1]))

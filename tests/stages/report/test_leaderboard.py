@@ -11,6 +11,7 @@ from stages.errors import InputError
 from stages.outputs import safe_cell
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.lineage import Lineage
+from stages.report.measures import blind_of, rank_of, shown_of
 from stages.report.readings import Experiment
 from stages.report.verdict import number, retrieval_verdict, score, verdict
 
@@ -141,3 +142,17 @@ def test_the_best_retrieval_system_is_named_beside_a_blind_choice() -> None:
     )
     assert retrieval_verdict({"b": {"top_1": 1.0}, "a": {"top_1": 1.0}}).endswith("1.000 of the queries, like 1 other.")
     assert retrieval_verdict({"apart": {"mrr": 0.9}}) == ""
+
+
+def test_systems_over_label_sets_are_ranked_by_how_much_these_agree() -> None:
+    shares = {"jaccard_1": 0.5, "top_1": 0.9, "random_jaccard": 0.2}
+    systems = {"words": {**shares, "jaccard_5": 0.4}, "looks": {**shares, "jaccard_5": 0.3, "top_1": 1.0}}
+    assert retrieval_verdict({**systems, "codes": {"top_1": 1.0}}) == (
+        "Of 2 retrieval systems words agrees best with the query: the first 5 items have a mean Jaccard index of "
+        "labels of 0.400 (a blind choice: 0.200)."
+    )
+    assert "the first item has a mean Jaccard" in retrieval_verdict({"one": shares})
+    assert shown_of([*systems.values(), {"top_1": 1.0, "mrr": 0.5}]) == ["jaccard_5", "top_1", "mrr"]
+    assert sorted(systems, key=lambda name: rank_of(name, systems[name])) == ["words", "looks"]
+    assert blind_of("precision_5", {"random_top_1": 0.25}) == 0.25
+    assert blind_of("recall_10", {"top_1": 0.25}) is None

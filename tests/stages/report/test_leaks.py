@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from stages.contract import SilentProgress
 from stages.errors import InputError
-from stages.report.leaks import Leaks, read_leaks
+from stages.report.leaks import Leaks, leak_warning, read_leaks
+from stages.report.params import ReportParams
+from stages.report.run import run
+from stages.report.summaries import Overlap
 
 from .outcome_files import table, write_leaks
-from .run_folder import RunFolder
+from .run_folder import RunFolder, whole_run
 from .test_outcomes import cards_of
 
 NEAR = {"rows": 3, "within": 4, "compared": 10, "flat": 2, "varied_bits": 64, "without_hash": 0}
@@ -62,3 +66,23 @@ def test_counts_that_are_none_and_items_of_another_manifest_are_refused(folder: 
     table(folder.root / "data/split/leaks.csv", "test,other,field,kind,distance", "item-001,lost,image,near,1")
     with pytest.raises(InputError, match=r"expected items of .*manifest\.parquet in .*leaks\.csv"):
         read(folder)
+
+
+def test_the_warning_names_what_is_notable_and_nothing_else() -> None:
+    near = Leaks({"rows": 19, "within": 4, "compared": 100}, ())
+    overlaps = [Overlap("image", 1, 0.01), Overlap("caption", 34, 0.34)]
+    assert leak_warning(near, overlaps) == (
+        "Beware: 19% of the test pictures look nearly like one of train or dev and 34% of the test texts (caption) "
+        "stand in train or dev as they are, so that figures may flatter; see Data."
+    )
+    assert "test pictures stand in train or dev as they are" in leak_warning(None, [Overlap("image", 9, 0.09)])
+    assert leak_warning(Leaks({"rows": 4, "within": 4, "compared": 100}, ()), overlaps[:1]) == ""
+    assert leak_warning(Leaks({"rows": 0, "within": 4, "compared": 0}, ()), ()) == ""
+
+
+def test_the_verdict_of_a_run_warns_of_leaks(tmp_path: Path) -> None:
+    folder = whole_run(tmp_path)
+    write_leaks(folder, {**NEAR, "rows": 3, "compared": 10})
+    said = run(ReportParams(examples=0), folder.inputs, folder.outputs, SilentProgress())["verdict"]
+    assert "Beware: 30% of the test pictures look nearly like one of train or dev" in said
+    assert "Beware: 30% of the test pictures" in folder.outputs.page.read_text()

@@ -35,6 +35,12 @@ def outcome(full: list[list[bool]], longest: int) -> Outcome:
     )
 
 
+def blind_first(relevant: int, items: int) -> float:
+    """The mean of 1 / place of the first relevant item, by the share of the orders that have it there."""
+    ways = comb(items, relevant)
+    return sum(comb(items - place, relevant - 1) / ways / place for place in range(1, items - relevant + 2))
+
+
 def counted(full: list[list[bool]], ks: list[int]) -> dict[str, float]:
     answered = [ranked for ranked in full if any(ranked)]
     found: dict[str, float] = {"n_queries": len(full), "n_unanswerable": len(full) - len(answered)}
@@ -47,6 +53,9 @@ def counted(full: list[list[bool]], ks: list[int]) -> dict[str, float]:
     for k in {1, *ks}:
         missed = [comb(len(ranked) - sum(ranked), k) / comb(len(ranked), k) for ranked in answered]
         found[f"random_top_{k}"] = 1 - fmean(missed)
+    for k in ks:
+        found[f"random_recall_{k}"] = fmean(k / len(ranked) for ranked in answered)
+    found["random_mrr"] = fmean(blind_first(sum(ranked), len(ranked)) for ranked in answered)
     return found
 
 

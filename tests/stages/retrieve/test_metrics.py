@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,14 @@ def outcome(hits: list[list[int]], relevant: list[int], first: list[int], candid
     return Outcome(
         np.array(hits, bool), np.array(relevant), np.array(first), np.full(len(hits), candidates, dtype=np.int64)
     )
+
+
+def first_of(relevant: int, places: int = 10) -> float:
+    """The mean of 1 / place of the first of some among ten, over all ways to lay them out."""
+    return float(np.mean([1 / (1 + min(each)) for each in itertools.combinations(range(places), relevant)]))
+
+
+FIRST_OF_2, FIRST_OF_4 = first_of(2), first_of(4)
 
 
 def test_three_queries_counted_by_hand() -> None:
@@ -35,6 +45,9 @@ def test_three_queries_counted_by_hand() -> None:
         "random_top_1": pytest.approx((0.2 + 0.4 + 0.1) / 3),
         # 1 - C(8, 3) / C(10, 3), 1 - C(6, 3) / C(10, 3), 1 - C(9, 3) / C(10, 3)
         "random_top_3": pytest.approx(((1 - 56 / 120) + (1 - 20 / 120) + (1 - 84 / 120)) / 3),
+        "random_recall_1": pytest.approx(1 / 10),
+        "random_recall_3": pytest.approx(3 / 10),
+        "random_mrr": pytest.approx((FIRST_OF_2 + FIRST_OF_4 + np.mean(1 / np.arange(1, 11))) / 3),
     }
 
 

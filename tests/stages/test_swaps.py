@@ -1,4 +1,4 @@
-"""Draws and swaps of groups: against brute force, in both orders, and the groups that hold it all together."""
+"""Swaps of groups and paired intervals: against brute force, in both orders, and the groups that hold it together."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.bootstrap import (
-    Paired,
-    by_group,
-    drawn_f1,
-    draws,
-    f1_counts,
-    holm,
-    mean_interval,
-    paired_f1,
-    paired_mean,
-    percentiles,
-)
+from stages.swaps import Paired, holm, paired_f1, paired_mean
 
 QUIET = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -54,50 +43,6 @@ def told(found: Paired) -> list[float]:
 
 @QUIET
 @given(SEEDS)
-def test_sums_over_groups_and_their_draws_are_those_of_a_loop(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    rows = int(rng.integers(1, 20))
-    values, groups = rng.normal(size=(rows, 3)), rng.integers(0, 5, size=rows) * 7
-    names = np.unique(groups)
-    np.testing.assert_allclose(by_group(values, groups), [values[groups == name].sum(axis=0) for name in names])
-    weights = np.concatenate(list(draws(len(names))))
-    assert weights.shape == (1000, len(names))
-    assert set(weights.sum(axis=1)) == {len(names)}
-
-
-def test_draws_are_the_same_however_many_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(draws(50)))
-    monkeypatch.setattr("stages.bootstrap._CHUNK_CELLS", 333)
-    chunks = list(draws(50))
-    assert len(chunks) == 167
-    np.testing.assert_array_equal(np.concatenate(chunks), whole)
-
-
-@QUIET
-@given(SEEDS)
-def test_intervals_of_means_are_those_of_the_repeated_rows(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    values, groups = rng.normal(size=(12, 2)), rng.integers(0, 4, size=12)
-    places = np.unique(groups, return_inverse=True)[1]
-    weights = np.concatenate(list(draws(len(set(groups))))).astype(int)
-    means = [np.repeat(values, times[places], axis=0).mean(axis=0) for times in weights]
-    np.testing.assert_allclose(mean_interval(values, groups), np.percentile(means, [2.5, 97.5], axis=0).T)
-
-
-@QUIET
-@given(SEEDS)
-def test_drawn_f1_is_that_of_the_repeated_rows(seed: int) -> None:
-    truth, first, _ = drawn(seed, classes=40)  # more than one block of classes
-    groups = np.array([0, 0, 1, 2, 2, 2, 3, 4, 4])
-    weights = next(iter(draws(5)))[:4]
-    found = drawn_f1(weights, f1_counts(truth, first, groups))
-    for times, values in zip(weights, found, strict=True):
-        rows = np.repeat(np.arange(9), times[groups].astype(int))
-        np.testing.assert_allclose(values, [macro(truth[rows], [each[rows]]) for each in first])
-
-
-@QUIET
-@given(SEEDS)
 def test_f1_of_a_few_groups_is_tested_by_every_way_to_swap_them(seed: int) -> None:
     truth, first, second = drawn(seed)
     groups = np.array([3, 3, 0, 0, 0, 1, 2, 2, 1])
@@ -123,9 +68,7 @@ def test_a_mean_over_few_groups_is_tested_by_every_way_to_swap_them(seed: int) -
     signs = np.array(list(itertools.product([1, -1], repeat=6)))[:, groups]
     far = np.abs((signs * (first - second)).mean(axis=1)) >= abs(observed) - 1e-9
     assert (found.difference, found.p) == (pytest.approx(observed), pytest.approx(far.mean()))
-    weights = np.concatenate(list(draws(len(np.unique(groups)))))[:, np.unique(groups, return_inverse=True)[1]]
-    expected = np.percentile((weights * (first - second)).sum(axis=1) / weights.sum(axis=1), [2.5, 97.5])
-    np.testing.assert_allclose([found.low, found.high], expected, atol=1e-12)
+    assert found.low < found.difference < found.high
 
 
 def test_many_groups_are_swapped_by_chance_near_what_the_normal_law_says() -> None:
@@ -216,7 +159,3 @@ def test_holm_rejects_what_the_step_down_rule_rejects(p: list[float]) -> None:
             break
         rejected.add(at)
     assert {at for at, value in enumerate(holm(p)) if value <= level} == rejected
-
-
-def test_percentiles_join_the_chunks() -> None:
-    assert percentiles([np.arange(50.0), np.arange(50.0, 101)]) == pytest.approx((2.5, 97.5))
