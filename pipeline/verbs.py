@@ -148,12 +148,8 @@ def _report(session: Session) -> None:
     from stages.report import run as report
 
     inputs = report_inputs(session.params, session.settings)
-    outputs = report.ReportOutputs(
-        paths.REPORT / "index.html",
-        paths.REPORT / "leaderboard.csv",
-        paths.REPORT / "compare.md",
-        paths.REPORT / "pairs.csv",
-    )
+    names = ("index.html", "leaderboard.csv", "compare.md", "pairs.csv")
+    outputs = report.ReportOutputs(*(paths.REPORT / each for each in names))
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
 

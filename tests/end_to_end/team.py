@@ -27,14 +27,10 @@ MEMBER = re.compile(r"# (\w+)'s machine\n")
 
 
 def page_blocks() -> list[tuple[str, str]]:
-    """Read the blocks of commands of the page, each with the member who types it."""
+    """Read the blocks of commands of the page that say who types them, each with that member."""
     blocks = re.findall(r"^```console\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    found = []
-    for block in blocks:
-        named = MEMBER.match(block)
-        assert named, f"a block does not say whose it is: {block}"
-        found.append((named[1].lower(), block))
-    return found
+    named = ((MEMBER.match(block), block) for block in blocks)
+    return [(member[1].lower(), block) for member, block in named if member]
 
 
 @dataclass

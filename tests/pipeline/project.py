@@ -11,7 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tests.warm import warm_path
+from tests.warm import inherited, warm_path
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,7 +64,7 @@ def write_params(folder: Path, params: dict[str, Any]) -> None:
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment in which `diptych` and `dvc` are found and no setting of this machine is."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("DIPTYCH_")}
+    kept = {name: value for name, value in inherited().items() if not name.startswith("DIPTYCH_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
     return {**kept, "PATH": path, "OMP_NUM_THREADS": "1", **more}
 

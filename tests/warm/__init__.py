@@ -23,6 +23,15 @@ REAL, ADDRESS = {real!r}, {address!r}
 {code}"""
 
 
+_LEFT_BY_DASK = {"MALLOC_TRIM_THRESHOLD_", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"}
+"""What a Nanny of dask.distributed leaves in the environment of the process that started it."""
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment without what earlier tests of this process have left in it."""
+    return {name: value for name, value in os.environ.items() if name not in _LEFT_BY_DASK}
+
+
 @functools.cache
 def warm_path() -> str:
     """Start the server of this process, and return a folder to put first on PATH: its `diptych` asks the server."""
@@ -37,7 +46,7 @@ def warm_path() -> str:
         [sys.executable, "-P", str(_HERE / "server.py"), str(address), str(real), str(alive)],
         pass_fds=(alive,),
         start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**inherited(), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
     )
     os.close(alive)
