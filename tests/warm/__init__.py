@@ -17,19 +17,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.warm.server import FREE
+
 _HERE = Path(__file__).parent
 _CLIENT = """#!{python} -ISs
 REAL, ADDRESS = {real!r}, {address!r}
 {code}"""
 
 
-_LEFT_BY_DASK = {"MALLOC_TRIM_THRESHOLD_", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PYTHONHASHSEED"}
-"""What a Nanny of dask.distributed leaves in the environment of the process that started it."""
+_AT_START = dict(os.environ)
+"""The environment before the first test; some leave things in it, as a Nanny of dask.distributed does."""
 
 
 def inherited() -> dict[str, str]:
-    """Return the environment without what earlier tests of this process have left in it."""
-    return {name: value for name, value in os.environ.items() if name not in _LEFT_BY_DASK}
+    """Return the environment at the start of the tests, with what they have set since of the variables of `FREE`."""
+    kept = {name: value for name, value in _AT_START.items() if name in os.environ and not name.startswith(FREE)}
+    return kept | {name: value for name, value in os.environ.items() if name.startswith(FREE)}
 
 
 @functools.cache

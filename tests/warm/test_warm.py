@@ -34,7 +34,8 @@ def test_it_says_and_returns_what_the_real_one_does(tmp_path: Path, command: lis
 def test_it_starts_cold_where_an_import_may_read_what_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, forked: bool
 ) -> None:
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")  # as a test that started workers leaves it
+    for name, left in {"MALLOC_TRIM_THRESHOLD_": "65536", "HOME": str(tmp_path), "SET_BY_A_TEST": "1"}.items():
+        monkeypatch.setenv(name, left)  # as other tests of this process may have left them
     value = "3" if variable == "PYTHONHASHSEED" else "C.UTF-8"
     own = tmp_path / "diptych"  # a client whose real command tells that it was started
     own.write_text(Path(warm_path(), "diptych").read_text().replace(repr(_real()), repr("/bin/echo")))
