@@ -40,7 +40,7 @@ class Paired:
     difference : float
         The first's value minus the second's.
     low, high : float
-        The 95 % interval of the difference over draws of groups, both being scored on the same ones.
+        The 95 % interval of the difference over other groups, the same for both.
     p : float
         Two-sided, of a randomization test: how often the difference is at least as far from 0 when it is left to
         chance, group by group, which results are called the first's. 1 for equal results.

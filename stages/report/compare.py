@@ -176,7 +176,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         stream.write(_row(_HEADER) + _row(["---"] * 3 + ["---:"] * 3))
         stream.writelines(_row(line.cells) for line in comparison.lines)
         stream.write("\nA blank cell: not run, or nothing to compare. ± is the sample deviation over the seeds; in\n")
-        stream.write("brackets the 95 % interval over draws of the scored groups.\n\n## Metrics\n\n")
+        stream.write("brackets the 95 % interval over other groups of the same kind.\n\n## Metrics\n\n")
         stream.writelines(f"- {name}, measured as {ours}: {text}\n" for name, ours, text in comparison.metrics)
         if comparison.notes:
             stream.write("\n## Notes\n\n")

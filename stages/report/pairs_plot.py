@@ -53,7 +53,7 @@ def pairs_plot(tests: PairTests) -> Plot:
     )
     words = Words(
         f"Differences of {name}",
-        "Dots are differences of the means over the seeds, lines their 95 % intervals over draws of whole groups, the "
+        "Dots are differences of the means over the seeds, lines their 95 % intervals over other groups, the "
         "same groups for both. Filled: told apart, with a corrected p below 0.05. Hollow: it may be chance."
         + (f" {left} more pairs are in the table only." if left else ""),
         f"Forest plot of paired differences of {name}: {told}.",

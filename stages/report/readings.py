@@ -42,7 +42,7 @@ class Experiment:
     means, deviations : mapping of str to float
         Each metric's mean and sample standard deviation over the seeds; a deviation may be missing.
     intervals : mapping of str to (float, float)
-        The 95 % interval of the main metric over draws of the scored groups, where the file tells it.
+        The 95 % interval of the main metric over other groups of the same kind, where the file tells it.
     decision : Decision
         How scores became labels, where the file tells it.
     part : str

@@ -129,7 +129,7 @@ def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[
     """Return ``<metric>_low`` and ``<metric>_high`` of all that are means over queries.
 
     They are the ends of the 95 % interval of ``top_K``, ``precision_K``, ``recall_K``, ``mrr``, ``jaccard_K`` and
-    ``ndcg_K`` over draws of the answerable queries.
+    ``ndcg_K`` over other queries.
 
     Parameters
     ----------
