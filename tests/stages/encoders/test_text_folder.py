@@ -112,9 +112,9 @@ def test_every_family_gives_the_vectors_of_torch_in_any_company(config, options,
     assert cosines(np.concatenate([encoder.encode([each]) for each in items]), expected).min() >= 0.999999
     said = [each.getMessage() for each in caplog.records if each.name == held.__name__]
     if engine is not None:
-        assert runtime.engine == engine
-        assert bool(said) == ((engine, company) != ("openvino", "together"))
-        assert all(f"computed by {engine} in float32, items {company}" in each for each in said)
+        assert runtime.engine in (engine, "torch")  # where OpenVINO's kernels for a processor miss the contract
+        assert bool(said) == ((runtime.engine, company) != ("openvino", "together"))
+        assert all(f"computed by {runtime.engine} in float32, items {company}" in each for each in said)
 
 
 @pytest.mark.parametrize("config", ["Qwen3Config", "MistralConfig", "Gemma3TextConfig"])
