@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+# No mark may read the same bytes in two ways: a file of many comments would be tried in all of them.
 _CONVERT = "; convert it to JPEG or PNG"
 _KINDS = (
     (
@@ -17,7 +18,7 @@ _KINDS = (
     (rb"%!PS", "PostScript; render it as PNG"),
     (rb"\x00\x00\x01\x00", f"an icon (ICO){_CONVERT}"),
     (rb"version https://git-lfs", "the pointer of Git LFS, not the file; run `git lfs pull`"),
-    (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg|<svg)", "SVG; render it as PNG"),
+    (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--((?!-->).)*-->\s*)*(<!DOCTYPE svg|<svg)", "SVG; render it as PNG"),
     (rb"(?i)\s*(<!DOCTYPE html|<html|<head|<body)", "a page of HTML, such as an error of the site; fetch it again"),
 )
 _BEGIN = 512

@@ -15,12 +15,6 @@ Allowed = Callable[[Ints, Ints], Bools]
 _STEP = 2048
 
 
-def jaccard(shared: NDArray[np.float32], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return shared / (all that either has), the Jaccard index of sets of such sizes; 1 for two empty sets."""
-    either = (left + right).astype(np.float32) - shared
-    return np.asarray(np.divide(shared, either, out=np.ones_like(shared), where=either > 0))
-
-
 @dataclass(frozen=True)
 class Grades:
     """What is known of the gallery of each query.
@@ -71,9 +65,10 @@ def _graded(labels: Bools, asked: Ints, gallery: Ints, allowed: Allowed, depth: 
 
 
 def agreement(left: Bools, right: Bools) -> NDArray[np.float32]:
-    """Return the Jaccard index of all pairs of label sets [q, K] and [g, K]: float32 [q, g]."""
+    """Return the Jaccard index of all pairs of label sets [q, K] and [g, K]: float32 [q, g]; 1 for two empty sets."""
     shared = left.astype(np.float32) @ right.astype(np.float32).T  # counts of labels: exact in float32
-    return jaccard(shared, left.sum(axis=1)[:, None], right.sum(axis=1)[None, :])
+    either = (left.sum(axis=1)[:, None] + right.sum(axis=1)[None, :]).astype(np.float32) - shared
+    return np.asarray(np.divide(shared, either, out=np.ones_like(shared), where=either > 0))
 
 
 def _blocks(rows: Ints) -> Iterator[Ints]:

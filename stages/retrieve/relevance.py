@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stages.errors import InputError
 from stages.items import Manifest
 from stages.retrieve.exclusions import count_pairs, meta_codes
-from stages.retrieve.graded import agreement, jaccard
+from stages.retrieve.graded import agreement
 from stages.retrieve.params import RelevanceRule, RetrieveParams
 
 Labels = NDArray[np.bool_] | NDArray[np.int64]
@@ -37,16 +37,15 @@ class Relevance:
 
     def between(self, queries: NDArray[np.int64], gallery: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Compare items by their row numbers: bool [queries, gallery]; an item never answers itself."""
-        left, right = self.labels[queries], self.labels[gallery]
-        other = queries[:, None] != gallery[None, :]
-        if self.labels.ndim == 1:
-            return np.asarray((left[:, None] == right[None, :]) & other)
+        other, sets = queries[:, None] != gallery[None, :], self.label_sets
+        if sets is None:
+            return np.asarray((self.labels[queries][:, None] == self.labels[gallery][None, :]) & other)
+        left, right = sets[queries], sets[gallery]
+        if self.rule == "jaccard":
+            return np.asarray((agreement(left, right) >= np.float32(self.at_least)) & other)
         shared = left.astype(np.float32) @ right.astype(np.float32).T  # counts of labels: exact in float32
         if self.rule == "any_label":
             return np.asarray((shared > 0) & other)
-        if self.rule == "jaccard":
-            index = jaccard(shared, left.sum(axis=1)[:, None], right.sum(axis=1)[None, :])
-            return np.asarray((index >= np.float32(self.at_least)) & other)
         full = (shared == left.sum(axis=1)[:, None]) & (shared == right.sum(axis=1)[None, :])
         return np.asarray(full & other)
 

@@ -223,33 +223,6 @@ def test_a_format_beyond_the_list_is_refused(kind: str) -> None:
         load_image(data)
 
 
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "it is HEIC, as phones take it; convert it"),
-        (b"\xff\x0a\xfa\x1f\x41", "it is JPEG XL; convert it"),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL; convert it"),
-        (b"\0\0\0\x18ftypmp42", "it is a film"),
-        (b"<?xml version='1.0'?>\n<!-- drawn -->\n<svg xmlns='x'/>", "it is SVG"),
-        (b"\n<!doctype HTML><html>404", "it is a page of HTML"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
-            "it is the pointer of Git LFS, not the file; run `git lfs pull`",
-        ),
-        (psd(gradient()), "it is a Photoshop document"),
-        (b"%PDF-1.7", "it is a PDF"),
-    ],
-)
-def test_what_a_file_is_and_what_helps_is_said(data: bytes, said: str) -> None:
-    with pytest.raises(UndecodableImage, match=f"^not one of JPEG, .*, AVIF, JPEG2000: {said}"):
-        load_image(data)
-
-
-def test_other_bytes_are_called_nothing() -> None:
-    with pytest.raises(UndecodableImage, match=r"JPEG2000$"):
-        load_image(b"anything else")
-
-
 def test_avif_and_jpeg_2000_are_read() -> None:
     assert np.array_equal(loaded(encoded(gradient(), "JPEG2000")), np.asarray(gradient()))
     assert np.abs(loaded(encoded(gradient(), "AVIF", quality=95)).astype(int) - np.asarray(gradient())).mean() < 2
