@@ -23,7 +23,7 @@ test-all: $(VENV)/.dev  ## The slow tests too, and test-cpus
 	python -m pytest $(PARALLEL) -m "not gpu"
 	python -m tests.processors
 
-test-cpus: $(VENV)/.dev  ## The numeric tests as other processors would run them (40 minutes on two slow cores)
+test-cpus: $(VENV)/.dev  ## The numeric tests as other processors would run them (half an hour on two slow cores)
 	python -m tests.processors
 
 check: $(VENV)/.dev  ## Lint, format, types, layers
