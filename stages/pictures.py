@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stages.errors import InputError, ItemError
 from stages.files import read_regular_file, resolve_below
-from store import image_key
+from store.key import image_key
 
 
 def read_picture(root: Path, relative: str, key: NDArray[np.uint8]) -> bytes:

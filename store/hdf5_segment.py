@@ -1,4 +1,4 @@
-"""A segment as HDF5: three plain datasets with Fletcher-32; `segment` checks the digest before `parse`."""
+"""A segment as HDF5: three plain datasets with Fletcher-32; `segment` checks the digest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILTER_BYTES = 4
 _ATTRIBUTES = ("format_version", "min_reader", "fingerprint", "provenance")
 
 
-def build(segment: RawSegment) -> bytes:
+def build_hdf5(segment: RawSegment) -> bytes:
     """Write a segment; equal content gives equal bytes.
 
     In memory, because h5py brings the whole process down when a disk is full.
@@ -31,8 +31,8 @@ def build(segment: RawSegment) -> bytes:
     return file.getvalue()
 
 
-def parse(data: bytes, rows: int) -> RawSegment:
-    """Read a segment of `rows` rows, refusing everything that `build` does not write.
+def parse_hdf5(data: bytes, rows: int) -> RawSegment:
+    """Read a segment of `rows` rows, refusing everything that `build_hdf5` does not write.
 
     Raises
     ------
@@ -41,12 +41,12 @@ def parse(data: bytes, rows: int) -> RawSegment:
     """
     try:
         with h5py.File(io.BytesIO(data), "r") as archive:
-            return _parse(archive, rows)
+            return _parse_file(archive, rows)
     except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"expected an HDF5 segment, found one that cannot be read ({error})") from error
 
 
-def _parse(archive: h5py.File, rows: int) -> RawSegment:
+def _parse_file(archive: h5py.File, rows: int) -> RawSegment:
     if sorted(archive.keys()) != ["keys", "row_digests", "vectors"]:
         raise ValueError("expected the three arrays of a segment, found other members")
     for name in archive:

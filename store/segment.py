@@ -14,13 +14,14 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from store import hdf5_segment, zarr_segment
 from store.backend import Backend
 from store.errors import CorruptSegment, InvalidVectors, StoreError, UnsupportedFormat
+from store.hdf5_segment import build_hdf5, parse_hdf5
 from store.key import KEY_BYTES, strictly_ascending
 from store.plain_json import canonical_json, parse_document
 from store.rows import Rows
 from store.segment_parts import MAX_ROWS, ROW_DIGEST_BYTES, RawSegment
+from store.zarr_segment import build_zarr, head_bytes, parse_head, parse_zarr
 
 SegmentFormat = Literal["zarr.zip", "h5"]
 
@@ -30,7 +31,8 @@ MAX_PROVENANCE_BYTES = 32 * 1024
 # Room for headers and attributes next to the rows themselves.
 _OVERHEAD_BYTES = 2 * MAX_PROVENANCE_BYTES + 64 * 1024
 
-_MODULES = {"zarr.zip": zarr_segment, "h5": hdf5_segment}
+_BUILD = {"zarr.zip": build_zarr, "h5": build_hdf5}
+_PARSE = {"zarr.zip": parse_zarr, "h5": parse_hdf5}
 _NAME = re.compile(r"(zarr\.zip|h5)-([1-9][0-9]{0,9})-([1-9][0-9]{0,9})-([0-9a-f]{64})\.(zarr\.zip|h5)", re.ASCII)
 
 
@@ -122,7 +124,7 @@ def build_segment(format_: SegmentFormat, segment: Segment) -> tuple[str, bytes]
     TypeError
         When the provenance is not plain JSON data.
     """
-    data = _MODULES[format_].build(_to_raw(segment))
+    data = _BUILD[format_](_to_raw(segment))
     if len(data) > MAX_SEGMENT_BYTES:
         raise InvalidVectors(
             f"expected a segment of at most {MAX_SEGMENT_BYTES} bytes, found {len(data)}; append fewer rows at once"
@@ -214,11 +216,11 @@ def read_head(
     """
     if promised.format != "zarr.zip" or promised.rows > MAX_ROWS:
         return None
-    data = backend.read_start(f"{folder}/{promised}", zarr_segment.head_bytes(promised.rows))
+    data = backend.read_start(f"{folder}/{promised}", head_bytes(promised.rows))
     if data is None:
         return None
     try:
-        keys, digests = zarr_segment.parse_head(data, promised.rows)
+        keys, digests = parse_head(data, promised.rows)
     except ValueError:
         return None  # reading all of it will say what is wrong
     return (keys, digests) if strictly_ascending(keys) else None
@@ -257,7 +259,7 @@ def decode_segment(promised: SegmentName, data: bytes) -> Segment:
     UnsupportedFormat
         When a newer version wrote them.
     """
-    raw = _MODULES[promised.format].parse(data, promised.rows)
+    raw = _PARSE[promised.format](data, promised.rows)
     version, fingerprint = raw.attributes.get("min_reader"), raw.attributes.get("fingerprint")
     if type(version) is not int or not isinstance(fingerprint, str):
         raise ValueError("expected the attributes min_reader and fingerprint, found none that can be read")

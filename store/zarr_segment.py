@@ -1,4 +1,4 @@
-"""A segment as Zarr v3 in a stored zip: three arrays of one chunk each; `segment` checks the digest before `parse`."""
+"""A segment as Zarr v3 in a stored zip: three arrays of one chunk each; `segment` checks the digest first."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LOCAL_SIGNATURE = b"PK\x03\x04"
 _HEAD_SPARE_BYTES = 4096
 
 
-def build(segment: RawSegment) -> bytes:
+def build_zarr(segment: RawSegment) -> bytes:
     """Write a segment; equal content gives equal bytes."""
     members: dict[str, tuple[bytes | memoryview, ...]]
     members = {"zarr.json": (document_bytes(group_document(segment.attributes)),)}
@@ -56,8 +56,8 @@ def build(segment: RawSegment) -> bytes:
     return file.getvalue()
 
 
-def parse(data: bytes, rows: int) -> RawSegment:
-    """Read a segment of `rows` rows, refusing everything that `build` does not write.
+def parse_zarr(data: bytes, rows: int) -> RawSegment:
+    """Read a segment of `rows` rows, refusing everything that `build_zarr` does not write.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def parse_head(data: bytes, rows: int) -> tuple[NDArray[Any], NDArray[Any]]:
     Raises
     ------
     ValueError
-        When it is not the beginning that `build` writes.
+        When it is not the beginning that `build_zarr` writes.
     """
     found: dict[str, bytes] = {}
     at = 0
