@@ -26,7 +26,7 @@ from store.errors import (
     UnsupportedFormat,
     UnsupportedStore,
 )
-from store.explain import Holding, holdings, not_searched, parse_key
+from store.explain import EncoderSummary, Holding, StoreStats, holdings, list_encoders, not_searched, parse_key, stats
 from store.exposure import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
@@ -34,7 +34,7 @@ from store.garbage import GRACE_DAYS, Garbage, gc
 from store.index import KeySet, Locations, locate
 from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
 from store.local_backend import LocalBackend
-from store.maintenance import EncoderSummary, Problem, StoreStats, list_encoders, stats, verify
+from store.maintenance import Problem, verify
 from store.matrix import write_matrix
 from store.matrix_arrays import MatrixArray
 from store.matrix_opening import open_matrix

@@ -1,4 +1,4 @@
-"""Tells where a key is stored, for every encoder: who made its vector, or which encoder has it instead."""
+"""Tells what is in a store: every encoder with its numbers, and where one key is stored; it never changes anything."""
 
 from __future__ import annotations
 
@@ -7,10 +7,45 @@ from typing import Any
 
 import numpy as np
 
+from store.encoder_log import EncoderLog
 from store.errors import CorruptSegment, InvalidKey
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.key import KEY_BYTES
+from store.rows import VectorType
+from store.segment import SegmentName
+
+_TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True)
+class EncoderSummary:
+    """What one encoder's folder holds, told from the names alone.
+
+    Attributes
+    ----------
+    foreign : tuple of str
+        Names between the segments that are not ours, escaped; harmless.
+    """
+
+    encoder: str
+    fingerprint: str
+    dim: int
+    dtype: VectorType
+    segments: int
+    rows: int
+    bytes: int
+    foreign: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """The sums over all encoders."""
+
+    encoders: int
+    segments: int
+    rows: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +65,42 @@ class Holding:
     segment: str
     row: int
     provenance: dict[str, Any]
+
+
+def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
+    """Describe every encoder whose record is sound; no segment is read."""
+    return [_summary(store, log) for log in store.logs()]
+
+
+def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
+    names = [name for name, _ in log.files.all_entries()]
+    return EncoderSummary(
+        encoder=log.fingerprint.encoder,
+        fingerprint=log.fingerprint.digest,
+        dim=log.dim,
+        dtype=log.dtype,
+        segments=len(names),
+        rows=sum(name.rows for name in names),
+        bytes=sum(name.size for name in names),
+        foreign=_foreign(store, log),
+    )
+
+
+def _foreign(store: FeatureStore, log: EncoderLog) -> tuple[str, ...]:
+    names = [entry.name for entry in store.backend.files(log.files.folder)]
+    # Escaped, because a name may hold control characters that a terminal would obey.
+    return tuple(repr(n)[1:-1] for n in names if SegmentName.parse(n) is None and not n.startswith(_TEMPORARY))
+
+
+def stats(store: FeatureStore) -> StoreStats:
+    """Add up all encoders."""
+    found = list_encoders(store)
+    return StoreStats(
+        encoders=len(found),
+        segments=sum(summary.segments for summary in found),
+        rows=sum(summary.rows for summary in found),
+        bytes=sum(summary.bytes for summary in found),
+    )
 
 
 def parse_key(text: str) -> bytes | None:

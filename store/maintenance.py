@@ -1,7 +1,4 @@
-"""Looks after a whole `FeatureStore`: what is in it, and whether all of it is sound; it never changes anything.
-
-`repair`, `compaction` and `garbage` do.
-"""
+"""Reads a whole store and says what is damaged; it never changes anything: `repair` does."""
 
 from __future__ import annotations
 
@@ -14,44 +11,13 @@ from store.encoder_log import EncoderLog
 from store.encoder_record import read_record
 from store.errors import CorruptSegment, FingerprintMismatch, UnsupportedFormat
 from store.feature_store import FeatureStore
-from store.rows import VectorType, good_rows, row_problems
-from store.segment import Segment, SegmentName, row_digests
+from store.rows import good_rows, row_problems
+from store.segment import Segment, row_digests
 
-_TEMPORARY = ".tmp-"
 _UNTRUSTED = (
     "expected a valid signature of a trusted key, found none: lookups leave it out; whoever vouches for it may run "
     "`diptych store sign`"
 )
-
-
-@dataclass(frozen=True)
-class EncoderSummary:
-    """What one encoder's folder holds, told from the names alone.
-
-    Attributes
-    ----------
-    foreign : tuple of str
-        Names between the segments that are not ours, escaped; harmless.
-    """
-
-    encoder: str
-    fingerprint: str
-    dim: int
-    dtype: VectorType
-    segments: int
-    rows: int
-    bytes: int
-    foreign: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class StoreStats:
-    """The sums over all encoders."""
-
-    encoders: int
-    segments: int
-    rows: int
-    bytes: int
 
 
 @dataclass(frozen=True)
@@ -74,42 +40,6 @@ class Problem:
     segment: str
     what: str
     damaged: bool = True
-
-
-def list_encoders(store: FeatureStore) -> list[EncoderSummary]:
-    """Describe every encoder whose record is sound; no segment is read."""
-    return [_summary(store, log) for log in store.logs()]
-
-
-def _summary(store: FeatureStore, log: EncoderLog) -> EncoderSummary:
-    names = [name for name, _ in log.files.all_entries()]
-    return EncoderSummary(
-        encoder=log.fingerprint.encoder,
-        fingerprint=log.fingerprint.digest,
-        dim=log.dim,
-        dtype=log.dtype,
-        segments=len(names),
-        rows=sum(name.rows for name in names),
-        bytes=sum(name.size for name in names),
-        foreign=_foreign(store, log),
-    )
-
-
-def _foreign(store: FeatureStore, log: EncoderLog) -> tuple[str, ...]:
-    names = [entry.name for entry in store.backend.files(log.files.folder)]
-    # Escaped, because a name may hold control characters that a terminal would obey.
-    return tuple(repr(n)[1:-1] for n in names if SegmentName.parse(n) is None and not n.startswith(_TEMPORARY))
-
-
-def stats(store: FeatureStore) -> StoreStats:
-    """Add up all encoders."""
-    found = list_encoders(store)
-    return StoreStats(
-        encoders=len(found),
-        segments=sum(summary.segments for summary in found),
-        rows=sum(summary.rows for summary in found),
-        bytes=sum(summary.bytes for summary in found),
-    )
 
 
 def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
