@@ -1,4 +1,4 @@
-"""A folder of one run for arrays that are too large to travel with units of work: written here, read there, or back.
+"""A folder of one run for arrays that are too large to travel to other processes: written here, read there, or back.
 
 Every file has its digest, which travels: a worker that does not share the folder, or sees another file, is found out.
 """
@@ -8,18 +8,16 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.contract import Executor, Unit
 from stages.errors import InputError
 from stages.files import file_digest
-from stages.workers import in_order, worker_name
 from store.publish import explained, temporary_beside
 
 _LOCK = ".lock"
@@ -82,14 +80,20 @@ def put_arrays(path: Path, **arrays: NDArray[Any]) -> str:
     FileNotFoundError
         When the folder is gone, and the run with it.
     """
-    with _written(path, arrays) as (temporary, digest):
+    with written_arrays(path, arrays) as (temporary, digest):
         temporary.replace(path)
     return digest
 
 
 @contextmanager
-def _written(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Path, str]]:
-    """Lend a file beside `path`, and its digest, to the block, which gives it its name."""
+def written_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Path, str]]:
+    """Lend a file beside `path` that holds the arrays, and its digest, to the block, which gives it its name.
+
+    Raises
+    ------
+    StoreFull, StoreNotWritable, FileNotFoundError
+        As `put_arrays` does.
+    """
     temporary = temporary_beside(path)
     try:
         with explained(path, sum(array.nbytes for array in arrays.values())):
@@ -128,58 +132,3 @@ def refuse_other_file(path: Path, digest: str) -> None:
             f"expected {path}, written for this run; found {found}; share the project's folder among all "
             "workers and the process that asks them."
         )
-
-
-def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]:
-    """Put what a worker computed into a file named after `into` of its task, and return what it reports of that.
-
-    A task may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
-    late one, whose processor may round otherwise, from replacing what was reported.
-
-    Returns
-    -------
-    dict
-        `worker`, and the `digest` of the file.
-
-    Raises
-    ------
-    StoreFull, StoreNotWritable, FileNotFoundError
-        As `put_arrays` does. What computes the arrays raises `InputError` or `CorruptMatrix` when its worker does not
-        see what the run is about, or would compute by other versions.
-    """
-    into = Path(task["into"])
-    with _written(into, arrays) as (temporary, digest):
-        temporary.replace(_named(into, digest))
-    return {"worker": worker_name(), "digest": digest}
-
-
-def _named(into: Path, digest: str) -> Path:
-    return into.with_stem(f"{into.stem}-{digest[:16]}")
-
-
-def arrays_of(
-    executor: Executor, work: Unit, tasks: Sequence[Mapping[str, Any]]
-) -> Generator[dict[str, NDArray[Any]], None, None]:
-    """Have tasks done, and yield the arrays that each left in its file, in the order of the tasks; the files then go.
-
-    Parameters
-    ----------
-    work : callable
-        Returns `report_of` its task.
-
-    Raises
-    ------
-    InputError
-        When a worker wrote its file where it cannot be seen from here.
-    UnitLost, RunError, Exception
-        As `Executor.map` does.
-    """
-    with closing(in_order(executor, work, tasks)) as reports:
-        for task, report in zip(tasks, reports, strict=True):
-            path = _named(Path(task["into"]), report["digest"])
-            try:
-                arrays = take_arrays(path, report["digest"])
-            except InputError as error:
-                raise InputError(f"of worker {report['worker']}: {error}") from error
-            path.unlink()
-            yield arrays

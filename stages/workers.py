@@ -1,11 +1,11 @@
-"""What stages whose units run in other processes have in common: who a worker is, what it must be like, their order."""
+"""What stages whose units run in other processes share: who a worker is, what it must be like, and what it left."""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, wraps
@@ -14,8 +14,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 from stages.contract import Executor, Unit
 from stages.errors import DiptychError, InputError
+from stages.scratch import take_arrays, written_arrays
 from store import StoreError
 
 LEAST_PRODUCTS = 1 << 38
@@ -109,3 +112,58 @@ def in_order(executor: Executor, work: Unit, tasks: Iterable[Any]) -> Generator[
             while turn in early:
                 yield early.pop(turn)
                 turn += 1
+
+
+def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]:
+    """Put what a worker computed into a file named after `into` of its task, and return what it reports of that.
+
+    A task may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
+    late one, whose processor may round otherwise, from replacing what was reported.
+
+    Returns
+    -------
+    dict
+        `worker`, and the `digest` of the file.
+
+    Raises
+    ------
+    StoreFull, StoreNotWritable, FileNotFoundError
+        As `put_arrays` does. What computes the arrays raises `InputError` or `CorruptMatrix` when its worker does not
+        see what the run is about, or would compute by other versions.
+    """
+    into = Path(task["into"])
+    with written_arrays(into, arrays) as (temporary, digest):
+        temporary.replace(_named(into, digest))
+    return {"worker": worker_name(), "digest": digest}
+
+
+def _named(into: Path, digest: str) -> Path:
+    return into.with_stem(f"{into.stem}-{digest[:16]}")
+
+
+def arrays_of(
+    executor: Executor, work: Unit, tasks: Sequence[Mapping[str, Any]]
+) -> Generator[dict[str, NDArray[Any]], None, None]:
+    """Have tasks done, and yield the arrays that each left in its file, in the order of the tasks; the files then go.
+
+    Parameters
+    ----------
+    work : callable
+        Returns `report_of` its task.
+
+    Raises
+    ------
+    InputError
+        When a worker wrote its file where it cannot be seen from here.
+    UnitLost, RunError, Exception
+        As `Executor.map` does.
+    """
+    with closing(in_order(executor, work, tasks)) as reports:
+        for task, report in zip(tasks, reports, strict=True):
+            path = _named(Path(task["into"]), report["digest"])
+            try:
+                arrays = take_arrays(path, report["digest"])
+            except InputError as error:
+                raise InputError(f"of worker {report['worker']}: {error}") from error
+            path.unlink()
+            yield arrays

@@ -21,8 +21,17 @@ from stages.features import open_place, place_of
 from stages.files import file_digest
 from stages.fusions.pca import FILE, SAMPLE, WIDEST, PcaProjection, Scatter
 from stages.reduce.passes import Here, Source, pieces
-from stages.scratch import arrays_of, put_arrays, refuse_other_file, report_of, take_arrays
-from stages.workers import LEAST_PRODUCTS, Apart, held_once, refuse_other_versions, told_where, versions_of
+from stages.scratch import put_arrays, refuse_other_file, take_arrays
+from stages.workers import (
+    LEAST_PRODUCTS,
+    Apart,
+    arrays_of,
+    held_once,
+    refuse_other_versions,
+    report_of,
+    told_where,
+    versions_of,
+)
 
 _LOG = logging.getLogger("diptych.reduce")
 _COMPUTING = "numpy", "scipy"
@@ -112,7 +121,7 @@ def sum_rows(task: Mapping[str, Any]) -> dict[str, str]:
         `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: what
         the file of the products is named after.
 
-    Returns and raises as `scratch.report_of` tells.
+    Returns and raises as `workers.report_of` tells.
     """
     with told_where():
         scatter = _hold(task["order"]).scatter(task["start"], task["stop"])

@@ -23,8 +23,17 @@ from stages.retrieve.features import Block, FeatureRows
 from stages.retrieve.ranking import QUERIES_AT_ONCE, Ranking, Search, joined, rank, rank_part
 from stages.retrieve.relevance import Relevance
 from stages.retrieve.roles import Roles
-from stages.scratch import arrays_of, put_arrays, report_of, scratch_folder, take_arrays
-from stages.workers import LEAST_PRODUCTS, Apart, held_once, refuse_other_versions, told_where, versions_of
+from stages.scratch import put_arrays, scratch_folder, take_arrays
+from stages.workers import (
+    LEAST_PRODUCTS,
+    Apart,
+    arrays_of,
+    held_once,
+    refuse_other_versions,
+    report_of,
+    told_where,
+    versions_of,
+)
 
 _LOG = logging.getLogger("diptych.retrieve")
 _COMPUTING = ("numpy",)
@@ -118,7 +127,7 @@ def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
         `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: what the file
         of the fields of `Ranking` is named after.
 
-    Returns and raises as `scratch.report_of` tells.
+    Returns and raises as `workers.report_of` tells.
     """
     with told_where():
         search = _hold(task["order"])

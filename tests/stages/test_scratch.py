@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.executors import SerialExecutor
 from stages.errors import InputError
-from stages.scratch import arrays_of, put_arrays, report_of, scratch_folder, take_arrays
+from stages.scratch import put_arrays, scratch_folder, take_arrays
 
 _KILLED = """
 import os, sys
@@ -63,18 +62,6 @@ def test_arrays_come_back_as_they_were_and_other_ones_are_refused(tmp_path: Path
     with pytest.raises(ValueError, match="Object arrays cannot be saved"):
         put_arrays(path, a=np.array([{}], dtype=object))
     assert take_arrays(path, digest)["b"].all()
-
-
-def _done_twice(task: dict[str, Any]) -> dict[str, str]:
-    report = report_of(task, a=np.array([1.0]))
-    report_of(task, a=np.array([1.0 + 2**-52]))  # by a worker that was taken for lost, on another processor
-    return report
-
-
-def test_what_was_reported_is_read_though_another_worker_writes_its_own_later(tmp_path: Path) -> None:
-    tasks = [{"into": str(tmp_path / f"{number}.npz")} for number in range(2)]
-    found = [arrays["a"].tolist() for arrays in arrays_of(SerialExecutor(), _done_twice, tasks)]
-    assert found == [[1.0], [1.0]]
 
 
 def test_what_could_not_be_removed_is_removed_by_the_next_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
