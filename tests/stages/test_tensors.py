@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, load_file
 
+import tests
 from stages.fusions.pca import FILE, PcaProjection
 from stages.tensors import ordered, save_tensors, tensor_bytes
 from tests.layouts import LAYOUTS, laid_out
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(tests.__file__).parents[1]
 SOURCES = sorted(path for name in ("pipeline", "stages", "store", "benchmarks") for path in (ROOT / name).rglob("*.py"))
 READERS = {"load", "load_file", "safe_open", "SafetensorError"}
 VALUES = np.arange(24, dtype=np.float32).reshape(4, 6)

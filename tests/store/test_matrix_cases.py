@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import pytest
 
+import tests
 from store import CorruptMatrix, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 
 HEADER = MatrixHeader([f"id{i}" for i in range(40)], 3, "float32", np.zeros(3))
@@ -42,7 +43,7 @@ def small_disk(tmp_path: Path) -> Path:
 
 
 def test_case_5_a_full_disk_at_export(small_disk: Path, matrix_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(EXPORT.parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(tests.__file__).parents[1])}
     command = [*NAMESPACE, sys.executable, str(EXPORT), str(small_disk), matrix_path.name]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+import tests
 from store import FeatureStore, Fingerprint, content_key, key_array, list_encoders, verify
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "store-v1"
+FIXTURE = Path(tests.__file__).parent / "fixtures" / "store-v1"
 RECORD = {"weights": "sha256:00", "numeric_contract": "exact", "pooling": "mean"}
 KEYS = key_array(
     [

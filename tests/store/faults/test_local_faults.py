@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tests
 from store import FeatureStore, Fingerprint, StoreFull, StoreNotWritable, UnsupportedStore
 from store import publish as publish_module
 
@@ -26,7 +27,7 @@ from . import kill_points
 from .power_loss import RecordingOs
 
 DIM = 6
-ROOT = Path(__file__).parents[3]
+ROOT = Path(tests.__file__).parents[1]
 
 
 @pytest.fixture
