@@ -7,7 +7,7 @@ every later stage reads only that file. Nothing here knows of stages or of the p
 from store.archive import UnsafeArchive
 from store.backend import Backend, Entry
 from store.compaction import Merge, compact
-from store.conflicts import Conflict, conflicts
+from store.conflicting import Conflict, conflicts
 from store.encoder_log import EncoderLog
 from store.errors import (
     CorruptMatrix,
@@ -27,7 +27,7 @@ from store.errors import (
     UnsupportedStore,
 )
 from store.explain import EncoderSummary, Holding, StoreStats, holdings, list_encoders, not_searched, parse_key, stats
-from store.exposure import exposure, foreign_owner
+from store.exposed import exposure, foreign_owner
 from store.feature_store import FeatureStore
 from store.fingerprint import Fingerprint
 from store.garbage import GRACE_DAYS, Garbage, gc
@@ -43,7 +43,7 @@ from store.matrix_reader import Matrix
 from store.object_backend import ObjectBackend
 from store.plain_json import canonical_json
 from store.publish import Durability, atomic_output, probe_writable
-from store.repair import Repair, repair
+from store.repairing import Repair, repair
 from store.rows import VectorType, cosines, row_problems
 from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound

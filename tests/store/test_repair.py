@@ -11,7 +11,7 @@ import pytest
 from store import Fingerprint, conflicts, verify
 from store import segment as segment_module
 from store.explain import holdings, parse_key
-from store.repair import repair
+from store.repairing import repair
 
 
 def test_damage_is_moved_away_and_only_damage(store, log, make_rows):
