@@ -1,4 +1,4 @@
-"""Write small outputs whole or not at all; every stage's JSON, CSV and text files go through here."""
+"""Small files of stages: JSON, CSV and text are written whole or not at all, and read again where they are there."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ def write_json(path: Path, content: Any) -> None:
     with write_lines(path) as stream:
         json.dump(content, stream, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
         stream.write("\n")
+
+
+def read_small_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote, for who can do without; empty where there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def safe_cell(cell: str) -> str:
