@@ -8,8 +8,9 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from stages.contract import Executor, Unit
 from stages.errors import InputError
 from stages.files import file_digest
 from stages.workers import in_order, worker_name
-from store.publish import explained, temporary_beside
+from store.publish import put_in_place, temporary_output
 
 _LOCK = ".lock"
 
@@ -82,23 +83,17 @@ def put_arrays(path: Path, **arrays: NDArray[Any]) -> str:
     FileNotFoundError
         When the folder is gone, and the run with it.
     """
-    with _written(path, arrays) as (temporary, digest):
-        temporary.replace(path)
+    return _put(path, arrays, lambda _: path)
+
+
+def _put(path: Path, arrays: Mapping[str, NDArray[Any]], named: Callable[[str], Path]) -> str:
+    """Write arrays beside `path` under the name that their digest gives, and return the digest."""
+    with temporary_output(path, expected_bytes=sum(array.nbytes for array in arrays.values())) as temporary:
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        digest = file_digest(temporary)
+        put_in_place(temporary, named(digest), durability="none")  # a run that is killed starts anew
     return digest
-
-
-@contextmanager
-def _written(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Path, str]]:
-    """Lend a file beside `path`, and its digest, to the block, which gives it its name."""
-    temporary = temporary_beside(path)
-    try:
-        with explained(path, sum(array.nbytes for array in arrays.values())):
-            with temporary.open("xb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
-            yield temporary, file_digest(temporary)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def take_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]]:
@@ -148,9 +143,7 @@ def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]
         see what the run is about, or would compute by other versions.
     """
     into = Path(task["into"])
-    with _written(into, arrays) as (temporary, digest):
-        temporary.replace(_named(into, digest))
-    return {"worker": worker_name(), "digest": digest}
+    return {"worker": worker_name(), "digest": _put(into, arrays, partial(_named, into))}
 
 
 def _named(into: Path, digest: str) -> Path:
