@@ -17,7 +17,6 @@ from benchmarks.scale_steps import GRAPH_ROW_BYTES
 from stages.embed import compute
 from stages.embed.elsewhere import REST
 from stages.embed.settings import EmbedSettings
-from store import caps
 from store.compaction import TARGET_ROWS
 from store.key import KEY_BYTES
 from store.key_table import BYTES_PER_ROW
@@ -66,15 +65,12 @@ def of_the_code() -> list[Number]:
         Number("half_narrow", half[0], "rows", "`store.compaction`: smaller segments are merged, up to twice that"),
         Number("half_wide", half[1], "rows", "the same of the second encoder"),
         Number("rest", REST, "times", "`stages.embed.elsewhere`: so long as a listing took, none follows"),
-        Number("small", caps._MAX_SMALL_BYTES, "bytes", "`store.caps`: ids and masks of a matrix that is not mapped"),
-        Number("small_row", caps._ROW_BYTES, "bytes", "of a row among them, beside its id"),
     ]
 
 
 ASSUMED = [
     Number("evaluated", 0.28, "of the rows", "dev and test with the default split"),
     Number("page", 1000, "names", "in one answer to LIST"),
-    Number("id", 16, "bytes", "of an id"),
     Number("list_seconds", 0.1, "s", "one LIST"),
     Number("storage_price", 0.023, "$ for a GB and month", "standard storage, list price"),
     Number("put_price", 0.005 / 1000, "$", "one PUT or LIST, list price"),
@@ -199,7 +195,6 @@ def breaks(result: Result) -> list[Break]:
 _LIMITS: Sequence[tuple[str, str]] = [
     ("the graph of `hnsw` (narrow) passes the bound of a process", "bound / graph_row"),
     ("the graph of `hnsw` (narrow) passes a large machine", "machine / graph_row"),
-    ("a matrix behind a URL, or packed anew, has more ids and masks than are read", "small / (small_row + id)"),
     ("the names of the wide segments take a minute to list", "60 / list_seconds * page * rows_wide"),
     ("2,000 exact queries take a processor a day", "86400 / search_second"),
     ("one listing of the wide segments takes more than one page", "page * rows_wide"),

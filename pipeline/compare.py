@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +21,7 @@ from stages.errors import InputError
 from stages.features import open_aligned
 from stages.items import Manifest
 from stages.nearest import did_you_mean
+from stages.outputs import read_small_json
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.similarity import linear_cka, neighbour_overlap
 from store import Matrix
@@ -185,12 +185,8 @@ def _seconds(name: str, params: Params) -> float | None:
     """Read how long the encoder took here, of a run with the encoder that the entry names now."""
     if name not in params.embed:
         return None
-    try:
-        run = json.loads((paths.RUNS / f"embed-{name}.json").read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    entry = params.embed[name]
-    known = isinstance(run, dict) and [run.get("encoder"), run.get("model")] == [entry.encoder, entry.model]
+    run, entry = read_small_json(paths.RUNS / f"embed-{name}.json"), params.embed[name]
+    known = [run.get("encoder"), run.get("model")] == [entry.encoder, entry.model]
     return round(1000 / float(run["rate"]), 4) if known and run.get("rate") else None
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from pipeline.settings import Settings
 from stages.embed.params import EmbedParams
 from stages.errors import InputError
 from stages.items import Manifest
+from stages.outputs import read_small_json
 from stages.records import IMAGE
 
 MatrixState = Literal["none", "ok", "stale"]
@@ -122,7 +121,7 @@ def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Sett
 
 def _made_by(name: str) -> str | None:
     """Return the fingerprint that made the present matrix, None when there is no matrix or its card is damaged."""
-    fingerprint = _read(paths.card("embed", name)).get("fingerprint")
+    fingerprint = read_small_json(paths.card("embed", name)).get("fingerprint")
     return None if fingerprint is None else str(fingerprint)
 
 
@@ -132,18 +131,9 @@ def _time(name: str, new: int, params: Params) -> tuple[float | None, str]:
         return 0.0, ""
     others = [each for each in params.embed if each != name]
     for each in (name, *others):
-        run = _read(paths.RUNS / f"embed-{each}.json")
+        run = read_small_json(paths.RUNS / f"embed-{each}.json")
         rate, load = run.get("rate"), run.get("seconds", {}).get("load", 0.0)
         # By what was noted then, because the entry of that name may ask for another encoder by now.
         if rate and [run.get("encoder"), run.get("model")] == [params.embed[name].encoder, params.embed[name].model]:
             return float(load) + new / float(rate), each
     return None, ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return the object in a small JSON file of our own; empty when there is none, or it is damaged."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

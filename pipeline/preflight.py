@@ -6,7 +6,6 @@ The figures are estimates, and those of memory leave out what is bounded: matric
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from pipeline import paths
 from pipeline.params import Params
 from pipeline.settings import Settings
+from stages.outputs import read_small_json
 from stages.room import check_disk, check_memory
 
 _FLOAT, _DOUBLE = 4, 8
@@ -107,7 +107,7 @@ def _train(name: str, params: Params) -> Needs:
 
     entry = params.train[name]
     _, dim = _shape(params, entry.features)
-    parts = _read(paths.SPLIT / "summary.json").get("rows", {})
+    parts = read_small_json(paths.SPLIT / "summary.json").get("rows", {})
     info = Manifest.open(paths.MANIFEST).info if paths.MANIFEST.is_file() else None
     classes = max(1, len(info.classes)) if info is not None else 1
     rows = int(parts.get("train", 0))
@@ -153,18 +153,9 @@ def _model_bytes(head: str, options: Mapping[str, Any], shape: tuple[int, int], 
 
 def _shape(params: Params, features: list[str]) -> tuple[int, int]:
     """Return the rows of some matrices and their dimensions side by side, as their cards have them; zeros without."""
-    cards = [_read(paths.card(params.matrices.producer_of[each], each)) for each in features]
+    cards = [read_small_json(paths.card(params.matrices.producer_of[each], each)) for each in features]
     rows = max((int(card.get("rows", 0)) for card in cards), default=0)
     return rows, sum(int(card.get("dim", 0)) for card in cards)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON object of our own; empty when it is not there or damaged: the verb itself will say so."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 _RECKONED: dict[str, Callable[[str, Params], Needs]] = {

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline import paths
-from stages.outputs import fresh_folder, write_lines
+from stages.outputs import fresh_folder, write_text
+from store import atomic_output
 
 _LOCK = Path("dvc.lock")
 _LAST = "last.sha256"  # of the params that were written in place of the borrowed ones
@@ -37,8 +38,7 @@ def borrowed_project() -> Iterator[None]:
 def write_borrowed(text: str) -> None:
     """Write other params in place of the borrowed ones."""
     (paths.BORROWED / _LAST).write_text(_digest(text.encode()), "ascii")
-    with write_lines(paths.PARAMS_FILE) as stream:
-        stream.write(text)
+    write_text(paths.PARAMS_FILE, text)
 
 
 def recover() -> None:
@@ -76,8 +76,8 @@ def _cards(root: Path) -> list[Path]:
 def _put_back(root: Path) -> None:
     kept = _borrowed_files(root / paths.BORROWED)
     for path in kept:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        _copy(root / paths.BORROWED / path, root / path)
+        with atomic_output(root / path) as temporary:
+            shutil.copy2(root / paths.BORROWED / path, temporary)
     # Only after all is back, and only what was made meanwhile.
     for path in {_LOCK, *_cards(root)} - set(kept):
         (root / path).unlink(missing_ok=True)
@@ -86,13 +86,6 @@ def _put_back(root: Path) -> None:
     else:
         _LOG.warning("repeat: there was no dvc.lock to go back to; `dvc repro` makes the outputs of params.yaml")
     shutil.rmtree(root / paths.BORROWED)
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy whole or not at all."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.copy2(source, temporary)
-    temporary.replace(target)
 
 
 def _check_out(root: Path) -> None:

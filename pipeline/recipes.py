@@ -17,7 +17,7 @@ from pipeline.params import validate_params
 from pipeline.yaml_file import parse_yaml, read_text
 from stages.errors import InputError
 from stages.nearest import did_you_mean
-from stages.outputs import write_lines
+from stages.outputs import write_text
 
 _FRESH = "It is meant for params.yaml as it came, unless its head says otherwise: `git checkout params.yaml` goes back."
 
@@ -52,8 +52,7 @@ def apply(name: str, *, write: bool) -> None:
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "params.yaml", str(path), lineterm="")
     out.print("\n".join(lines) or "params.yaml has all of this recipe already", markup=False)
     if write:
-        with write_lines(paths.PARAMS_FILE) as stream:
-            stream.write(after)
+        write_text(paths.PARAMS_FILE, after)
         out.print(f"params.yaml now holds the recipe {name}; `git diff params.yaml` shows it, `dvc repro` runs it")
     if not Path(params.prepare.path).exists():
         where = f"the head of {path} says where the data come from and how they are laid out"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import secrets
@@ -21,6 +20,7 @@ from pipeline.settings import load_settings
 from pipeline.spent import Spent
 from pipeline.timing import write_time
 from stages.errors import InputError
+from stages.outputs import read_small_json
 
 _LONG = 2.0  # seconds after which a run says where they went
 _SUMMARIES = {"prepare": paths.PREPARE / "summary.json", "split": paths.SPLIT / "summary.json"}
@@ -158,12 +158,9 @@ def _ended(error: BaseException, seconds: float, spent: Spent) -> tuple[str, str
 
 def _card_counts(verb: str, name: str) -> dict[str, int | float]:
     """Return the plain numbers of what the verb wrote about its run."""
-    try:
-        content = json.loads(_SUMMARIES.get(verb, paths.card(verb, name)).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    rows = content.get("rows") if isinstance(content, dict) else None
-    found = {**content, **(rows if isinstance(rows, dict) else {})} if isinstance(content, dict) else {}
+    content = read_small_json(_SUMMARIES.get(verb, paths.card(verb, name)))
+    rows = content.get("rows")
+    found = {**content, **(rows if isinstance(rows, dict) else {})}
     return {key: value for key, value in found.items() if type(value) in (int, float)}
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pipeline.search import Found
 from pipeline.search_output import headline
 from stages.errors import InputError
-from stages.outputs import write_lines
+from stages.outputs import write_text
 from stages.report.examples import Cards
 from stages.report.thumbnails import Thumbnails, thumbnail
 from store.backend import printable
@@ -34,8 +34,7 @@ def write_page(path: Path, found: Found) -> None:
             f"--html: expected a page of at most {MAX_BYTES // 1_000_000} MB; found {size / 1e6:.1f} MB for "
             f"{len(found.hits)} items; lower -k."
         )
-    with write_lines(path) as stream:
-        stream.write(page)
+    write_text(path, page)
 
 
 def render(found: Found) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from stages.errors import InputError
+
 PATHS = (
     "store",
     "cache",
     "signing_key",
-    "trusted_keys",
+    "allowed_signers",
     "spill",
     "failed",
     "dask_tls_ca",
@@ -21,7 +23,8 @@ PATHS = (
 )
 """The settings that name a file or a folder; `store` may be the address of a bucket as well."""
 # Tracked by git: whoever trusts a new key, or removes the file, is seen in the history.
-TRUSTED_KEYS = Path("trusted-keys.txt")
+_ALLOWED_SIGNERS = Path("allowed_signers")
+_BEFORE = Path("trusted-keys.txt")
 
 
 def expanded(path: str, environment: Mapping[str, str]) -> str:
@@ -46,6 +49,25 @@ def expanded(path: str, environment: Mapping[str, str]) -> str:
         raise ValueError("expected a user with a home, found none; write the path in full, or set HOME") from None
 
 
+def allowed_signers(root: Path) -> Path | None:
+    """Return the list of keys that a project trusts; None in one that trusts everybody.
+
+    Raises
+    ------
+    InputError
+        When the project has only the list of an older version, which nobody reads any more.
+    """
+    # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
+    if os.path.lexists(root / _ALLOWED_SIGNERS):
+        return root / _ALLOWED_SIGNERS
+    if os.path.lexists(root / _BEFORE):
+        raise InputError(
+            f"expected the keys that this project trusts in {root / _ALLOWED_SIGNERS}; found {_BEFORE} of an older "
+            "version; convert it as docs/sharing.md says, or remove it to trust everybody who may write to the store."
+        )
+    return None
+
+
 def from_original(settings: Mapping[str, str | None], home: Path) -> dict[str, str]:
     """Return the paths of a copy's settings as they lead from the project that it was made from.
 
@@ -53,6 +75,6 @@ def from_original(settings: Mapping[str, str | None], home: Path) -> dict[str, s
     choice of today.
     """
     given = {name: path for name, path in settings.items() if path is not None}
-    if "trusted_keys" not in given and os.path.lexists(home / TRUSTED_KEYS):
-        given["trusted_keys"] = str(TRUSTED_KEYS)
+    if "allowed_signers" not in given and (listed := allowed_signers(home)) is not None:
+        given["allowed_signers"] = str(listed)
     return {name: path if "://" in path else str(home / path) for name, path in given.items()}

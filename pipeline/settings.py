@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from pipeline.experiment_copy import original_of
-from pipeline.setting_paths import PATHS, TRUSTED_KEYS, expanded, from_original
+from pipeline.setting_paths import PATHS, allowed_signers, expanded, from_original
 from stages.contract import Executor
 from stages.embed.settings import EmbedSettings, StorePlace
 from stages.errors import InputError
@@ -68,8 +68,8 @@ class Settings(BaseModel):
         A local folder for what can be made again at any time, such as the index of the store.
     signing_key : str or None
         The file of our private key: what we add to the store is signed with it.
-    trusted_keys : str or None
-        The list of the keys whose segments are seen; when left out, trusted-keys.txt of the project if there is one.
+    allowed_signers : str or None
+        The list of the keys whose segments are seen; when left out, the project's file of that name if there is one.
     spill : str
         A local folder that takes finished rows when the store fails in the middle of a run.
     failed : str
@@ -100,7 +100,7 @@ class Settings(BaseModel):
     commit_seconds: float = Field(default=5.0, gt=0)
     cache: str = ".diptych/cache"
     signing_key: str | None = None
-    trusted_keys: str | None = None
+    allowed_signers: str | None = None
     spill: str = ".diptych/spill"
     failed: str = ".diptych/failed"
     executor: Literal["serial", "dask"] = "serial"
@@ -125,6 +125,8 @@ class Settings(BaseModel):
         ------
         StoreError
             When the address or a file of keys is wrong.
+        InputError
+            When the project's list of trusted keys is that of an older version.
         """
         return self.store_place(segment_format).open()
 
@@ -135,14 +137,12 @@ class Settings(BaseModel):
             segment_format,
             cache=_in_full(self.cache, "index"),
             signing_key=None if self.signing_key is None else _in_full(self.signing_key),
-            trusted_keys=self._trusted(),
+            allowed_signers=self._trusted(),
         )
 
     def _trusted(self) -> str | None:
-        if self.trusted_keys is not None:
-            return _in_full(self.trusted_keys)
-        # lexists: a link that leads nowhere is a mistake to be told, and not the absence of the file.
-        return _in_full(TRUSTED_KEYS) if os.path.lexists(TRUSTED_KEYS) else None
+        listed = allowed_signers(Path()) if self.allowed_signers is None else self.allowed_signers
+        return None if listed is None else _in_full(listed)
 
     def spill_store(self, segment_format: SegmentFormat) -> FeatureStore:
         """Return the local store for rows that the shared one did not take; its folder is made when it is needed."""

@@ -21,24 +21,27 @@ from store import Signer, sign_sound
 sign_app = App()
 
 
-@sign_app.command("keygen", epilog="Example: diptych store keygen ~/.config/diptych/signing.pem")
+@sign_app.command("keygen", epilog="Example: diptych store keygen ~/.config/diptych/signing-key >> allowed_signers")
 def keygen(
     file: Annotated[Path, typer.Argument(help="The new file of the private key, outside the project.")],
-    comment: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Whose key it is; user@host when left out.")
+    principal: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Who signs, in one word; user@host when left out.")
     ] = None,
 ) -> None:
-    """Make a private key that only you can read; print the line that makes the team trust it."""
+    """Make a private key that only you can read; print the line that makes the team trust it.
+
+    It is an OpenSSH key of ed25519, as `ssh-keygen` makes it: one made there serves as well.
+    """
     _refuse_project(file)
     signer = Signer.generate()
-    line = signer.trusted_line(_user_and_host() if comment is None else comment)
+    line = signer.allowed_line(_user_and_host() if principal is None else principal)
     signer.save(file)
     err.print(
         f"{file}: a new private key; keep it to yourself, and set DIPTYCH_SIGNING_KEY or `signing_key` in local.toml. "
-        "The line below is public: add it to trusted-keys.txt and commit that.",
+        "The line below is public: add it to allowed_signers and commit that.",
         markup=False,
     )
-    # Plain, never wrapped: it is meant for `>> trusted-keys.txt`.
+    # Plain, never wrapped: it is meant for `>> allowed_signers`.
     typer.echo(line)
 
 
@@ -74,7 +77,7 @@ def _refuse_project(file: Path) -> None:
     if file.expanduser().resolve().is_relative_to(root):
         raise InputError(
             f"expected a file outside the project for a private key; found {file} in {root}, where it would be "
-            "committed or copied sooner or later; use ~/.config/diptych/signing.pem, for example."
+            "committed or copied sooner or later; use ~/.config/diptych/signing-key, for example."
         )
 
 
@@ -82,4 +85,4 @@ def _user_and_host() -> str:
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):  # a container without a user database
-        return f"uid {os.getuid()}@{socket.gethostname()}"
+        return f"uid{os.getuid()}@{socket.gethostname()}"

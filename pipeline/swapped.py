@@ -11,6 +11,7 @@ from pipeline import paths
 from pipeline.paired import paired_experiments, paired_systems
 from pipeline.params import Params
 from pipeline.wire import features_of
+from stages.outputs import read_small_json
 
 _HOLE = "\0"  # in no name of an entry
 Judged = Literal["evaluate", "retrieve"]
@@ -85,7 +86,8 @@ def _input(params: Params, name: str, hole: str | None) -> Any:
 
 def _judged(change: Change, params: Params) -> Change:
     """Read both metrics, and where rows can be set against rows the interval of their difference."""
-    cards = [_card(change.verb, name) for name in (change.first, change.second)]
+    # A card that is not there, or damaged, reads as not scored.
+    cards = [read_small_json(paths.card(change.verb, name)) for name in (change.first, change.second)]
     metric = _metric(change, params, cards[0])
     change = replace(change, metric=metric)
     for name, card in zip((change.first, change.second), cards, strict=True):
@@ -104,12 +106,3 @@ def _metric(change: Change, params: Params, card: dict[str, Any]) -> str:
     if change.verb == "retrieve":
         return f"top_{min(params.retrieve[change.first].k)}"
     return params.report.primary or ("mse" if card.get("task") == "regression" else "f1_macro")
-
-
-def _card(verb: str, name: str) -> dict[str, Any]:
-    """Return what a card says; empty when it is not there or damaged, which reads as not scored."""
-    try:
-        content = json.loads(paths.card(verb, name).read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from stages.outputs import write_json
+from stages.outputs import read_small_json, write_json
 
 
 def time_file(verb: str, name: str) -> Path:
@@ -23,21 +22,12 @@ def write_time(verb: str, name: str, seconds: float) -> None:
 
 def read_seconds(verb: str, name: str) -> float | None:
     """Return how long an entry last took; None where it never ran here, or the file is no good."""
-    seconds = _read(time_file(verb, name)).get("seconds")
+    seconds = read_small_json(time_file(verb, name)).get("seconds")
     return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def read_phases(name: str) -> dict[str, float]:
     """Return the seconds that the phases of `embed` took when it last computed vectors here; empty where unknown."""
-    phases = _read(paths.RUNS / f"embed-{name}.json").get("seconds")
+    phases = read_small_json(paths.RUNS / f"embed-{name}.json").get("seconds")
     found: Iterable[tuple[Any, Any]] = phases.items() if isinstance(phases, dict) else ()
     return {str(phase): float(seconds) for phase, seconds in found if isinstance(seconds, int | float)}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Read what a run left; a file that nobody vouches for is no reason to fail."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pipeline import paths
 from stages.contract import Progress
 from stages.items import Manifest
+from stages.outputs import read_small_json
 from stages.prepare.params import PrepareParams
 from stages.prepare.unwatched import Changes, compare, last_notes, notes_of
 from store.backend import printable
@@ -37,10 +37,10 @@ def told(changes: Changes) -> str:
 
 def _has_pictures_elsewhere(params: PrepareParams) -> bool:
     """Tell whether the manifest has pictures, as far as `summary.json` knows, and DVC does not watch their folder."""
+    summary = read_small_json(_SUMMARY)
     try:
-        summary = json.loads(_SUMMARY.read_text("utf-8"))
         pictures = summary["kept"] > summary["missing"]["image"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return False
     watched = (Path(params.path).resolve(), paths.PREPARE.resolve())
     root = Path(Manifest.open(paths.MANIFEST).info.root).resolve()

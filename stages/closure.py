@@ -43,8 +43,6 @@ UNWATCHED: Mapping[str, str] = {
     "store.local_backend": _PLACE,
     "store.publish": _PLACE,
     "store.regular_file": _PLACE,
-    "store.remote": _PLACE,
-    "store.caps": _TRUST,
     "store.signing": _TRUST,
     "store.segment_signatures": _TRUST,
     "store.verified": _TRUST,

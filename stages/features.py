@@ -46,7 +46,7 @@ def open_aligned(paths: Sequence[Path], ids: list[str], digests: Sequence[str] =
 def place_of(matrix: Matrix, verified: Path | None) -> dict[str, str | None]:
     """Say in plain JSON data which matrix a worker shall open, and where it may remember that it verified it."""
     return {
-        "path": str(Path(matrix.path).absolute()),
+        "path": str(matrix.path.absolute()),
         "digest": matrix.digest,
         "verified": None if verified is None else str(verified.absolute()),
     }

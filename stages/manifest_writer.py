@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,12 +13,13 @@ import pyarrow.parquet as pq
 from stages.errors import InputError
 from stages.records import IMAGE, KEY_BYTES, METADATA, Item, ManifestInfo, ManifestRow
 from store.key import text_key
+from store.publish import atomic_output
 
 _ROWS_AT_ONCE = 4096
 
 
 def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[ManifestRow | tuple[Item, bytes | None]]) -> int:
-    """Write a manifest row group by row group, under a temporary name until it is whole.
+    """Write a manifest row group by row group; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -42,16 +42,11 @@ def write_manifest(path: Path, info: ManifestInfo, rows: Iterable[ManifestRow | 
         When an item bears a label that is not among the classes.
     """
     schema = _schema(info)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     written = 0
-    try:
-        with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-            for batch in _batches(rows):
-                writer.write_table(pa.Table.from_pydict(_columns(info, batch), schema=schema))
-                written += len(batch)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_output(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in _batches(rows):
+            writer.write_table(pa.Table.from_pydict(_columns(info, batch), schema=schema))
+            written += len(batch)
     return written
 
 

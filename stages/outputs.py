@@ -1,4 +1,4 @@
-"""Write small outputs whole or not at all; every stage's JSON, CSV and text files go through here."""
+"""Small files of stages: JSON, CSV and text are written whole or not at all, and read again where they are there."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from store.publish import atomic_output
+
 
 @contextmanager
 def write_lines(path: Path) -> Iterator[TextIO]:
     """Open a text file that appears under its name only when the block ends without an error."""
-    temporary = _beside(path)
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_output(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with write_lines(path) as stream:
+        stream.write(text)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -28,6 +31,15 @@ def write_json(path: Path, content: Any) -> None:
     with write_lines(path) as stream:
         json.dump(content, stream, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
         stream.write("\n")
+
+
+def read_small_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote, for who can do without; empty where there is none, or it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def safe_cell(cell: str) -> str:
@@ -38,6 +50,7 @@ def safe_cell(cell: str) -> str:
 @contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `path` when the block ends without an error, and vanishes otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     temporary.mkdir()
     try:
@@ -63,5 +76,4 @@ def _replace_folder(new: Path, path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """Return a hidden name beside `path` that nobody uses, not even what a killed run of the same process id left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

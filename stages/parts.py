@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
+from store.publish import atomic_output
 
 _METADATA = b"diptych"
 
@@ -24,7 +24,7 @@ def write_split(
     summary: Mapping[str, Any],
     roles: Sequence[str | None] | None = None,
 ) -> None:
-    """Write one row (id, part, role) per item, under a temporary name until it is whole.
+    """Write one row (id, part, role) per item; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -40,12 +40,8 @@ def write_split(
     metadata = {_METADATA: json.dumps(summary, ensure_ascii=False, sort_keys=True).encode()}
     columns = {"id": ids, "part": parts, "role": [None] * len(ids) if roles is None else roles}
     schema = pa.schema([(name, pa.string()) for name in columns], metadata=metadata)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        pq.write_table(pa.table([pa.array(each, pa.string()) for each in columns.values()], schema=schema), unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_output(path) as temporary:
+        pq.write_table(pa.table([pa.array(each, pa.string()) for each in columns.values()], schema=schema), temporary)
 
 
 def read_split(path: Path, ids: Sequence[str]) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stages.errors import InputError
 from stages.files import file_digest
-from store.publish import explained, temporary_beside
+from store.publish import put_in_place, temporary_output
 
 _LOCK = ".lock"
 
@@ -80,29 +80,23 @@ def put_arrays(path: Path, **arrays: NDArray[Any]) -> str:
     FileNotFoundError
         When the folder is gone, and the run with it.
     """
-    with written_arrays(path, arrays) as (temporary, digest):
-        temporary.replace(path)
-    return digest
+    return put_named(path, arrays, lambda _: path)
 
 
-@contextmanager
-def written_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Iterator[tuple[Path, str]]:
-    """Lend a file beside `path` that holds the arrays, and its digest, to the block, which gives it its name.
+def put_named(path: Path, arrays: Mapping[str, NDArray[Any]], named: Callable[[str], Path]) -> str:
+    """Write arrays beside `path` under the name that their digest gives, and return the digest.
 
     Raises
     ------
     StoreFull, StoreNotWritable, FileNotFoundError
         As `put_arrays` does.
     """
-    temporary = temporary_beside(path)
-    try:
-        with explained(path, sum(array.nbytes for array in arrays.values())):
-            with temporary.open("xb") as stream:
-                np.savez(stream, allow_pickle=False, **arrays)
-            yield temporary, file_digest(temporary)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with temporary_output(path, expected_bytes=sum(array.nbytes for array in arrays.values())) as temporary:
+        with temporary.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays)
+        digest = file_digest(temporary)
+        put_in_place(temporary, named(digest), durability="none")  # a run that is killed starts anew
+    return digest
 
 
 def take_arrays(path: Path, digest: str) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stages.contract import Executor, Unit
 from stages.errors import DiptychError, InputError
-from stages.scratch import take_arrays, written_arrays
+from stages.scratch import put_named, take_arrays
 from store import StoreError
 
 LEAST_PRODUCTS = 1 << 38
@@ -132,9 +132,7 @@ def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]
         see what the run is about, or would compute by other versions.
     """
     into = Path(task["into"])
-    with written_arrays(into, arrays) as (temporary, digest):
-        temporary.replace(_named(into, digest))
-    return {"worker": worker_name(), "digest": digest}
+    return {"worker": worker_name(), "digest": put_named(into, arrays, partial(_named, into))}
 
 
 def _named(into: Path, digest: str) -> Path:

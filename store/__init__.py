@@ -47,7 +47,7 @@ from store.repairing import Repair, repair
 from store.rows import VectorType, cosines, row_problems
 from store.segment import Segment, SegmentFormat
 from store.sign_store import SignReport, sign_sound
-from store.signing import Signer, TrustedKeys
+from store.signing import AllowedSigners, Signer
 from store.transfer import TransferReport, UnknownEncoder, export_store, import_store
 from store.trash import Trashed, list_trash, restore
 from store.verified import remember_verifications
@@ -55,6 +55,7 @@ from store.verified import remember_verifications
 __all__ = [
     "GRACE_DAYS",
     "KEY_BYTES",
+    "AllowedSigners",
     "Backend",
     "Conflict",
     "CorruptMatrix",
@@ -97,7 +98,6 @@ __all__ = [
     "StoreUnreachable",
     "TransferReport",
     "Trashed",
-    "TrustedKeys",
     "UnknownEncoder",
     "UnsafeArchive",
     "UnsupportedFormat",

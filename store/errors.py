@@ -12,7 +12,7 @@
     ├── InvalidKey           (ValueError)       an item's content has no key
     ├── InvalidRequest       (ValueError)       maintenance was asked for something dangerous
     ├── UnsupportedStore     (ValueError)       the store's address is of a kind that is not served
-    ├── SigningError         (ValueError)       a signing key or the list of trusted keys is missing or wrong
+    ├── SigningError         (ValueError)       a signing key or the list of allowed signers is missing or wrong
     ├── StoreUnreachable     (OSError)          the storage does not answer as it should
     ├── StoreNotReadable     (PermissionError)  no right to read here
     ├── StoreNotWritable     (PermissionError)  no right to write here
@@ -83,7 +83,7 @@ class UnsupportedStore(StoreError, ValueError):  # noqa: N818
 
 
 class SigningError(StoreError, ValueError):
-    """A signing key or the list of trusted keys is missing or wrong; the message never quotes either."""
+    """A signing key or the list of allowed signers is missing or wrong; the message never quotes either."""
 
     exit_code = 2
 

@@ -14,7 +14,7 @@ from store.fingerprint import Fingerprint
 from store.publish import Durability
 from store.rows import VECTOR_TYPES, VectorType
 from store.segment import SegmentFormat
-from store.signing import Signer, Signing, TrustedKeys
+from store.signing import AllowedSigners, Signer, Signing
 
 _LOG = logging.getLogger("diptych.store")
 LAYOUT = "v1"
@@ -35,7 +35,7 @@ class FeatureStore:
         A local folder in which lookups remember the keys of segments; without it every lookup reads every segment.
     signer : Signer, optional
         Signs every segment that is appended.
-    trusted : TrustedKeys, optional
+    trusted : AllowedSigners, optional
         Lookups see only the segments that one of these keys signed.
 
     Raises
@@ -52,7 +52,7 @@ class FeatureStore:
         durability: Durability = "full",
         cache: Path | None = None,
         signer: Signer | None = None,
-        trusted: TrustedKeys | None = None,
+        trusted: AllowedSigners | None = None,
     ) -> None:
         self.backend: Backend = open_backend(root, durability) if isinstance(root, str | Path) else root
         self.segment_format: SegmentFormat = segment_format

@@ -1,20 +1,22 @@
-"""What an HDF5 matrix holds and under which names; `hdf5_matrix` maps it, `library_hdf5` reads it through h5py."""
+"""What an HDF5 matrix holds and under which names, and how that is mapped; `hdf5_matrix` writes and opens it."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+import mmap
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
+import numpy as np
 from numpy.typing import NDArray
 
 from store.matrix_arrays import ARRAY_NAMES, MatrixArray, stated_arrays
 from store.matrix_parts import BLOCK_ROWS, Content, Ids, check_version, little_endian
 from store.plain_json import parse_document
 from store.rows import VECTOR_TYPES
-from store.vectors import Vectors
+from store.vectors import MappedVectors
 from store.verified import FileStamp
 
 DIGEST_BYTES = 32
@@ -31,9 +33,6 @@ _DATASETS = {
 }
 # Only beside the arrays that a matrix may have since version 2.
 _OPTIONAL = {*ARRAY_NAMES, "array_digests"}
-
-Fetch = Callable[[str, tuple[int, ...], str], NDArray[Any]]
-Reach = Callable[[str, tuple[int, ...], str], Vectors]
 
 
 @contextlib.contextmanager
@@ -70,40 +69,42 @@ def check_members(file: h5py.File) -> None:
             raise ValueError(f"expected {name!r} in the file itself, found a link")
 
 
-def make_content(file: h5py.File, fetch: Fetch, reach: Reach, stamp: FileStamp | None) -> Content:
-    """Read everything but the vectors and the arrays beside them.
+def make_content(file: h5py.File, mapped: mmap.mmap, stamp: FileStamp) -> Content:
+    """Read everything but the vectors and the arrays beside them, which stay mapped.
 
     Parameters
     ----------
-    fetch : callable
-        Gives a dataset of a name, shape and dtype as an array of its own.
-    reach : callable
-        Gives one whose rows are read later.
+    mapped : mmap
+        The very file that h5py reads.
 
     Raises
     ------
     ValueError
-        When the file is not laid out as a matrix.
+        When the file is not laid out as `hdf5_matrix` writes it.
     """
     check_members(file)
+    datasets = _Datasets(file, mapped)
     rows, dim = file["vectors"].shape
     dtype = file["vectors"].dtype.name
     if dim < 1 or dtype not in VECTOR_TYPES:
         raise ValueError(f"expected vectors in {' or '.join(VECTOR_TYPES)}, found {dtype}")
-    ids = Ids(fetch("ids_utf8", (len(file["ids_utf8"]),), "uint8"), fetch("ids_offsets", (rows + 1,), "int64"))
-    masks = fetch("present", (rows,), "bool"), fetch("ok", (rows,), "bool")
-    missing = fetch("missing_vector", (dim,), dtype)
-    attributes = _attributes(file, fetch("attributes_json", (len(file["attributes_json"]),), "uint8").tobytes())
+    utf8 = datasets.copy("ids_utf8", (len(file["ids_utf8"]),), "uint8")
+    ids = Ids(utf8, datasets.copy("ids_offsets", (rows + 1,), "int64"))
+    masks = datasets.copy("present", (rows,), "bool"), datasets.copy("ok", (rows,), "bool")
+    missing = datasets.copy("missing_vector", (dim,), dtype)
+    text = datasets.copy("attributes_json", (len(file["attributes_json"]),), "uint8").tobytes()
+    attributes = _attributes(file, text)
     blocks = -(-rows // BLOCK_ROWS)
-    attributes["block_digests"] = _hex(fetch("block_digests", (blocks, DIGEST_BYTES), "uint8"))
+    attributes["block_digests"] = _hex(datasets.copy("block_digests", (blocks, DIGEST_BYTES), "uint8"))
     stated = stated_arrays(attributes)
-    _fetch_array_digests(file, fetch, attributes, stated, blocks)
-    arrays = {each.name: reach(each.name, (rows, *each.shape), each.dtype) for each in stated}
-    return Content(reach("vectors", (rows, dim), dtype), ids, *masks, missing, attributes, stamp, arrays)
+    _add_array_digests(file, datasets, attributes, stated, blocks)
+    arrays = {each.name: datasets.rows(each.name, (rows, *each.shape), each.dtype) for each in stated}
+    vectors = datasets.rows("vectors", (rows, dim), dtype)
+    return Content(vectors, ids, *masks, missing, attributes, stamp, arrays)
 
 
-def _fetch_array_digests(
-    file: h5py.File, fetch: Fetch, attributes: dict[str, Any], stated: list[MatrixArray], blocks: int
+def _add_array_digests(
+    file: h5py.File, datasets: _Datasets, attributes: dict[str, Any], stated: list[MatrixArray], blocks: int
 ) -> None:
     """Complete the attribute `arrays`, whose digests were not known yet when it was written."""
     expected = {"array_digests", *(each.name for each in stated)} if stated else set()
@@ -111,29 +112,44 @@ def _fetch_array_digests(
         odd = sorted((set(file.keys()) - _DATASETS) ^ expected)[0]
         raise ValueError(f"expected the arrays that the attributes state, found {odd!r} missing or too many")
     if stated:
-        digests = _hex(fetch("array_digests", (len(stated) * blocks, DIGEST_BYTES), "uint8"))
+        digests = _hex(datasets.copy("array_digests", (len(stated) * blocks, DIGEST_BYTES), "uint8"))
         for number, each in enumerate(stated):
             attributes["arrays"][each.name]["block_digests"] = digests[number * blocks : (number + 1) * blocks]
 
 
+class _Datasets:
+    """The datasets of an open file by name, each held against shape and dtype before a byte of it is read."""
+
+    def __init__(self, file: h5py.File, mapped: mmap.mmap) -> None:
+        self._file, self._mapped = file, mapped
+
+    def copy(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """Give a dataset as an array of its own."""
+        return self._view(name, shape, dtype).copy()
+
+    def rows(self, name: str, shape: tuple[int, ...], dtype: str) -> MappedVectors:
+        """Give one whose rows are read later."""
+        return MappedVectors(self._view(name, shape, dtype)[None], shape[0])
+
+    def _view(self, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        found = self._file[name]
+        if not isinstance(found, h5py.Dataset) or found.shape != shape or found.dtype.str != little_endian(dtype).str:
+            raise ValueError(f"expected {name!r} as {dtype} {shape}, found something else")
+        if found.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS or found.external:
+            raise ValueError(
+                f"expected {name!r} in one piece in the file itself, found it cut, compressed or elsewhere, as other "
+                "tools pack it"
+            )
+        if not found.size:
+            return np.zeros(shape, dtype=found.dtype)
+        start = found.id.get_offset()
+        if start is None or start + found.nbytes > len(self._mapped):
+            raise ValueError(f"expected {found.nbytes} bytes for {name!r}, found fewer")
+        return np.ndarray(shape, found.dtype, self._mapped, start)
+
+
 def _hex(digests: NDArray[Any]) -> list[str]:
     return [digest.tobytes().hex() for digest in digests]
-
-
-def dataset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str) -> h5py.Dataset:
-    """Give a dataset, having checked what it is; no data is read.
-
-    Raises
-    ------
-    ValueError
-        When it has another type or shape, or its bytes lie in other files.
-    """
-    found = file[name]
-    if not isinstance(found, h5py.Dataset) or found.shape != shape or found.dtype.str != little_endian(dtype).str:
-        raise ValueError(f"expected {name!r} as {dtype} {shape}, found something else")
-    if found.id.get_create_plist().get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or found.external:
-        raise ValueError(f"expected {name!r} in the file itself, found another storage")
-    return found
 
 
 def _attributes(file: h5py.File, text: bytes) -> dict[str, Any]:

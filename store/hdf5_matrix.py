@@ -19,11 +19,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from store.hdf5_layout import DIGEST_BYTES, SCALARS, dataset, make_content, unreadable
+from store.hdf5_layout import DIGEST_BYTES, SCALARS, make_content, unreadable
 from store.matrix_arrays import described
 from store.matrix_parts import BLOCK_ROWS, Content, Ids, MatrixBlock, MatrixHeader, little_endian
 from store.plain_json import canonical_json
-from store.vectors import MappedVectors, Repacked
 from store.verified import FileStamp
 
 # Metadata of this version carries checksums of its own.
@@ -162,34 +161,12 @@ def read(path: Path) -> Content:
 
     Raises
     ------
-    Repacked
-        When its datasets are chunked, as another tool may have packed them.
     ValueError
-        When it is not such a file.
+        When it is not such a file, or another tool packed it anew.
     """
     # h5py reads the very file that is mapped, whatever the name means by then.
     with path.open("rb") as opened, unreadable(), h5py.File(opened, "r") as file:
         stamp = FileStamp.of(opened.fileno())  # before anything that it vouches for is read
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
-        def fetch(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-            return _map_plain(file, mapped, name, shape, dtype).copy()
-
-        def reach(name: str, shape: tuple[int, ...], dtype: str) -> MappedVectors:
-            values = _map_plain(file, mapped, name, shape, dtype)
-            return MappedVectors(values[None], shape[0])
-
-        return make_content(file, fetch, reach, stamp)
-
-
-def _map_plain(file: h5py.File, mapped: mmap.mmap, name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    found = dataset(file, name, shape, dtype)
-    plan = found.id.get_create_plist()
-    if plan.get_layout() != h5py.h5d.CONTIGUOUS:
-        raise Repacked(f"expected {name!r} contiguous, found another storage")
-    if not found.size:
-        return np.zeros(shape, dtype=found.dtype)
-    start = found.id.get_offset()
-    if start is None or start + found.nbytes > len(mapped):
-        raise ValueError(f"expected {found.nbytes} bytes for {name!r}, found fewer")
-    return np.ndarray(shape, found.dtype, mapped, start)
+        return make_content(file, mapped, stamp)

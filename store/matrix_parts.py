@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from store.errors import InvalidVectors, UnsupportedFormat
 from store.matrix_arrays import MatrixArray
 from store.rows import Rows, VectorType
-from store.vectors import Vectors
+from store.vectors import MappedVectors
 from store.verified import FileStamp
 
 FORMAT_VERSION = 2
@@ -158,25 +158,25 @@ class Content:
 
     Attributes
     ----------
-    vectors : Vectors
+    vectors : MappedVectors
     ids : Ids
     present, ok : ndarray of bool, shape [N]
     missing_vector : ndarray, shape [dim]
     attributes : dict
-    stamp : FileStamp or None
-        Of the file that was opened; None when it lies far away.
-    arrays : mapping of str to Vectors
+    stamp : FileStamp
+        Of the file that was opened.
+    arrays : mapping of str to MappedVectors
         What lies beside the vectors.
     """
 
-    vectors: Vectors
+    vectors: MappedVectors
     ids: Ids
     present: NDArray[np.bool_]
     ok: NDArray[np.bool_]
     missing_vector: Rows
     attributes: dict[str, Any]
-    stamp: FileStamp | None
-    arrays: Mapping[str, Vectors] = field(default_factory=dict)
+    stamp: FileStamp
+    arrays: Mapping[str, MappedVectors] = field(default_factory=dict)
 
 
 def little_endian(dtype: str) -> np.dtype[Any]:
@@ -184,7 +184,7 @@ def little_endian(dtype: str) -> np.dtype[Any]:
     return np.dtype(dtype).newbyteorder("<")
 
 
-def path_format(path: Path | str) -> Literal["zarr.zip", "h5"]:
+def path_format(path: Path) -> Literal["zarr.zip", "h5"]:
     """Tell a matrix's format from its name.
 
     Raises
@@ -192,12 +192,11 @@ def path_format(path: Path | str) -> Literal["zarr.zip", "h5"]:
     ValueError
         When the name ends otherwise.
     """
-    name = path.name if isinstance(path, Path) else path.rpartition("/")[2]
-    if name.endswith(".zarr.zip"):
+    if path.name.endswith(".zarr.zip"):
         return "zarr.zip"
-    if name.endswith(".h5"):
+    if path.name.endswith(".h5"):
         return "h5"
-    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {name!r}; rename it")
+    raise ValueError(f"expected a matrix named *.zarr.zip or *.h5, found {path.name!r}; rename it")
 
 
 def check_version(needed: object) -> None:

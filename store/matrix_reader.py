@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
@@ -12,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.errors import CorruptMatrix
 from store.matrix_digest import ArrayDigest, MatrixDigest, check_blocks
 from store.matrix_parts import BLOCK_ROWS, Content, MatrixBlock
 from store.rows import Rows, VectorType
-from store.vectors import Reader, Vectors
+from store.vectors import MappedVectors
 
 _ITERATED_BYTES = 64 << 20
 
@@ -26,7 +24,7 @@ class Matrix:
 
     Attributes
     ----------
-    path : Path or str
+    path : Path
     present : ndarray of bool, shape [N]
         Whether the item has this kind of content at all.
     ok : ndarray of bool, shape [N]
@@ -42,12 +40,9 @@ class Matrix:
         The writer's and the caller's.
     arrays : dict of str to (tuple of int, str)
         What lies beside the vectors: shape of one row and dtype by name; see `read_array`.
-    reader : {"mapped", "zarr", "h5py"}
-        How the rows come: from the mapped file, or unpacked by the format's library, which is slower. Of a file that is
-        not mapped, ask for many rows at once, or for all in order: what holds one row is unpacked as a whole.
     """
 
-    def __init__(self, path: Path | str, content: Content, vouch: Callable[[Matrix, str], None] | None = None) -> None:
+    def __init__(self, path: Path, content: Content, vouch: Callable[[Matrix, str], None] | None = None) -> None:
         self.path = path
         content.ids.check()
         self.present, self.ok = content.present, content.ok
@@ -57,7 +52,6 @@ class Matrix:
         self.dim = content.vectors.shape[1]
         self.dtype: VectorType = content.attributes["dtype"]
         self.digest: str = content.attributes["digest"]
-        self.reader: Reader = content.vectors.reader
         self.arrays = {name: (each.shape[1:], each.dtype.name) for name, each in content.arrays.items()}
         self._content = content
         self._vectors = content.vectors
@@ -69,11 +63,6 @@ class Matrix:
     def ids(self) -> list[str]:
         """The items, one for each row; made when first asked for, since a str each takes longer than all vectors."""
         return self._content.ids.decode()
-
-    @property
-    def mapped(self) -> bool:
-        """Whether rows come straight from the mapped file, at the speed of numpy.memmap."""
-        return self.reader == "mapped"
 
     def __len__(self) -> int:
         return len(self.present)
@@ -95,12 +84,10 @@ class Matrix:
         ------
         IndexError
             When an index is negative, too large or not a whole number.
-        CorruptMatrix
-            When a file that is not mapped turns out to be damaged there, or cannot be reached; so with all that follow.
         """
         return self._gathered(self._vectors, indices)
 
-    def _gathered(self, values: Vectors, indices: NDArray[np.integer[Any]]) -> Rows:
+    def _gathered(self, values: MappedVectors, indices: NDArray[np.integer[Any]]) -> Rows:
         wanted = np.asarray(indices)
         if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
             raise IndexError(
@@ -113,8 +100,7 @@ class Matrix:
                 f"expected row numbers from 0 to {len(self) - 1}, found {wanted.min()} to {wanted.max()}; "
                 "take them from this matrix's ids"
             )
-        with self._readable():
-            return values.rows(wanted)
+        return values.rows(wanted)
 
     def block(self, start: int, stop: int) -> Rows:
         """Copy consecutive rows.
@@ -130,8 +116,7 @@ class Matrix:
         """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"expected 0 <= start <= stop <= {len(self)}, found {start} and {stop}; clip them")
-        with self._readable():
-            return self._vectors.block(start, stop)
+        return self._vectors.block(start, stop)
 
     def __getitem__(self, rows: slice) -> Rows:
         """Copy the rows of a slice, whose ends are taken as numpy takes them.
@@ -145,12 +130,11 @@ class Matrix:
             raise TypeError(f"expected a slice, found {type(rows).__name__}; use Matrix.rows for row numbers")
         return self._sliced(self._vectors, rows)
 
-    def _sliced(self, values: Vectors, rows: slice) -> Rows:
+    def _sliced(self, values: MappedVectors, rows: slice) -> Rows:
         start, stop, step = rows.indices(len(self))
         if step != 1:
             return self._gathered(values, np.arange(start, stop, step))
-        with self._readable():
-            return values.block(start, max(start, stop))
+        return values.block(start, max(start, stop))
 
     def read_array(self, name: str, rows: NDArray[np.integer[Any]] | slice) -> NDArray[Any]:
         """Copy rows of an array beside the vectors; the first time, hold the whole array against its digests.
@@ -174,7 +158,7 @@ class Matrix:
         IndexError
             When a row number is negative, too large or not a whole number.
         CorruptMatrix
-            When the array does not match its digests, or cannot be read.
+            When the array does not match its digests.
         """
         values = self._array(name)
         return self._sliced(values, rows) if isinstance(rows, slice) else self._gathered(values, rows)
@@ -196,23 +180,13 @@ class Matrix:
         for start in range(0, len(self), step):
             yield self._sliced(values, slice(start, start + step))
 
-    def _array(self, name: str) -> Vectors:
+    def _array(self, name: str) -> MappedVectors:
         if name not in self.arrays:
             raise KeyError(f"expected an array of {self.path}, found {name!r}; there are {sorted(self.arrays)}")
         if self._vouch is not None and name not in self._vouched:
             self._vouch(self, name)
             self._vouched.add(name)
         return self._content.arrays[name]
-
-    @contextlib.contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Name the file when a library finds it damaged after it was opened."""
-        try:
-            yield
-        except ValueError as error:
-            raise CorruptMatrix(
-                f"matrix {self.path} cannot be read: {error}; fetch it again, or make it anew with `dvc repro`"
-            ) from error
 
     def iter_blocks(self, size: int = BLOCK_ROWS) -> Iterator[Rows]:
         """Give all rows in order, `size` at a time (the last block may be shorter).

@@ -1,4 +1,4 @@
-"""Puts finished bytes under a final name, whole or not at all: segments, encoder records and matrices go through here.
+"""Puts finished bytes under a final name, whole or not at all: whatever a store or a stage writes goes through here.
 
 The order is what survives a power cut: a temporary file in the same folder, its bytes on the disk, then the name, then
 the folder on the disk. No locks: names of segments are digests, so two writers of one name write the same bytes.
@@ -76,7 +76,7 @@ def atomic_output(path: Path, *, expected_bytes: int = 0, durability: Durability
     expected_bytes : int
         How much is going to be written, for the message of `StoreFull`.
     durability : {"full", "none"}
-        "none" skips fsync: for tests only.
+        "none" skips fsync: for tests, and for what the next run makes again.
 
     Yields
     ------
@@ -90,18 +90,45 @@ def atomic_output(path: Path, *, expected_bytes: int = 0, durability: Durability
     """
     with explained(path, expected_bytes):
         make_folder(path.parent, durability)
-        temporary = temporary_beside(path)
+    with temporary_output(path, expected_bytes=expected_bytes) as temporary:
+        yield temporary
+        put_in_place(temporary, path, expected_bytes=expected_bytes, durability=durability)
+
+
+@contextlib.contextmanager
+def temporary_output(path: Path, *, expected_bytes: int = 0) -> Iterator[Path]:
+    """Lend a temporary name beside `path`, for a body that learns the final name late and calls `put_in_place`.
+
+    What is not put in place is gone when the body ends. The folder must be there; else as `atomic_output`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no folder.
+    """
+    temporary = temporary_beside(path)
+    with explained(path, expected_bytes):
         os.close(os.open(temporary, _CREATE, 0o666))
     try:
         # The body also reads what the caller streams in, so only a full disk is surely about this file.
         with explained(path, expected_bytes, rights=False):
             yield temporary
-        with explained(path, expected_bytes):
-            sync(temporary, durability)
-            os.replace(temporary, path)  # noqa: PTH105 (one `os` for all steps lets the tests fail each of them)
-            sync(path.parent, durability)
     finally:
         _discard(temporary)
+
+
+def put_in_place(temporary: Path, path: Path, *, expected_bytes: int = 0, durability: Durability = "full") -> None:
+    """Give a finished temporary file its name, in one step and for good; what stood there is replaced.
+
+    Raises
+    ------
+    StoreFull, StoreNotWritable
+        When the disk is full or the folder refuses writing.
+    """
+    with explained(path, expected_bytes):
+        sync(temporary, durability)
+        os.replace(temporary, path)  # noqa: PTH105 (one `os` for all steps lets the tests fail each of them)
+        sync(path.parent, durability)
 
 
 def probe_writable(folder: Path) -> None:
@@ -210,13 +237,13 @@ def explained(path: Path, size: int, *, rights: bool = True) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in _NO_ROOM:
+            room = f"room for {size} bytes" if size else "room"
             raise StoreFull(
-                f"expected room for {size} bytes at {path}, found none ({error.strerror}); "
-                "free some space or choose another store"
+                f"expected {room} at {path}, found none ({error.strerror}); free some space or choose another place"
             ) from error
         if rights and error.errno in _NO_RIGHT:
             raise StoreNotWritable(
                 f"expected to write {path}, found no right to ({error.strerror}); "
-                "ask for write access or choose another store"
+                "ask for write access or choose another place"
             ) from error
         raise

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from store.backend import Backend, Entry
 from store.errors import StoreError
 from store.segment import SegmentName
-from store.signing import KEY_ID_DIGITS, SIGNATURE_BYTES, Signing, TrustedKeys
+from store.signing import KEY_ID_DIGITS, SIGNATURE_BYTES, AllowedSigners, Signing
 
 _LOG = logging.getLogger("diptych.store")
 _SUFFIX = ".sig"
@@ -122,7 +122,7 @@ class SegmentSignatures:
             )
         return [(name, entry) for name, entry in entries if entry.name not in left_out]
 
-    def _valid(self, names: set[str], keys: TrustedKeys) -> set[str]:
+    def _valid(self, names: set[str], keys: AllowedSigners) -> set[str]:
         """Choose the names with a valid signature of one of the keys: one listing, and each new file read once."""
         valid: set[str] = set()
         for entry in self._backend.files(self.folder):
@@ -131,7 +131,7 @@ class SegmentSignatures:
                 valid.add(name)
         return valid
 
-    def _is_signature(self, entry: Entry, name: str, key_id: str, keys: TrustedKeys) -> bool:
+    def _is_signature(self, entry: Entry, name: str, key_id: str, keys: AllowedSigners) -> bool:
         if (name, key_id) in self._verified:
             return True
         if entry in self._rejected or entry.size != SIGNATURE_BYTES:

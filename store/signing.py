@@ -1,4 +1,4 @@
-"""Who vouches for a segment: ed25519 keys that sign its name, and the list of keys that a team trusts.
+"""Who vouches for a segment: ed25519 keys of OpenSSH sign its name, and `allowed_signers` lists whom a team trusts.
 
 A segment's name holds the SHA-256 of its bytes, so whoever signs the name signs the content; `segment_signatures` keeps
 the signatures beside the segments.
@@ -6,12 +6,10 @@ the signatures beside the segments.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +21,10 @@ from store.errors import SigningError
 
 SIGNATURE_BYTES = 64
 KEY_ID_DIGITS = 16
-_PUBLIC_BYTES = 32
 _MAX_KEY_FILE_BYTES = 4096
-_MAX_TRUSTED_BYTES = 1 << 20
-_MAX_COMMENT = 200
+_MAX_LIST_BYTES = 1 << 20
+_MAX_PRINCIPAL = 200
+_KEY_TYPE = "ssh-ed25519"
 # Keeps a signature made for one purpose, or by a later layout, from being valid for another.
 _DOMAIN = "diptych/segment-signature/1"
 _KEY_FOR_ALL = stat.S_IRWXG | stat.S_IRWXO
@@ -49,30 +47,21 @@ class Signer:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self._public = key.public_key().public_bytes_raw()
-        self.key_id = _key_id(self._public)
+        self.key_id = _key_id(key.public_key())
 
     @classmethod
     def load(cls, path: Path) -> Signer:
-        """Read a private key file: PEM, unencrypted, readable by nobody but its owner.
+        """Read a private key file as `ssh-keygen -t ed25519 -N ""` makes it, readable by its owner only.
+
+        A passphrase is refused: runs and their workers start with nobody there to type it.
 
         Raises
         ------
         SigningError
-            When it is missing, others may read it, or it is not such a key.
+            When it is missing, others may read it, it has a passphrase, or it is not such a key.
         """
         path = path.expanduser()
-        data = _read_private(path)
-        try:
-            key = serialization.load_pem_private_key(data, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):  # what these say may quote the file
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise SigningError(
-                f"expected an unencrypted ed25519 private key in PEM at {path}, found something else; "
-                "make one with `diptych store keygen FILE`"
-            )
-        return cls(key)
+        return cls(_parse_private(path, _read_private(path)))
 
     @classmethod
     def generate(cls) -> Signer:
@@ -87,50 +76,51 @@ class Signer:
         SigningError
             When something is there already, or the file cannot be written.
         """
-        pem = self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        text = self._key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
-        _write_private(path.expanduser(), pem)
+        _write_private(path.expanduser(), text)
 
     def sign(self, fingerprint: str, segment: str) -> bytes:
         """Sign one segment of an encoder; the same call always gives the same 64 bytes."""
         return self._key.sign(signed_message(fingerprint, segment))
 
-    def trusted_line(self, comment: str) -> str:
-        """Give the line of the trusted-keys file that makes others trust this key.
+    def allowed_line(self, principal: str) -> str:
+        """Give the line of `allowed_signers` that makes others trust this key.
 
         Raises
         ------
         SigningError
-            When the comment is empty, too long or not printable.
+            When the principal, who signs, is empty, too long, not printable, or not one word.
         """
-        line = f"ed25519 {base64.b64encode(self._public).decode()} {comment.strip()}"
+        line = f"{principal} {_written(self._key.public_key())}"
         try:
             _parse_line(line)
         except ValueError as error:
-            raise SigningError(f"comment: {error}; say whose key it is in a few words") from None
+            raise SigningError(f"principal: {error}; say who signs in one word, such as ann@example.org") from None
         return line
 
-    def as_trusted(self) -> TrustedKeys:
+    def as_trusted(self) -> AllowedSigners:
         """Give the list that holds this key alone."""
-        return TrustedKeys({self.key_id: self._public})
+        return AllowedSigners([self._key.public_key()])
 
 
-class TrustedKeys:
+class AllowedSigners:
     """The public keys whose signatures count.
 
     Parameters
     ----------
-    keys : mapping of str to bytes
-        Key id -> raw public key.
+    keys : iterable of Ed25519PublicKey
     """
 
-    def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._keys = {key_id: Ed25519PublicKey.from_public_bytes(raw) for key_id, raw in keys.items()}
+    def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
+        self._keys = {_key_id(key): key for key in keys}
 
     @classmethod
-    def load(cls, path: Path) -> TrustedKeys:
-        """Read a list of keys: one ``ed25519 <base64 public key> <comment>`` a line, and lines beginning with ``#``.
+    def load(cls, path: Path) -> AllowedSigners:
+        """Read OpenSSH's list: one ``<principal> ssh-ed25519 <public key> [comment]`` a line, and lines with ``#``.
+
+        Options of a line (`namespaces`, `valid-before`, `cert-authority`) are refused, since none is followed here.
 
         Raises
         ------
@@ -140,16 +130,16 @@ class TrustedKeys:
         path = path.expanduser()
         try:
             with path.open("rb") as file:
-                data = file.read(_MAX_TRUSTED_BYTES + 1)
+                data = file.read(_MAX_LIST_BYTES + 1)
         except OSError as error:
             raise SigningError(
-                f"expected the list of trusted keys at {path}, found: {error.strerror}; restore it with "
-                "`git checkout`, or correct `trusted_keys` in local.toml (DIPTYCH_TRUSTED_KEYS)"
+                f"expected the list of allowed signers at {path}, found: {error.strerror}; restore it with "
+                "`git checkout`, or correct `allowed_signers` in local.toml (DIPTYCH_ALLOWED_SIGNERS)"
             ) from None
         keys = cls(_parse_list(path, data))
         if not len(keys):
             raise SigningError(
-                f"expected at least one trusted key in {path}, found none; add the line that `diptych store keygen` "
+                f"expected at least one key in {path}, found none; add the line that `diptych store keygen` "
                 "prints, or remove the file to trust everybody who may write to the store"
             )
         return keys
@@ -177,7 +167,7 @@ class Signing:
     """How a store deals with signatures; the default neither signs nor asks for any."""
 
     signer: Signer | None = None
-    trusted: TrustedKeys | None = None
+    trusted: AllowedSigners | None = None
 
     def check_writer(self) -> None:
         """See, before anything is computed, that lookups will find what this writer appends.
@@ -196,16 +186,38 @@ class Signing:
             )
         if self.signer.key_id not in self.trusted:
             raise SigningError(
-                f"expected our signing key {self.signer.key_id} among the trusted keys, found it missing; "
-                "add the line that `diptych store keygen` printed to the trusted-keys file"
+                f"expected our signing key {self.signer.key_id} among the allowed signers, found it missing; "
+                "add its line to allowed_signers: who signs, then what `ssh-keygen -y -f FILE` prints"
             )
 
 
 UNSIGNED = Signing()
 
 
-def _key_id(public: bytes) -> str:
-    return hashlib.sha256(public).hexdigest()[:KEY_ID_DIGITS]
+def _key_id(key: Ed25519PublicKey) -> str:
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:KEY_ID_DIGITS]
+
+
+def _written(key: Ed25519PublicKey) -> str:
+    return key.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+
+
+def _parse_private(path: Path, data: bytes) -> Ed25519PrivateKey:
+    found = "something else"
+    key: object = None
+    try:
+        key = serialization.load_ssh_private_key(data, password=None)
+    except TypeError:  # what these errors say may quote the file
+        found = "one with a passphrase, which nobody is there to type when a run starts"
+    except (ValueError, UnsupportedAlgorithm):
+        if data.startswith(b"-----BEGIN PRIVATE KEY-----"):
+            found = "one in PEM, as older versions made it, which docs/sharing.md converts"
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SigningError(
+            f"expected an ed25519 private key of OpenSSH without a passphrase at {path}, found {found}; make one with "
+            '`ssh-keygen -t ed25519 -N "" -f FILE` or `diptych store keygen FILE`'
+        )
+    return key
 
 
 def _read_private(path: Path) -> bytes:
@@ -241,48 +253,48 @@ def _write_private(path: Path, data: bytes) -> None:
     except FileExistsError:
         raise SigningError(f"expected a new file at {path}, found one that is there; name another") from None
     except OSError as error:
-        raise SigningError(
-            f"expected to write a key to {path}, found: {error.strerror}; name a file in a folder of yours"
-        ) from None
+        told = f"expected to write a key to {path}, found: {error.strerror}; name a file in a folder of yours"
+        raise SigningError(told) from None
 
 
-def _parse_list(path: Path, data: bytes) -> dict[str, bytes]:
+def _parse_list(path: Path, data: bytes) -> list[Ed25519PublicKey]:
+    if len(data) > _MAX_LIST_BYTES:
+        raise SigningError(f"expected at most {_MAX_LIST_BYTES} bytes in {path}, found more; shorten it")
     try:
-        if len(data) > _MAX_TRUSTED_BYTES:
-            raise SigningError(f"expected at most {_MAX_TRUSTED_BYTES} bytes in {path}, found more; shorten it")
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise SigningError(f"expected UTF-8 in {path}, found other bytes; save it as UTF-8") from None
-    return _parse_lines(path, text.split("\n"))  # not splitlines(): it sees lines where a reviewer sees none
-
-
-def _parse_lines(path: Path, lines: Iterable[str]) -> dict[str, bytes]:
-    keys: dict[str, bytes] = {}
-    for number, line in enumerate((line.removesuffix("\r") for line in lines), start=1):
+    keys: dict[str, Ed25519PublicKey] = {}
+    # Not splitlines(): it sees lines where a reviewer sees none.
+    for number, line in enumerate((line.removesuffix("\r") for line in text.split("\n")), start=1):
         if not line.strip(" ") or line.startswith("#"):
             continue
         try:
-            public = _parse_line(line)
+            key = _parse_line(line)
         except ValueError as error:
             raise SigningError(f"{path}:{number}: {error}; correct the line") from None
-        if _key_id(public) in keys:
+        if keys.setdefault(_key_id(key), key) is not key:
             raise SigningError(f"{path}:{number}: expected each key once, found one again; remove the line")
-        keys[_key_id(public)] = public
-    return keys
+    return list(keys.values())
 
 
-def _parse_line(line: str) -> bytes:
+def _parse_line(line: str) -> Ed25519PublicKey:
     """Read one key; what is wrong is told without quoting the line, which may hold a private key by mistake."""
-    kind, _, rest = line.partition(" ")
-    encoded, _, comment = rest.partition(" ")
-    if kind != "ed25519":
-        raise ValueError("expected `ed25519 <base64 public key> <comment>`, found another beginning")
+    if not line.isprintable():
+        raise ValueError("expected printable characters and plain spaces, found others")
+    principal, *rest = line.split(" ", 3)
+    if not 1 <= len(principal) <= _MAX_PRINCIPAL or principal.startswith(("#", '"')):
+        raise ValueError(f"expected who signs as one word of 1 to {_MAX_PRINCIPAL} characters, found another beginning")
+    if len(rest) < 2 or rest[0] != _KEY_TYPE:
+        raise ValueError(
+            f"expected `<principal> {_KEY_TYPE} <public key>`, found another form: begin with who signs; options and "
+            "other kinds of keys are not read"
+        )
+    written = " ".join(rest[:2])
     try:
-        public = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        public = b""
-    if len(public) != _PUBLIC_BYTES or base64.b64encode(public).decode() != encoded:
-        raise ValueError("expected a public key of 32 bytes in base64, found something else")
-    if not comment.strip() or len(comment) > _MAX_COMMENT or not comment.isprintable():
-        raise ValueError(f"expected a printable comment of 1 to {_MAX_COMMENT} characters, found another")
-    return public
+        key: object = serialization.load_ssh_public_key(written.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey) or _written(key) != written:
+        raise ValueError("expected an ed25519 public key as OpenSSH writes it, found something else")
+    return key

@@ -11,7 +11,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import google_crc32c
 import numpy as np
@@ -25,6 +25,11 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644 << 16
 _UNIX = 3
 _MAX_DOCUMENT_BYTES = 1 << 28
+MAX_MEMBERS = 100_000
+_DIRECTORY_BYTES_OF_A_MEMBER = 256
+_END = struct.Struct("<4s4H2IH")
+_END_64 = struct.Struct("<4sQ2H2I4Q")
+_LOCATOR_BYTES = 20
 
 
 def group_document(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +136,26 @@ def read_document(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> dict[str,
     if entry.file_size > _MAX_DOCUMENT_BYTES:
         raise ValueError(f"expected a document of bounded size in {entry.filename}, found {entry.file_size} bytes")
     return parse_document(archive.read(entry))
+
+
+def check_zip_directory(file: IO[bytes], most: int = MAX_MEMBERS) -> None:
+    """Look at the end of a zip, before `zipfile` makes an object of each member.
+
+    Raises
+    ------
+    ValueError
+        When there is no end, a comment, or too many members.
+    """
+    file.seek(max(0, file.seek(0, 2) - _END.size - _LOCATOR_BYTES - _END_64.size))
+    tail = file.read()
+    if tail[-_END.size :][:4] != b"PK\x05\x06":
+        raise ValueError("expected a whole zip without a comment, found no end of one")
+    *_, members, size, _, _ = _END.unpack(tail[-_END.size :])
+    # A large zip has a second end before its end; `zipfile` too looks for it there.
+    if tail[_END_64.size :].startswith(b"PK\x06\x07") and tail.startswith(b"PK\x06\x06"):
+        *_, members, size, _ = _END_64.unpack(tail[: _END_64.size])
+    if members > most or size > most * _DIRECTORY_BYTES_OF_A_MEMBER:
+        raise ValueError(f"expected at most {most} members, found {members} in a directory of {size} bytes")
 
 
 def zip_entry(name: str) -> zipfile.ZipInfo:

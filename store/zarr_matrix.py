@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from store.caps import MAX_CHUNKS, check_zip_directory
 from store.errors import InvalidVectors
 from store.matrix_arrays import DIMENSION_NAMES, stated_arrays
 from store.matrix_parts import Content, Ids, MatrixBlock, MatrixHeader, check_version, little_endian
 from store.rows import VECTOR_TYPES
-from store.vectors import MappedVectors, Repacked
+from store.vectors import MappedVectors
 from store.verified import FileStamp
 from store.zarr_documents import (
     CHECKSUM_BYTES,
+    MAX_MEMBERS,
     array_document,
+    check_zip_directory,
     chunk_name,
     chunk_parts,
     chunk_values,
@@ -47,7 +48,7 @@ _MAX_CHUNK_BYTES = 2_000_000_000
 _OTHER_MEMBERS = 1 + 2 * 5
 
 
-def most_chunks(arrays: int, members: int = MAX_CHUNKS) -> int:
+def most_chunks(arrays: int, members: int = MAX_MEMBERS) -> int:
     """Count the chunks that each of so many arrays may have in a zip whose members a reader still takes."""
     return (members - _OTHER_MEMBERS - arrays) // arrays
 
@@ -170,10 +171,8 @@ def read(path: Path) -> Content:
 
     Raises
     ------
-    Repacked
-        When it is a zip of another structure, as another tool may have packed it.
     ValueError
-        When it is not such a file.
+        When it is not such a file, or another tool packed it anew.
     """
     with path.open("rb") as file:
         stamp = FileStamp.of(file.fileno())  # before anything that it vouches for is read
@@ -196,7 +195,7 @@ class _Reader:
         if len(self._entries) != len(entries):
             raise ValueError("expected each member once, found one twice")
         if any(e.compress_type != zipfile.ZIP_STORED or e.compress_size != e.file_size for e in entries):
-            raise Repacked("expected stored members, found compressed ones")
+            raise ValueError("expected stored members, found compressed ones, as other tools pack them")
 
     def content(self) -> Content:
         """Give all arrays and attributes."""
@@ -225,7 +224,8 @@ class _Reader:
             small[name] = self._array(name, length, kind)
             names |= {f"{name}/zarr.json", chunk_name(name, 1)} if length else {f"{name}/zarr.json"}
         if names != self._entries.keys():
-            raise Repacked("expected the members of a matrix, found others")
+            odd = sorted(names ^ self._entries.keys())[0]
+            raise ValueError(f"expected the members of a matrix with all chunks, found {odd!r} missing or too many")
         vectors, *others = (MappedVectors(self._mapped_chunks(array, chunks, chunk_rows), rows) for array in arrays)
         beside = {array.name: values for array, values in zip(stated, others, strict=True)}
         ids = Ids(small["ids_utf8"], small["ids_offsets"])
@@ -237,7 +237,7 @@ class _Reader:
         arrays = [_Rows(each.name, each.shape, each.dtype) for each in stated_arrays(attributes)]
         for array in arrays:
             if not array.is_document(self._document(f"{array.name}/zarr.json"), rows, chunk_rows):
-                raise Repacked(f"expected {array.name!r} as the attributes state it, found other metadata")
+                raise ValueError(f"expected {array.name!r} as the attributes state it, found other metadata")
         return arrays
 
     def _layout(self) -> tuple[int, int, str, int]:
@@ -252,7 +252,7 @@ class _Reader:
         if not sizes or dtype not in VECTOR_TYPES:
             raise ValueError(f"expected vectors in {' or '.join(VECTOR_TYPES)}, found other metadata")
         if not _Rows("vectors", (dim,), dtype).is_document(document, rows, chunk_rows):
-            raise Repacked("expected plain vectors, found other metadata")
+            raise ValueError("expected plain vectors, found other metadata")
         return rows, dim, dtype, chunk_rows
 
     def _mapped_chunks(self, array: _Rows, chunks: int, chunk_rows: int) -> NDArray[Any]:
@@ -263,7 +263,7 @@ class _Reader:
         starts = [self._payload(array.chunk(number), size + CHECKSUM_BYTES) for number in range(chunks)]
         stride = starts[1] - starts[0] if chunks > 1 else _round_up(size)
         if starts != [starts[0] + c * stride for c in range(chunks)] or starts[0] % _ALIGNMENT or stride % _ALIGNMENT:
-            raise Repacked("expected chunks at one stride, found others")
+            raise ValueError("expected chunks at one stride, found others, as other tools pack them")
         within = np.empty(shape[1:], array.dtype).strides
         return np.ndarray((chunks, *shape), array.dtype, self._mapped, starts[0], (stride, array.row_bytes, *within))
 
@@ -280,7 +280,7 @@ class _Reader:
     def _array(self, name: str, length: int, dtype: str) -> NDArray[Any]:
         document = array_document((length,), whole_chunks((length,)), dtype)
         if not is_named(self._document(f"{name}/zarr.json"), document, DIMENSION_NAMES[name]):
-            raise Repacked(f"expected {length} numbers of {dtype} in {name!r}, found other metadata")
+            raise ValueError(f"expected {length} numbers of {dtype} in {name!r}, found other metadata")
         if not length:
             return np.zeros(0, dtype=dtype)
         return chunk_values(self._archive.read(chunk_name(name, 1)), (length,), dtype)

@@ -8,7 +8,7 @@ from pathlib import Path
 from stages.contract import Executor
 from stages.encoders.device import Engine
 from stages.room import Policy
-from store import FeatureStore, SegmentFormat, Signer, TrustedKeys
+from store import AllowedSigners, FeatureStore, SegmentFormat, Signer
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class StorePlace:
     root : str
         A folder, or ``s3://bucket/folder``.
     segment_format : {"zarr.zip", "h5"}
-    cache, signing_key, trusted_keys : str or None
+    cache, signing_key, allowed_signers : str or None
         See `FeatureStore`; of the keys the files, never what is in them.
     """
 
@@ -28,7 +28,7 @@ class StorePlace:
     segment_format: SegmentFormat = "zarr.zip"
     cache: str | None = None
     signing_key: str | None = None
-    trusted_keys: str | None = None
+    allowed_signers: str | None = None
 
     def open(self) -> FeatureStore:
         """Open it.
@@ -43,7 +43,7 @@ class StorePlace:
             segment_format=self.segment_format,
             cache=None if self.cache is None else Path(self.cache),
             signer=None if self.signing_key is None else Signer.load(Path(self.signing_key)),
-            trusted=None if self.trusted_keys is None else TrustedKeys.load(Path(self.trusted_keys)),
+            trusted=None if self.allowed_signers is None else AllowedSigners.load(Path(self.allowed_signers)),
         )
 
 

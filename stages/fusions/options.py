@@ -1,4 +1,4 @@
-"""The options of every fusion, with the defaults of systems.md 4; `fuse` and `train` fill them from flat params.
+"""The options of every fusion, which `fuse` and `train` fill from flat params; docs/systems/fusions.md.
 
 A fusion with its own classifier takes how it is trained (`NetworkOptions`) and, by the same names, its module's keyword
 arguments; one that gives vectors takes the keyword arguments of its transformer.
@@ -14,7 +14,7 @@ from stages.heads.options import MlpOptions, Options, Width
 
 
 class AttentionOptions(MlpOptions):
-    """Sizes of systems.md 4.4: d = 256, then three hidden layers.
+    """Sizes of docs/systems/fusions.md#attention: d = 256, then three hidden layers.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Trains a `vse` on arrays, for what takes over its projection of pictures; systems.md 4.12, stage A."""
+"""Trains a `vse` on arrays, for its projection of pictures; docs/systems/fusions.md#visual-semantic-base."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from stages.contract import Executor, Progress, Tracker
 from stages.encoders.decoding import allow_pixels
 from stages.errors import InputError
 from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
+from stages.outputs import fresh_folder
 from stages.prepare.apart import check_apart
 from stages.prepare.checks import Checked, Row, checker
 from stages.prepare.ordered import map_in_order
@@ -20,7 +22,6 @@ from stages.prepare.sources.catalog import open_source
 from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.summary import PrepareSummary, Tally
 from stages.prepare.unwatched import taking_notes
-from stages.prepare.workspace import replacing
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def run(
         When the source is wrong, or too many of its rows are.
     """
     allow_pixels(params.max_pixels)
-    with replacing(outputs.folder) as workspace:
+    with fresh_folder(outputs.folder) as workspace:
         source = open_source(params, Folders(workspace, outputs.folder, outputs.cache))
         tally = Tally(source.info)
         looker = watcher or Unwatched()
@@ -112,6 +113,8 @@ def run(
             tally.refuse_too_many_rejects(params.max_reject_share)
         summary = tally.summary(source.notes)
         (workspace / "summary.json").write_text(summary.to_json(), encoding="utf-8")
+        if (ignored := outputs.folder / ".gitignore").is_file():  # not ours: DVC lists there what git shall pass over
+            shutil.copy2(ignored, workspace)
     return summary
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from stages.items import Item
 from stages.prepare.checks import Row
 from stages.prepare.ordered import map_in_order
 from stages.prepare.params import PrepareParams
+from store.publish import put_in_place, temporary_output
 
 _VERSION = 1
 _ABOUT = b"diptych"
@@ -130,17 +130,14 @@ def taking_notes(folder: Path | None, params: PrepareParams, images: Path, manif
         yield Notebook(Path(params.path), images, None)
         return
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{secrets.token_hex(4)}.tmp"
-    try:
+    with temporary_output(folder / "notes") as temporary:
         with pq.ParquetWriter(temporary, _SCHEMA.with_metadata({_ABOUT: about(params)}), compression="zstd") as writer:
             notebook = Notebook(Path(params.path), images, writer)
             yield notebook
             notebook.flush()
-        temporary.replace(folder / f"{file_digest(manifest)}.parquet")
+        put_in_place(temporary, folder / f"{file_digest(manifest)}.parquet")
         for old in _newest_first(folder)[_KEPT:]:
             old.unlink(missing_ok=True)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def notes_of(folder: Path, manifest: Path) -> Path | None:

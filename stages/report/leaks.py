@@ -11,7 +11,7 @@ from typing import Any
 from stages.errors import InputError
 from stages.records import IMAGE
 from stages.report.examples import Card, Cards
-from stages.report.readings import read_json
+from stages.report.readings import read_optional
 from stages.report.summaries import Overlap
 from stages.report.tables import Row, read_table
 
@@ -98,7 +98,7 @@ def leak_warning(leaks: Leaks | None, overlaps: Sequence[Overlap]) -> str:
 
 
 def _near(path: Path) -> dict[str, int]:
-    found: Any = read_json(path).get("near_duplicates") if path.is_file() else None
+    found: Any = read_optional(path).get("near_duplicates")
     if found is None:
         return {}
     if not isinstance(found, dict) or any(not isinstance(found.get(name), int) for name in _COUNTS):

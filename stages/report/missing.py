@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from stages.records import IMAGE as PICTURE
 from stages.report.figures import WIDTH, shorten
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
-from stages.report.readings import read_json, read_rows
+from stages.report.readings import read_json, read_optional, read_rows
 from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, Plot, Words, bare, draw
 from stages.report.verdict import metric_name, number
 
@@ -151,7 +151,7 @@ def _classes(metrics: Path, names: Mapping[str, Any]) -> str:
 
 
 def _rates(path: Path) -> Iterator[Rate]:
-    rows = read_json(path).get("missing_by", ()) if path.is_file() else ()
+    rows = read_optional(path).get("missing_by", ())
     for row in rows if len(rows) > 1 else ():
         missing = {field: (count, row["share"][field]) for field, count in row["missing"].items()}
         yield Rate(row["source"], row["rows"], missing)

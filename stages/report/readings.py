@@ -181,6 +181,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_optional(path: Path) -> dict[str, Any]:
+    """Read a JSON object as `read_json` does; empty where there is no file."""
+    return read_json(path) if path.is_file() else {}
+
+
 def read_rows(path: Path, *columns: str) -> list[dict[str, str]]:
     """Read a CSV file with a header; a file that is not there has no rows.
 

@@ -10,7 +10,7 @@ from typing import Any
 from stages.contract import Progress
 from stages.errors import InputError, RunError
 from stages.items import Manifest
-from stages.outputs import write_lines
+from stages.outputs import write_text
 from stages.parts import read_split
 from stages.report.compare import Comparison, compare, write_comparison
 from stages.report.comparison import draw_insides, draw_plots
@@ -129,8 +129,7 @@ def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, prog
             write_comparison(outputs.compare, page.comparison)
         if page.pairs is not None:
             write_pairs(outputs.pairs, page.pairs.tests.pairs)
-        with write_lines(outputs.page) as stream:
-            stream.write(text)
+        write_text(outputs.page, text)
     best = page.board.experiments[0].name
     known = {"experiments": len(page.board.experiments), "best": best, "primary": page.board.primary}
     return {**known, "verdict": page.verdict, "bytes": size}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stages.contract import PARTS
 from stages.items import Manifest
 from stages.records import IMAGE
-from stages.report.readings import read_json, read_rows
+from stages.report.readings import read_optional, read_rows
 
 _LEAKS = ("leaks", "near_duplicates", "listed_per_row")  # told beside the examples of `leaks`
 
@@ -93,7 +93,7 @@ def summarise_data(manifest: Manifest, parts: NDArray[np.str_], data: Path) -> D
     keys = {field: manifest.keys(field) for field in fields}
     present = {field: there for field, (_, there) in keys.items()}
     labelled = manifest.labelled()
-    prepared, split = _optional(data / "prepare" / "summary.json"), _optional(data / "split" / "summary.json")
+    prepared, split = read_optional(data / "prepare" / "summary.json"), read_optional(data / "split" / "summary.json")
     masks = [*((part, parts == part) for part in PARTS), ("all", np.ones(len(parts), bool))]
     return DataSummary(
         parts=tuple(_part(name, mask, labelled, present) for name, mask in masks),
@@ -118,10 +118,6 @@ def _overlap(field: str, keys: NDArray[np.uint8], present: NDArray[np.bool_], pa
     asked = keys[present & (parts == "test")]
     items = sum(key.tobytes() in known for key in asked)
     return Overlap(field, items, items / len(asked) if len(asked) else 0.0)
-
-
-def _optional(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
 
 
 def _rejects(prepared: Mapping[str, Any], rows: Path) -> dict[str, int]:

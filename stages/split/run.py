@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.contract import PARTS, Progress
 from stages.items import Manifest
+from stages.outputs import write_text
 from stages.parts import write_split
 from stages.split.cut import GALLERY, QUERY, Cut, named
 from stages.split.labels import untrained_classes
@@ -59,7 +60,7 @@ def run(params: SplitParams, manifest: Path, output: Path, progress: Progress) -
             **leaks,
         }
         write_leaks(output.with_name("leaks.csv"), ids, found)
-        _write_whole(output.with_name("summary.json"), json.dumps(summary, indent=2) + "\n")
+        write_text(output.with_name("summary.json"), json.dumps(summary, indent=2) + "\n")
         write_split(output, ids, made.parts, summary, made.roles)
         bar.advance(len(ids))
     return summary
@@ -78,9 +79,3 @@ def _counts(manifest: Manifest, made: Cut) -> dict[str, Any]:
     if manifest.info.task != "regression":
         told["untrained_classes"] = named(untrained_classes(manifest, made.parts))
     return told
-
-
-def _write_whole(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

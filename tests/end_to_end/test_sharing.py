@@ -38,7 +38,7 @@ def test_its_settings_are_valid(tmp_path: Path) -> None:
     (block,) = _blocks("toml")
     (tmp_path / "local.toml").write_text(block)
     assert load_settings(tmp_path / "local.toml", {}).store == "/mnt/team/diptych-store"
-    named = {name.lower() for name in re.findall(r"DIPTYCH_([A-Z_]+)", PAGE)} | {"signing_key", "trusted_keys"}
+    named = {name.lower() for name in re.findall(r"DIPTYCH_([A-Z_]+)", PAGE)} | {"signing_key", "allowed_signers"}
     assert named <= set(type(load_settings(tmp_path / "none", {})).model_fields)
 
 

@@ -142,8 +142,8 @@ def test_store_ls_stats_and_verify(project: Path, tmp_path: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 80
     stats = json.loads(call(project, "diptych", "store", "stats", "--json").stdout)
     assert stats["rows"] > 100
-    assert [(each["reader"], each["mapped"]) for each in stats["matrices"]] == [("mapped", True)] * 2
-    assert "data/embed/caption-hash.zarr.zip: 100 x 64, mapped" in call(project, "diptych", "store", "stats").stdout
+    assert [each["sound"] for each in stats["matrices"]] == [True] * 2
+    assert "data/embed/caption-hash.zarr.zip: 100 x 64\n" in call(project, "diptych", "store", "stats").stdout
     assert call(project, "diptych", "store", "verify", "--rows").returncode == 0
     copy = tmp_path / "store"
     shutil.copytree(project / ".diptych" / "store", copy)

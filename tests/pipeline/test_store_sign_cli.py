@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pipeline import doctor
 from pipeline.doctor import Finding
 from pipeline.settings import load_settings
-from store import SigningError
+from stages.errors import InputError
+from store import AllowedSigners, Signer, SigningError
 from tests.pipeline.project import ROOT, call, make_project
 
 
@@ -29,14 +34,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_team_starts_to_sign(project: Path, tmp_path: Path) -> None:
-    key = tmp_path / "ann.pem"
-    made = call(project, "diptych", "store", "keygen", str(key), "--comment", "Ann")
+    key = tmp_path / "ann"
+    made = call(project, "diptych", "store", "keygen", str(key), "--principal", "ann@example.org")
     assert (made.returncode, made.stdout.count("\n")) == (0, 1)
-    assert made.stdout.startswith("ed25519 ")
-    assert made.stdout.endswith(" Ann\n")
+    assert made.stdout.startswith("ann@example.org ssh-ed25519 AAAA")
     assert key.stat().st_mode & 0o777 == 0o600
     said = [made]
-    (project / "trusted-keys.txt").write_text("# who may fill the store\n" + made.stdout)
+    (project / "allowed_signers").write_text("# who may fill the store\n" + made.stdout)
 
     # Nothing is trusted yet, and without a key nothing could be added: told before the model is loaded.
     unsigned = call(project, "diptych", "embed", "caption-hash")
@@ -90,16 +94,47 @@ def test_what_cannot_be_signed_is_wrong_input(project: Path, tmp_path: Path) -> 
 def test_wrong_files_of_keys_are_told_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
-    for name in ("DIPTYCH_SIGNING_KEY", "DIPTYCH_TRUSTED_KEYS"):
+    for name in ("DIPTYCH_SIGNING_KEY", "DIPTYCH_ALLOWED_SIGNERS"):
         with pytest.raises(SigningError, match="No such file"):
             load_settings(Path("local.toml"), {name: "none"}).feature_store("zarr.zip")
-    Path("trusted-keys.txt").symlink_to("nowhere")
+    Path("allowed_signers").symlink_to("nowhere")
     with pytest.raises(SigningError, match="git checkout"):
         load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
-    Path("trusted-keys.txt").unlink()
-    Path("trusted-keys.txt").write_text("ed25519 ? Ann\n")
-    with pytest.raises(SigningError, match=r"trusted-keys\.txt:1"):
+    Path("allowed_signers").unlink()
+    Path("allowed_signers").write_text("ann ssh-ed25519 ?\n")
+    with pytest.raises(SigningError, match="allowed_signers:1"):
         load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
+
+
+def test_the_list_of_an_older_version_is_never_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("trusted-keys.txt").touch()
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"found trusted-keys\.txt of an older version; convert it"):
+            load_settings(Path("local.toml"), {}).feature_store("zarr.zip")
+        Path("trusted-keys.txt").unlink()
+        Path("trusted-keys.txt").symlink_to("nowhere")
+    Path("allowed_signers").write_text(Signer.generate().allowed_line("ann"))
+    assert load_settings(Path("local.toml"), {}).feature_store("zarr.zip").signing.trusted is not None
+    with pytest.raises(InputError, match="DIPTYCH_TRUSTED_KEYS: unknown"):
+        load_settings(Path("local.toml"), {"DIPTYCH_TRUSTED_KEYS": "trusted-keys.txt"})
+
+
+def test_keys_and_lists_of_older_versions_are_converted_as_the_page_says(tmp_path: Path) -> None:
+    seed = Ed25519PrivateKey.from_private_bytes(b"a" * 32)
+    raw = base64.b64encode(seed.public_key().public_bytes_raw()).decode()
+    (tmp_path / "trusted-keys.txt").write_text(f"# ours\n\ned25519 {raw} Ann, laptop\n")
+    old = tmp_path / ".config/diptych/signing.pem"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(seed.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    old.chmod(0o600)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sharing.md").read_text("utf-8"), re.DOTALL)
+    done = call(tmp_path, sys.executable, "-c", block, HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "allowed_signers").read_text().startswith("Ann,-laptop ssh-ed25519 AAAA")
+    signer, trusted = Signer.load(old), AllowedSigners.load(tmp_path / "allowed_signers")
+    assert trusted.verify(signer.key_id, "f", "s", seed.sign(b"diptych/segment-signature/1\nf\ns\n"))
+    assert old.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_steps_of_the_documentation_work_as_they_stand(project: Path, tmp_path: Path) -> None:
@@ -108,9 +143,9 @@ def test_the_steps_of_the_documentation_work_as_they_stand(project: Path, tmp_pa
     who = {f"GIT_{role}_{what}": "t@example.org" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     done = call(project, "bash", "-ec", block, HOME=str(tmp_path), **who)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / ".config/diptych/signing.pem").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / ".config/diptych/signing-key").stat().st_mode & 0o777 == 0o600
     assert call(project, "diptych", "store", "verify").returncode == 0
-    assert "trusted-keys.txt" in call(project, "git", "ls-files").stdout
+    assert "allowed_signers" in call(project, "git", "ls-files").stdout
 
 
 def test_doctor_tells_of_a_store_that_everybody_may_write_to(project: Path, tmp_path: Path) -> None:

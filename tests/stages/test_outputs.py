@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.outputs import fresh_folder, write_json, write_lines
+from stages.outputs import fresh_folder, read_small_json, write_json, write_lines
 
 
 class BoomError(Exception):
@@ -57,6 +57,17 @@ def test_json_that_no_reader_takes_is_refused_and_the_old_file_stays(tmp_path: P
         write_json(path, {"wrong": wrong})
     assert json.loads(path.read_text()) == {"fine": True}
     assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"7", b'{"a": "\xff"}', b"[" * 100_000, None], ids=range(7))
+def test_a_small_json_file_that_is_no_object_reads_as_nothing(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert read_small_json(path) == {}
+    assert read_small_json(tmp_path) == {}
+    write_json(path, {"a": [1, "é"]})
+    assert read_small_json(path) == {"a": [1, "é"]}
 
 
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:

@@ -77,40 +77,16 @@ JUSTIFIED = [
     ),
     ("store/zarr_matrix.py", "path.open('wb')", "the temporary name of atomic_output"),
     ("store/zarr_matrix.py", "zipfile.ZipFile(self._file, 'w')", "the same"),
-    ("stages/outputs.py", "temporary.open('w'", "a temporary name beside the final one"),
-    (
-        "stages/outputs.py",
-        "temporary.replace(path)",
-        "how a small output gets its name; `dvc repro` makes a lost one anew",
-    ),
-    ("stages/outputs.py", "temporary.unlink(", "our own temporary name"),
+    ("stages/outputs.py", "temporary.open('w'", "the temporary name of atomic_output"),
     ("stages/outputs.py", "path.replace(old)", "what stood there is put aside, and comes back when the move fails"),
     ("stages/outputs.py", "new.replace(path)", "how a folder gets its name"),
     ("stages/outputs.py", "old.replace(path)", "back to where it was"),
     ("stages/outputs.py", "shutil.rmtree(", "our own temporary folder, and what was put aside"),
     ("stages/scratch.py", "lock.open(", "an empty file, held for as long as the run lives"),
     ("stages/scratch.py", "lock.unlink(", "the same, of a run that is over"),
-    (
-        "stages/scratch.py",
-        "folder.replace(gone)",
-        "a folder of a run that is over, so that no late worker writes into it",
-    ),
+    ("stages/scratch.py", "folder.replace(gone)", "a folder of a run that is over: no late worker may write into it"),
     ("stages/scratch.py", "shutil.rmtree(gone", "the same"),
-    ("stages/scratch.py", "temporary.open('xb')", "a temporary name beside the final one"),
-    ("stages/scratch.py", "temporary.replace(path)", "how arrays that are whole get their name"),
-    ("stages/scratch.py", "temporary.unlink(", "our own temporary name"),
-    (
-        "stages/manifest_writer.py",
-        "unfinished.replace(path)",
-        "how a manifest that is whole gets its name; `dvc repro` makes a lost one anew",
-    ),
-    ("stages/manifest_writer.py", "unfinished.unlink(", "our own temporary name"),
-    (
-        "stages/parts.py",
-        "unfinished.replace(path)",
-        "how a split that is whole gets its name; `dvc repro` makes a lost one anew",
-    ),
-    ("stages/parts.py", "unfinished.unlink(", "our own temporary name"),
+    ("stages/scratch.py", "temporary.open('wb')", "the temporary name of temporary_output"),
 ]
 SOURCES = sorted(
     {*(path.relative_to(ROOT).as_posix() for path in (ROOT / "store").rglob("*.py")), *(file for file, *_ in JUSTIFIED)}

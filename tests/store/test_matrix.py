@@ -197,6 +197,17 @@ def test_gathered_rows_are_a_copy(matrix_path):
     np.testing.assert_array_equal(matrix.block(0, 10), expected)
 
 
+def test_slices_are_numpys(matrix_path):
+    header, block, expected = make(30)
+    write(matrix_path, header, [block], chunk_rows=7)
+    matrix = open_matrix(matrix_path)
+    for stops in ((None,), (3, 9), (-5, None), (9, 3), (0, 5000), (1, 9, 3), (9, 1, -2)):
+        np.testing.assert_array_equal(matrix[slice(*stops)], expected[slice(*stops)])
+    for wrong in (3, np.arange(3), (slice(3), slice(2))):
+        with pytest.raises(TypeError, match=r"expected a slice.*Matrix\.rows"):
+            matrix[wrong]
+
+
 def test_a_link_to_a_matrix_is_followed(matrix_path):
     # DVC can be set to link its cache into the work tree.
     header, block, expected = make(10)

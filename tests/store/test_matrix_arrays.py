@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store import InvalidVectors, MatrixArray, MatrixBlock, MatrixHeader, open_matrix
-from store.vectors import MappedVectors
 
 from .wide import ARRAYS, DIM, N, cut, make, write
 
@@ -58,7 +57,6 @@ def test_every_matrix_comes_back(tmp_path_factory, data, n, chunk_rows, suffix):
     info = write(path, header, cut(block, np.diff([0, *stops, n])), chunk_rows=chunk_rows)
     matrix = open_matrix(path)
     assert (info.rows, info.dim, info.dtype, info.digest) == (len(matrix), matrix.dim, matrix.dtype, matrix.digest)
-    assert matrix.reader == "mapped"
     assert_reads(matrix, expected)
 
 
@@ -66,7 +64,7 @@ def test_each_kind_of_array_at_once(matrix_path):
     header, block, expected = make()
     write(matrix_path, header, [block], chunk_rows=9)
     matrix = open_matrix(matrix_path)
-    assert (matrix.mapped, matrix.attributes["format_version"], matrix.attributes["min_reader"]) == (True, 2, 2)
+    assert (matrix.attributes["format_version"], matrix.attributes["min_reader"]) == (2, 2)
     assert matrix.arrays["tokens"] == ((4, 3), "float16")
     assert_reads(matrix, expected)
 
@@ -95,7 +93,6 @@ def test_each_array_is_one_aligned_view_of_the_file(matrix_path):
     write(matrix_path, header, [block], chunk_rows=9)
     content = open_matrix(matrix_path)._content
     for values in (content.vectors, *content.arrays.values()):
-        assert isinstance(values, MappedVectors)
         assert not values.chunks.flags.owndata
         assert values.chunks.ctypes.data % 64 == 0
         assert len(values.chunks) == (1 if matrix_path.suffix == ".h5" else 6)
@@ -164,7 +161,7 @@ def test_in_version_1_the_word_was_the_callers(tmp_path, monkeypatch):
     for suffix in FORMATS:
         write(tmp_path / f"m{suffix}", header, [block])
         matrix = open_matrix(tmp_path / f"m{suffix}")
-        assert (matrix.arrays, matrix.attributes["arrays"], matrix.mapped) == ({}, ["mine"], True)
+        assert (matrix.arrays, matrix.attributes["arrays"]) == ({}, ["mine"])
         np.testing.assert_array_equal(matrix[:], expected["vectors"])
 
 

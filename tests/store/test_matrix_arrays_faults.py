@@ -1,9 +1,7 @@
-"""Arrays beside the vectors: verified when first read and then remembered, refused when damaged, read when repacked."""
+"""Arrays beside the vectors: verified when first read and then remembered, refused when damaged or of another make."""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -13,8 +11,9 @@ import pytest
 from store import CorruptMatrix, Matrix, UnsupportedFormat, open_matrix
 from store.matrix_digest import ArrayDigest
 from store.plain_json import parse_document
-from store.zarr_documents import document_bytes, zip_entry
+from store.zarr_documents import document_bytes
 
+from .rezip import edit, put, rezip
 from .wide import ARRAYS, N, make, write
 
 NAMES = [array.name for array in ARRAYS]
@@ -148,21 +147,6 @@ def test_an_older_version_asks_for_an_upgrade(written, monkeypatch):
 # Files of another make
 
 
-def rezip(path: Path, change) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    change(members)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(zip_entry(name), content)
-    rewrite(path, file.getvalue())
-
-
-def edit(name: str, **fields):
-    return lambda members: members.update({name: document_bytes(parse_document(members[name]) | fields)})
-
-
 def edit_stated(change):
     """Change the attribute `arrays`."""
 
@@ -218,14 +202,13 @@ def test_a_zarr_file_of_another_make_is_refused(tmp_path, abuse):
         open_matrix(path, verify=False)
 
 
-def test_a_chunk_of_another_size_is_refused_when_it_is_read(tmp_path):
+def test_a_chunk_of_another_size_is_refused_at_once(tmp_path):
     header, block, _ = make()
     path = tmp_path / "m.zarr.zip"
     write(path, header, [block], chunk_rows=9)
-    rezip(path, lambda members: members.update({"tokens/c/2/0/0": b"x"}))
-    matrix = open_matrix(path, verify=False)
-    with pytest.raises(CorruptMatrix, match="cannot be read"):
-        matrix.read_array("tokens", slice(None))
+    rezip(path, put("tokens/c/5/0/0", b"x"))  # the last one, so that all others stay where they were
+    with pytest.raises(CorruptMatrix, match=r"bytes in tokens/c/5/0/0, found 1"):
+        open_matrix(path, verify=False)
 
 
 @pytest.mark.parametrize("digests", [None, [], ["0" * 64], "0" * 64])

@@ -78,7 +78,7 @@ def test_case_17_a_chunk_of_hdf5_that_is_gone_never_reads_as_zeros(tmp_path: Pat
         del file["vectors"]
         made = file.create_dataset("vectors", shape=(40, 3), dtype="f4", chunks=(10, 3))
         made[:30] = VECTORS[:30]
-    with pytest.raises(CorruptMatrix, match="expected 4 chunks of 'vectors', found 3"):
+    with pytest.raises(CorruptMatrix, match="expected 'vectors' in one piece"):
         open_matrix(path, verify=False)
 
 

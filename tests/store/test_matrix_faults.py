@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from pathlib import Path
@@ -22,7 +21,9 @@ from store import (
 )
 from store.matrix_parts import FORMAT_VERSION
 from store.plain_json import parse_document
-from store.zarr_documents import chunk_parts, document_bytes, zip_entry
+from store.zarr_documents import chunk_parts, document_bytes
+
+from .rezip import edit, rezip
 
 HEADER = MatrixHeader([f"id{i}" for i in range(40)], 3, "float32", np.zeros(3), {"note": "x"})
 VECTORS = np.random.default_rng(0).standard_normal((40, 3)).astype("f4")
@@ -116,30 +117,11 @@ def test_a_newer_matrix_asks_for_an_upgrade(matrix_path, monkeypatch):
         open_matrix(matrix_path)
 
 
-def rezip(path: Path, change) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    change(members)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(zip_entry(name), content)
-    path.unlink()
-    path.write_bytes(file.getvalue())
-
-
 def edit_attributes(**fields):
     def change(members):
         root = parse_document(members["zarr.json"])
         root["attributes"] = {k: v for k, v in (root["attributes"] | fields).items() if v is not None}
         members["zarr.json"] = document_bytes(root)
-
-    return change
-
-
-def edit_vectors(**fields):
-    def change(members):
-        members["vectors/zarr.json"] = document_bytes(parse_document(members["vectors/zarr.json"]) | fields)
 
     return change
 
@@ -154,11 +136,11 @@ ZARR_ABUSES = {
     "a lost mask": lambda members: members.pop("ok/c/0"),
     "a lost array": lambda members: members.pop("ok/zarr.json"),
     "a short chunk": lambda members: members.update({"vectors/c/0/0": b"x"}),
-    "a huge shape": edit_vectors(shape=[10**13, 3]),
-    "a negative shape": edit_vectors(shape=[-1, 3]),
-    "one dimension": edit_vectors(shape=[40]),
-    "another codec": edit_vectors(codecs=[{"name": "pickle"}]),
-    "another type": edit_vectors(data_type="float64"),
+    "a huge shape": edit("vectors/zarr.json", shape=[10**13, 3]),
+    "a negative shape": edit("vectors/zarr.json", shape=[-1, 3]),
+    "one dimension": edit("vectors/zarr.json", shape=[40]),
+    "another codec": edit("vectors/zarr.json", codecs=[{"name": "pickle"}]),
+    "another type": edit("vectors/zarr.json", data_type="float64"),
 }
 
 

@@ -135,7 +135,7 @@ def test_a_read_only_folder_says_so(tmp_path, monkeypatch):
     with pytest.raises(StoreNotWritable, match="no right to"):
         publish(tmp_path / "name", DATA)
     faulty(monkeypatch, fail_at=1, error=errno.EACCES)
-    with pytest.raises(StoreNotWritable, match="choose another store"):
+    with pytest.raises(StoreNotWritable, match="choose another place"):
         probe_writable(tmp_path)
 
 

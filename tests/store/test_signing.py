@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import logging
 import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +16,17 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from store import (
+    AllowedSigners,
     EncoderLog,
     FeatureStore,
     Fingerprint,
     Signer,
     SigningError,
-    TrustedKeys,
     compact,
     repair,
     sign_sound,
@@ -57,12 +62,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path / "store") if request.param == "folder" else f"memory://signing-{uuid.uuid4().hex}"
 
 
-def trusting(*signers: Signer) -> TrustedKeys:
-    return TrustedKeys({key_id: raw for each in signers for key_id, raw in public(each).items()})
-
-
-def public(signer: Signer) -> dict[str, bytes]:
-    return {signer.key_id: signer._key.public_key().public_bytes_raw()}
+def trusting(*signers: Signer) -> AllowedSigners:
+    return AllowedSigners(each._key.public_key() for each in signers)
 
 
 def open_log(root: str, fingerprint: Fingerprint, signer: Signer | None = None, *trusted: Signer) -> EncoderLog:
@@ -370,27 +371,67 @@ def test_a_key_file_is_its_owners_alone_and_never_overwritten(tmp_path):
         made.save(tmp_path / "no" / "key")
 
 
-def pem(key: Ed25519PrivateKey | X25519PrivateKey, password: bytes | None = None) -> bytes:
-    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
+def private(key: Ed25519PrivateKey | X25519PrivateKey | RSAPrivateKey, kind: PrivateFormat) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption())
+
+
+def ssh_keygen(folder: Path, passphrase: str = "") -> Path:
+    """Make a key as a person does."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed here")
+    path = folder / "made"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "ann@example.org", "-f", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def test_a_key_of_ssh_keygen_signs_and_its_public_line_is_trusted(tmp_path):
+    path = ssh_keygen(tmp_path)
+    (tmp_path / "allowed_signers").write_text(f"ann@example.org {path.with_suffix('.pub').read_text()}")
+    signer, trusted = Signer.load(path), AllowedSigners.load(tmp_path / "allowed_signers")
+    assert trusted.verify(signer.key_id, "f", NAME, signer.sign("f", NAME))
+
+
+def test_ssh_keygen_reads_what_we_write(tmp_path, ann):
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed here")
+    ann.save(tmp_path / "key")
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(tmp_path / "key")], check=True, capture_output=True, text=True)
+    assert ann.allowed_line("ann@example.org") == f"ann@example.org {done.stdout.strip()}"
+
+
+def test_a_passphrase_is_refused(tmp_path):
+    path = ssh_keygen(tmp_path, "unsayable")
+    with pytest.raises(SigningError, match=r"without a passphrase .* found one with a passphrase") as caught:
+        Signer.load(path)
+    assert "unsayable" not in str(caught.value)
+
+
+def test_a_key_of_an_older_version_is_refused_and_its_remedy_named(tmp_path, ann):
+    (tmp_path / "key").write_bytes(private(ann._key, PrivateFormat.PKCS8))
+    (tmp_path / "key").chmod(0o600)
+    with pytest.raises(SigningError, match=r"found one in PEM, .*, which docs/sharing\.md converts"):
+        Signer.load(tmp_path / "key")
 
 
 def test_other_keys_are_refused_and_nothing_of_them_is_told(tmp_path, ann):
     path = tmp_path / "key"
-    good = pem(ann._key).decode()
-    secret = good.splitlines()[1]
+    good = private(ann._key, PrivateFormat.OpenSSH).decode()
+    secret = good.splitlines()[3]  # the seed begins in the line before
     for content in (
         b"",
         good.encode()[:-40],
         good.replace(secret, secret[:-3] + "AAA=").encode(),
+        good.replace(secret, "").encode(),
         secret.encode(),
-        pem(ann._key, b"password"),
-        pem(X25519PrivateKey.generate()),
-        ann._key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+        private(generate_private_key(65537, 2048), PrivateFormat.OpenSSH),
+        private(X25519PrivateKey.generate(), PrivateFormat.PKCS8),
+        ann.allowed_line("ann").encode(),
+        ann.allowed_line("ann").partition(" ")[2].encode(),
     ):
         path.write_bytes(content)
         path.chmod(0o600)
-        with pytest.raises(SigningError, match="expected an unencrypted ed25519 private key") as caught:
+        with pytest.raises(SigningError, match="expected an ed25519 private key of OpenSSH") as caught:
             Signer.load(path)
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
         assert secret[:12] not in str(caught.value)
@@ -400,10 +441,16 @@ def test_other_keys_are_refused_and_nothing_of_them_is_told(tmp_path, ann):
     assert secret[:12] not in repr(ann) + str(vars(ann))
 
 
-def test_the_list_of_trusted_keys(tmp_path, ann, bob):
-    path = tmp_path / "trusted-keys.txt"
-    path.write_text(f"# who may fill the store\n\n{ann.trusted_line('Ann, laptop')}\r\n{bob.trusted_line('Bob')}\n")
-    keys = TrustedKeys.load(path)
+def test_the_list_of_allowed_signers(tmp_path, ann, bob):
+    path = tmp_path / "allowed_signers"
+    lines = [
+        "# who may fill the store\n",
+        "\n",
+        f"{ann.allowed_line('ann@laptop')} her laptop\r\n",
+        bob.allowed_line("Bób"),
+    ]
+    path.write_text("".join(lines))
+    keys = AllowedSigners.load(path)
     assert (len(keys), ann.key_id in keys, bob.key_id in keys) == (2, True, True)
     assert keys.verify(ann.key_id, "f", NAME, ann.sign("f", NAME))
     assert not keys.verify(ann.key_id, "g", NAME, ann.sign("f", NAME))
@@ -412,40 +459,63 @@ def test_the_list_of_trusted_keys(tmp_path, ann, bob):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "at least one trusted key"),
-        ("# nobody\n", "at least one trusted key"),
+        ("", "at least one key"),
+        ("# nobody\n", "at least one key"),
         ("{a}\n{a}\n", ":2: expected each key once"),
-        ("# x\nrsa AAAA Ann\n", ":2: expected `ed25519"),
-        (" {a}\n", ":1: expected `ed25519"),
-        ("ed25519 AAAA Ann\n", ":1: expected a public key of 32 bytes"),
-        ("ed25519 ***************** Ann\n", ":1: expected a public key of 32 bytes"),
-        ("ed25519\n", ":1: expected a public key"),
-        ("{key}\n", ":1: expected a printable comment"),
-        ("{key} Ann\x1b[2J\n", ":1: expected a printable comment"),
-        ("{key} " + "x" * 300, ":1: expected a printable comment"),
-        ("-----BEGIN PRIVATE KEY-----\n", ":1: expected `ed25519"),
-        ("# reviewed\u2028{a}", "at least one trusted key"),
+        ("{a}\nbob {key}\n", ":2: expected each key once"),
+        ("# x\nann ssh-rsa AAAA\n", ":2: expected `<principal> ssh-ed25519"),
+        ("{key}\n", ":1: expected `<principal> ssh-ed25519"),
+        ("{key} ann\n", ":1: expected `<principal> ssh-ed25519"),
+        ("ann\n", ":1: expected `<principal> ssh-ed25519"),
+        ("ann ssh-ed25519\n", ":1: expected `<principal> ssh-ed25519"),
+        ('ann namespaces="git" {key}\n', ":1: expected `<principal> ssh-ed25519"),
+        ("ann cert-authority {key}\n", ":1: expected `<principal> ssh-ed25519"),
+        ('ann valid-before="20300101" {key}\n', ":1: expected `<principal> ssh-ed25519"),
+        (" {a}\n", ":1: expected who signs as one word"),
+        ('"Ann Other" {key}\n', ":1: expected who signs as one word"),
+        ("x" * 300 + " {key}\n", ":1: expected who signs as one word"),
+        ("ann ssh-ed25519 AAAA\n", ":1: expected an ed25519 public key"),
+        ("ann ssh-ed25519 ****************\n", ":1: expected an ed25519 public key"),
+        ("ann ssh-ed25519 {base64}A\n", ":1: expected an ed25519 public key"),
+        ("ann ssh-ed25519 {base64}=\n", ":1: expected an ed25519 public key"),
+        ("{a}\x1b[2J\n", ":1: expected printable characters"),
+        ("ann\t{key}\n", ":1: expected printable characters"),
+        ("ann\xa0{key}\n", ":1: expected printable characters"),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----\n", ":1: expected `<principal> ssh-ed25519"),
+        ("ed25519 {raw} Ann\n", ":1: expected `<principal> ssh-ed25519"),
+        ("# reviewed\u2028{a}", "at least one key"),
         ("\udcff", "expected UTF-8"),
     ],
 )
 def test_a_wrong_list_is_refused_with_the_line(tmp_path, ann, text, said):
-    path = tmp_path / "trusted-keys.txt"
-    line = ann.trusted_line("Ann")
-    content = text.replace("{a}", line).replace("{key}", line.removesuffix(" Ann"))
+    path = tmp_path / "allowed_signers"
+    line = ann.allowed_line("ann")
+    key = line.removeprefix("ann ")
+    raw = base64.b64encode(ann._key.public_key().public_bytes_raw()).decode()
+    content = text.replace("{a}", line).replace("{key}", key).replace("{base64}", key.split()[1]).replace("{raw}", raw)
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     with pytest.raises(SigningError) as caught:
-        TrustedKeys.load(path)
+        AllowedSigners.load(path)
     assert said in str(caught.value)
     assert "PRIVATE" not in str(caught.value)
     assert caught.value.exit_code == 2
 
 
 def test_a_missing_list_is_an_error(tmp_path):
-    with pytest.raises(SigningError, match="expected the list of trusted keys"):
-        TrustedKeys.load(tmp_path / "none")
+    with pytest.raises(SigningError, match="expected the list of allowed signers"):
+        AllowedSigners.load(tmp_path / "none")
 
 
 def test_what_is_signed_is_unambiguous(ann):
     assert signed_message("ab", NAME) == f"diptych/segment-signature/1\nab\n{NAME}\n".encode()
-    with pytest.raises(SigningError, match="whose key"):
-        ann.trusted_line("two\nlines")
+    for principal in ("two\nlines", "two words", "", "#ann", '"ann"'):
+        with pytest.raises(SigningError, match="who signs in one word"):
+            ann.allowed_line(principal)
+
+
+def test_a_signature_made_before_keys_were_openssh_still_counts(ann):
+    """What an older version signed with the key of this seed: neither the name of the key nor the message moved."""
+    made = "52f7e21923618650cd0cd0d4f986a339de0b279d6b144cd0b7f011c5c6d71fe1"
+    made += "2e81a3cc8dcc10ef6e6f8374c5e7547e6b58751586bf56ed1cce435d7c6a3004"
+    assert ann.key_id == "a3c761e56d55f45e"
+    assert trusting(ann).verify("a3c761e56d55f45e", "ab" * 32, NAME, bytes.fromhex(made))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 from stages.errors import RunError
 from stages.prepare.sources.webvision_entries import Entry, entry_id, read_entry, stream_entries
 from stages.prepare.sources.webvision_layout import MetadataFile
+from store.publish import atomic_output
 
 _LOG = logging.getLogger("diptych.prepare")
 _FORMAT = 1
@@ -56,13 +56,8 @@ def open_index(files: Sequence[MetadataFile], folder: Path) -> Path:
         if _is_whole(path):
             return path
         _LOG.warning("the index %s is damaged: it is made again", path)
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        _build(unfinished, files)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with atomic_output(path) as temporary:
+        _build(temporary, files)
     return path
 
 
