@@ -9,12 +9,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and scikit-learn all take
+Width = Annotated[int, Field(ge=1)]
 Problem = Mapping[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Options(BaseModel):
+    """Base of all option rows: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def problem(key: str, value: Any, message: str) -> InitErrorDetails:

@@ -8,8 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 from stages.fit.catalog import FITTERS, FitterRow
-from stages.fit.options import Options
-from stages.flat_params import Problem, Seed, option_problems, problem, report_all
+from stages.flat_params import Options, Problem, Seed, option_problems, problem, report_all
 from stages.nearest import did_you_mean
 from stages.records import IMAGE
 

@@ -8,10 +8,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from stages.contract import Scale
-from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
+from stages.flat_params import Options, Problem, Seed, chosen, option_problems, problem, report_all
 from stages.fusions.catalog import FUSIONS, count_problems
 from stages.fusions.row import FusionRow
-from stages.heads.options import Options
 from stages.nearest import did_you_mean
 
 

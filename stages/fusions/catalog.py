@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.contract import Scale
+from stages.flat_params import Options
 from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
 from stages.fusions.row import FusionRow, network, transformer
@@ -14,7 +15,7 @@ from stages.fusions.rows_gates import GATES_ROWS
 from stages.fusions.rows_towers import TOWERS_ROWS
 from stages.fusions.rows_vse import VSE_ROWS
 from stages.heads.model import Problem
-from stages.heads.options import NetworkOptions, Options
+from stages.heads.options import NetworkOptions
 
 
 def _concat() -> Any:

@@ -10,11 +10,12 @@ import numpy as np
 
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError, RunError
-from stages.fusions.blocks import BlockScaler, ConcatFusion
+from stages.fusions.blocks import ConcatFusion
 from stages.fusions.catalog import FUSIONS, Recipe, dropout_problems
 from stages.fusions.dropping import DroppingTable
 from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Layout, as_layout, layout_columns, split_parts
+from stages.fusions.scaling import BlockScaler
 from stages.fusions.table import FeatureTable, MappedTable
 from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head

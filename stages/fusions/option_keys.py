@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stages.flat_params import Problem, option_problems, problem
+from stages.flat_params import Options, Problem, option_problems, problem
 from stages.fusions.catalog import FUSIONS
 from stages.heads.catalog import HEADS
-from stages.heads.options import Options
 
 NATIVE = "native"
 PREFIX = "fusion_"

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.heads.options import MlpOptions, Options, Width
+from stages.flat_params import Options, Width
+from stages.heads.options import MlpOptions
 
 
 class AttentionOptions(MlpOptions):

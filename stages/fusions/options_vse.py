@@ -6,8 +6,9 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from stages.flat_params import Width
 from stages.fusions.vse_base import VseOptions
-from stages.heads.options import NetworkOptions, Width
+from stages.heads.options import NetworkOptions
 
 Chosen = TypeVar("Chosen")
 

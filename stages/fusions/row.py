@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from stages.flat_params import Options
 from stages.fusions.layout import Layout
 from stages.heads.model import Model, Problem
-from stages.heads.options import NetworkOptions, Options
+from stages.heads.options import NetworkOptions
 
 if TYPE_CHECKING:
     from stages.heads.network import NetworkModel

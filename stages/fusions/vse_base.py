@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from stages.epochs import UNWATCHED, Epoch, Watch
+from stages.flat_params import Width
 from stages.fusions.layout import Block, Layout, layout_columns
 from stages.fusions.row import network_of_task
 from stages.heads.model import Array, Problem, Rows
-from stages.heads.options import NetworkOptions, Width
+from stages.heads.options import NetworkOptions
 
 
 class VseOptions(NetworkOptions):

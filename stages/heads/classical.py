@@ -21,10 +21,11 @@ from sklearn.svm import SVC, SVR
 
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
+from stages.flat_params import Options
 from stages.heads.machines import is_shared
 from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Problem, Rows, Scores, dense
-from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, Options, SvmOptions
+from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
 from stages.heads.votes import class_shares, mean_targets
 
