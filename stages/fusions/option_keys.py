@@ -1,7 +1,4 @@
-"""Which keys of an experiment are options of its fusion, and which of its head.
-
-Both may have one of the same name, such as `lr`: the plain key is then the head's, and `fusion_lr` the fusion's.
-"""
+"""Which keys of an experiment are options of its fusion, and which of its head."""
 
 from __future__ import annotations
 
@@ -47,7 +44,10 @@ class OptionKeys:
 
 
 def option_keys(fusion: str, head: str) -> list[OptionKeys]:
-    """Return the options of a fusion and, unless it is the fusion's own, of a head."""
+    """Return the options of a fusion and, unless it is the fusion's own, of a head.
+
+    Both may have one of the same name, such as `lr`: the plain key is then the head's, and `fusion_lr` the fusion's.
+    """
     own = FUSIONS[fusion].options
     if head == NATIVE:
         return [OptionKeys(own, {name: name for name in own.model_fields})]

@@ -1,8 +1,4 @@
-"""The options of every fusion, with the defaults of systems.md 4; `fuse` and `train` fill them from flat params.
-
-A fusion with its own classifier takes how it is trained (`NetworkOptions`) and, by the same names, its module's keyword
-arguments; one that gives vectors takes the keyword arguments of its transformer.
-"""
+"""The options of fusions, with the defaults of systems.md 4; `fuse` and `train` fill them from flat params."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 
 
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
-    """Return exact nearest neighbours, whose answers `votes` tells; systems.md 5."""
+    """Return exact nearest neighbours, whose answers `mean_targets` and `class_shares` tell; systems.md 5."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
 
