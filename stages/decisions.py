@@ -1,4 +1,4 @@
-"""From scores to predicted classes: the one rule that `evaluate` counts by and `report` shows; systems.md 6.1."""
+"""From scores to predicted classes, the one rule of all stages; docs/systems/evaluation.md#decisions."""
 
 from __future__ import annotations
 

@@ -115,5 +115,5 @@ class EmbedParams(BaseModel):
 
     @property
     def missing_rule(self) -> Missing:
-        """The rule in force for absent inputs, systems.md 6.6."""
+        """The rule in force for absent inputs, docs/systems/encoders.md#missing-vectors."""
         return self.missing or ("encode_empty" if self.row.empty_text else "zero")

@@ -1,7 +1,7 @@
 """A transformer that reads a text behind a picture, from what `fit` wrote: its vectors, or the scores of the classes.
 
 The picture takes the place of the first token: what a frozen image encoder sees of it is projected twice, to the width
-of the visual-semantic base and from there to that of the transformer's words; systems.md 3.7 and 4.12.
+of the visual-semantic base and from there to that of the transformer's words; docs/systems/encoders.md#bert-pair-ft.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of the encoders that `fit` fine-tunes, for the catalogue; systems.md 3.1 to 3.3 and 3.7."""
+"""The rows of the encoders that `fit` fine-tunes, for the catalogue; docs/systems/encoders.md#fine-tuned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the test of missing inputs takes away, one field at a time, and where it is scored; systems.md 6.4."""
+"""What the test of missing inputs takes away, and where it is scored; docs/systems/evaluation.md#missing-inputs."""
 
 from __future__ import annotations
 

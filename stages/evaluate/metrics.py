@@ -1,4 +1,4 @@
-"""The metrics of systems.md 6.1 as pure functions of arrays; `scoring` asks for those of one seed.
+"""The metrics of docs/systems/evaluation.md#metrics as pure functions of arrays; `scoring` asks for those of one seed.
 
 They are counted here and not by scikit-learn, which has no top-k that ranks equal scores by the lower index, and which
 checks and sorts its arguments anew for every metric; the tests compare each with it where it has the same.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class MissingParams(BaseModel):
-    """The test of missing inputs; systems.md 6.4.
+    """The test of missing inputs; docs/systems/evaluation.md#missing-inputs.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class MissingParams(BaseModel):
 
 
 class HighlightParams(BaseModel):
-    """Rows that the t-SNE panels mark, such as the noise of one class: figure 12 of paper 1, systems.md 6.5.
+    """Rows that the t-SNE panels mark, such as the noise of one class; docs/systems/evaluation.md#t-sne.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class HighlightParams(BaseModel):
 
 
 class TsneParams(BaseModel):
-    """The t-SNE panels; systems.md 6.5.
+    """The t-SNE panels; docs/systems/evaluation.md#t-sne.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class TsneParams(BaseModel):
 
 
 class EvaluateParams(BaseModel):
-    """How predictions become decisions and numbers; systems.md 6.1.
+    """How predictions become decisions and numbers; docs/systems/evaluation.md#decisions.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How far a trained experiment falls when inputs are missing: rows lose them, nothing is trained; systems.md 6.4.
+"""How far a trained experiment falls when inputs are missing; docs/systems/evaluation.md#missing-inputs.
 
 It restores models, and so imports torch or scikit-learn: `run` imports it only where the test is asked for.
 """

@@ -129,7 +129,7 @@ def _calibrations(scored: Scored) -> list[Calibration]:
 
 
 def _untrained(params: EvaluateParams, scored: Scored) -> dict[str, float]:
-    """Return the metrics of rows that bear a class without train rows, and those of all others; systems.md 6.7."""
+    """Return the metrics of rows of unseen classes, and of the others; docs/systems/evaluation.md#unseen-classes."""
     strange, names = scored.truth.untrained, metric_names(scored.truth.task, params.top_k)
     if not strange.any():
         return {}

@@ -1,4 +1,4 @@
-"""Vectors in two dimensions by scikit-learn's t-SNE, and how well their classes stand apart; systems.md 6.5."""
+"""Vectors in two dimensions, and how well their classes stand apart; docs/systems/evaluation.md#t-sne."""
 
 from __future__ import annotations
 

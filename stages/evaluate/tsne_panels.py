@@ -1,4 +1,4 @@
-"""The t-SNE panels of one model: raw vectors of each input, what its own layer makes of it, what all became; 6.5."""
+"""The t-SNE panels of one model: inputs, their own layers, fused vectors; docs/systems/evaluation.md#t-sne."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows the t-SNE panels show and mark: of drawn classes, no more than so many rows of each; systems.md 6.5."""
+"""Which rows the t-SNE panels show and mark, so many of each drawn class; docs/systems/evaluation.md#t-sne."""
 
 from __future__ import annotations
 

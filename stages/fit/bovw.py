@@ -1,4 +1,4 @@
-"""Fits `bovw`: a vocabulary of visual words, k-means on SIFT descriptors of train pictures; systems.md 3.5."""
+"""Fits `bovw`: a vocabulary of visual words, k-means on SIFT descriptors; docs/systems/encoders.md#bovw."""
 
 from __future__ import annotations
 

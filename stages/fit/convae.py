@@ -1,4 +1,4 @@
-"""Fits `convae`: a convolutional autoencoder that learns to rebuild the train pictures; systems.md 3.6."""
+"""Fits `convae`: an autoencoder that learns to rebuild the train pictures; docs/systems/encoders.md#convae."""
 
 from __future__ import annotations
 

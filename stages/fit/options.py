@@ -1,4 +1,4 @@
-"""The options of every fitter, with the defaults of systems.md 3; `params` fills them from its flat entries."""
+"""The options of every fitter, `params` fills them from flat entries; docs/systems/encoders.md#fitted-on-train-rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Side = Annotated[int, Field(ge=1, le=32)]
 
 
 class W2vOptions(Options):
-    """Word2Vec, continuous bag of words with negative sampling; systems.md 3.4.
+    """Word2Vec, continuous bag of words with negative sampling; docs/systems/encoders.md#w2v.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class W2vOptions(Options):
 
 
 class BovwOptions(Options):
-    """A vocabulary of visual words, k-means on SIFT descriptors; systems.md 3.5.
+    """A vocabulary of visual words, k-means on SIFT descriptors; docs/systems/encoders.md#bovw.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class BovwOptions(Options):
 
 
 class ConvaeOptions(Options):
-    """A convolutional autoencoder, trained with Adam on the mean squared error; systems.md 3.6.
+    """A convolutional autoencoder, trained with Adam on the mean squared error; docs/systems/encoders.md#convae.
 
     Attributes
     ----------

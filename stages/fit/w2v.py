@@ -1,4 +1,4 @@
-"""Fits `w2v`: word vectors by gensim's Word2Vec on the words of the train texts; systems.md 3.4."""
+"""Fits `w2v`: word vectors by gensim's Word2Vec on the words of the train texts; docs/systems/encoders.md#w2v."""
 
 from __future__ import annotations
 

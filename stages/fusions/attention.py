@@ -1,4 +1,4 @@
-"""The `attention` fusion: one hidden layer per modality, weights from their similarity, three more layers; 4.4."""
+"""The `attention` fusion: one hidden layer per modality, weighted by similarity; docs/systems/fusions.md#attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stages.heads.network import Mlp
 
 
 def attention_weights(queries: Tensor, keys: Tensor, present: Tensor) -> Tensor:
-    """Return how much each modality counts, systems.md 4.4.
+    """Return how much each modality counts, docs/systems/fusions.md#attention.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class AttentionFusion(nn.Module):
         return states, attention_weights(self.query(states), self.key(states), present)
 
     def input_weights(self, x: Tensor) -> Tensor:
-        """Return how much each modality counts in the fused vector, [n, M]: alpha of systems.md 4.4, rows sum to 1."""
+        """Return how much each modality counts, [n, M], rows sum to 1; docs/systems/fusions.md#attention."""
         return self._weighed(x)[1]
 
     def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:

@@ -14,7 +14,7 @@ from stages.heads.model import Array, Features
 
 
 class ConcatFusion(FusionTransformer):
-    """`none` and `concat`: the vectors side by side, [n, sum of widths]; systems.md 4.1 and 4.2.
+    """`none` and `concat`: the vectors side by side, [n, sum of widths]; docs/systems/fusions.md#concat.
 
     Parameters
     ----------

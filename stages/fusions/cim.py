@@ -1,4 +1,4 @@
-"""The `cim` fusion: `vse` whose picture is looked at with the words in mind; systems.md 4.9."""
+"""The `cim` fusion: `vse` whose picture is looked at with the words in mind; docs/systems/fusions.md#cim."""
 
 from __future__ import annotations
 

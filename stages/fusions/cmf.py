@@ -1,4 +1,4 @@
-"""Collective matrix factorisation (`cmf`) by alternating least squares, in numpy; systems.md 4.15."""
+"""Collective matrix factorisation (`cmf`) by alternating least squares, in numpy; docs/systems/fusions.md#cmf."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class Alternation:
 
 
 class CmfFusion(FusionTransformer):
-    """`cmf`: the row factors of all inputs' matrices put side by side, [n, components]; systems.md 4.15.
+    """`cmf`: the row factors of all inputs' matrices put side by side, [n, components]; docs/systems/fusions.md#cmf.
 
     X = [X0; X1; ...] of N train rows is taken for a fully observed table: minimise, over row factors A and biases b and
     column factors B and biases c, Σ w_m (x_ij - μ - b_i - c_j - a_i·b_j)² + penalty (|A|² + |B|² + |b|² + |c|²), by

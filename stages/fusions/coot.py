@@ -1,4 +1,4 @@
-"""The `coot` fusion: a joint vector that looks at the picture again and again; systems.md 4.10."""
+"""The `coot` fusion: a joint vector that looks at the picture again and again; docs/systems/fusions.md#coot."""
 
 from __future__ import annotations
 

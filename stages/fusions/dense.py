@@ -1,4 +1,4 @@
-"""The `dense` fusion: the mean of densely projected words beside the picture; systems.md 4.13."""
+"""The `dense` fusion: the mean of densely projected words beside the picture; docs/systems/fusions.md#dense."""
 
 from __future__ import annotations
 

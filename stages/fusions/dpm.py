@@ -1,4 +1,4 @@
-"""The `dpm` fusion: a trained `vse`, and the vector of a pair encoder, behind one classifier; systems.md 4.12."""
+"""The `dpm` fusion: a trained `vse` and the vector of a pair encoder together; docs/systems/fusions.md#dpm."""
 
 from __future__ import annotations
 

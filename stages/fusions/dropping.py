@@ -1,4 +1,4 @@
-"""Modality dropout: in training some inputs of a row are taken away, as if the item had never had them; 6.4 and 6.6."""
+"""Some inputs of a row are taken away in training, as if never there; docs/systems/fusions.md#modality-dropout."""
 
 from __future__ import annotations
 

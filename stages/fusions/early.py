@@ -1,4 +1,4 @@
-"""The `early` fusion: raw pixels beside a bag of words, no encoder having seen either; systems.md 4.5."""
+"""The `early` fusion: raw pixels beside a bag of words, no encoder between; docs/systems/fusions.md#early."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EarlyFusion(FusionTransformer):
     layout : Layout or sequence of int, optional
         The bag, then the pixels. None takes all columns for pixels that every row has.
 
-    Source: paper 0 (ablation), systems.md 4.5.
+    Source: paper 0 (ablation), docs/systems/fusions.md#early.
     """
 
     def fit(self, x: Features, y: Any = None, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (nothing to learn)

@@ -1,4 +1,4 @@
-"""The `gated` and `gated2d` fusions: the text decides how much of each of the picture's features passes; 4.19.
+"""The text decides how much of each of the picture's features passes; docs/systems/fusions.md#gated.
 
 Eqs. 1-2 of paper 4 are TIRG without its second, additive term: f_gate(x, t) = sigmoid(W2 * ReLU(W1 * [x, t])) x, and
 the fused vector is omega f_gate. `gated2d` reads the star as printed, a 3 x 3 convolution over the picture's cells;
@@ -114,7 +114,7 @@ class GatedFusion(RetrievalFusion):
     train, lr, weight_decay, batch, epochs, seed, device
         See `RetrievalFusion`.
 
-    Source: paper 4 eqs. 1-2, systems.md 4.19.
+    Source: paper 4 eqs. 1-2, docs/systems/fusions.md#gated.
     """
 
     def __init__(  # noqa: PLR0913 (scikit-learn's estimators take each option by name)
@@ -153,7 +153,7 @@ class Gated2dFusion(RetrievalFusion):
     Cells are those of the map, or the regions side by side as one row (1 x 3 boxes of NLVR); a picture that is a lone
     vector is one cell. Parameters are those of `RetrievalFusion`.
 
-    Source: paper 4 eqs. 1-2, systems.md 4.19.
+    Source: paper 4 eqs. 1-2, docs/systems/fusions.md#gated2d.
     """
 
     def network(self, layout: Layout) -> nn.Module:

@@ -1,4 +1,4 @@
-"""One self-attention over regions and words at once, and what it makes of a picture; systems.md 4.9."""
+"""One self-attention over regions and words at once, and what it makes of a picture; docs/systems/fusions.md#cim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `joint` fusion: words and regions attend to each other in one transformer encoder; systems.md 4.18.
+"""The `joint` fusion: words and regions attend to each other in one transformer encoder; docs/systems/fusions.md#joint.
 
 Paper 4's whole system is this encoder and a gate behind it. Both are one entry here, `output: gated2d` (or `gated`),
 since they are trained together: a gate that is an entry of its own reads what an encoder was frozen to.
@@ -167,7 +167,7 @@ class JointFusion(RetrievalFusion):
     train, lr, weight_decay, batch, epochs, seed, device
         See `RetrievalFusion`.
 
-    Source: paper 4, systems.md 4.18.
+    Source: paper 4, docs/systems/fusions.md#joint.
     """
 
     def __init__(  # noqa: PLR0913 (scikit-learn's estimators take each option by name)

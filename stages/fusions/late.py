@@ -1,4 +1,4 @@
-"""The `late` fusion: one head per modality, then a weighted mean of their scores; systems.md 4.6."""
+"""The `late` fusion: one head per modality, then a weighted mean of their scores; docs/systems/fusions.md#late."""
 
 from __future__ import annotations
 

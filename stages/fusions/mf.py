@@ -1,4 +1,4 @@
-"""Matrix factorisation (`mf`) by autoencoders of the rows and of the columns of each input; systems.md 4.14."""
+"""Matrix factorisation (`mf`) by autoencoders of each input's rows and columns; docs/systems/fusions.md#mf."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class MfTraining(FactorTraining):
         super().__init__(self.network, kind(self.network.parameters(), lr=options.lr))
 
     def epoch(self, number: int, tracker: Tracker) -> tuple[float, float]:
-        """Pass over all rows once; return the loss of systems.md 4.14.
+        """Pass over all rows once; return the loss of docs/systems/fusions.md#mf.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class MfTraining(FactorTraining):
 
 
 class MfFusion(FusionTransformer):
-    """`mf`: the embeddings of the rows, [n, components], that rebuild each input by products; systems.md 4.14.
+    """`mf`: embeddings of the rows, [n, components], that rebuild each input by products; docs/systems/fusions.md#mf.
 
     The loss is the sum of mean squared errors of one autoencoder for the rows of [X0; X1; ...], of one for the columns
     of each X_m, and of U_0 U_mᵀ against X_m, where U are the embeddings. Only the row encoder is needed later, so any

@@ -1,4 +1,4 @@
-"""Fits `mmeda1` and `mmeda2`: pictures and texts to one embedding, by rebuilding both; systems.md 4.16 and 4.17."""
+"""Fits `mmeda1` and `mmeda2`: pictures and texts to one embedding; docs/systems/fusions.md#mmeda1."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class MmedaTraining(FactorTraining):
 
 
 class Mmeda1Fusion(FusionTransformer):
-    """`mmeda1`: the embedding e [n, components] of a text and a picture; systems.md 4.16.
+    """`mmeda1`: the embedding e [n, components] of a text and a picture; docs/systems/fusions.md#mmeda1.
 
     The first input is a text vector, the second the bytes of a picture as the encoder `pixels` gives them; they are
     scaled here as for ImageNet, so `scale` must be none. A step rebuilds the pictures of some rows from e and, of
@@ -261,7 +261,7 @@ class Mmeda1Fusion(FusionTransformer):
 
 
 class Mmeda2Fusion(Mmeda1Fusion):
-    """`mmeda2`: as `mmeda1`, and the text rows and columns are rebuilt from their own codes too; systems.md 4.17.
+    """`mmeda2`: as `mmeda1`, and text rows and columns are rebuilt too; docs/systems/fusions.md#mmeda2.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The networks of `mmeda1` and `mmeda2`: a picture and a text become one embedding; systems.md 4.16 and 4.17."""
+"""The networks of `mmeda1` and `mmeda2`: a picture and a text become one embedding; docs/systems/fusions.md#mmeda1."""
 
 from __future__ import annotations
 

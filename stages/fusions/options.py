@@ -1,4 +1,4 @@
-"""The options of fusions, with the defaults of systems.md 4; `fuse` and `train` fill them from flat params."""
+"""The options of fusions, which `fuse` and `train` fill from flat params; docs/systems/fusions.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stages.heads.options import MlpOptions
 
 
 class AttentionOptions(MlpOptions):
-    """Sizes of systems.md 4.4: d = 256, then three hidden layers.
+    """Sizes of docs/systems/fusions.md#attention: d = 256, then three hidden layers.
 
     Attributes
     ----------

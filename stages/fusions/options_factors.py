@@ -1,4 +1,4 @@
-"""The options of the fusions that factorise matrices, with the published values of systems.md 4.14 to 4.17."""
+"""The options of the fusions that factorise matrices; docs/systems/fusions.md#matrix-factorisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stages.flat_params import Options, Width
 
 
 class MfOptions(Options):
-    """Sizes and training of systems.md 4.14; `step: epoch` is what the authors ran, by SGD, `step: batch` is Adam."""
+    """Sizes and training as published; `step: epoch` is SGD, `step: batch` Adam; docs/systems/fusions.md#mf."""
 
     components: Width = 50
     hidden: Width = 128
@@ -23,7 +23,7 @@ class MfOptions(Options):
 
 
 class CmfOptions(Options):
-    """Sizes, penalty and rounds of systems.md 4.15; `weights`, one for each input, makes the objective `shared`."""
+    """Sizes as published; `weights`, one for each input, makes the objective `shared`; docs/systems/fusions.md#cmf."""
 
     components: Width = 50
     penalty: float = Field(default=10.0, gt=0)
@@ -32,7 +32,7 @@ class CmfOptions(Options):
 
 
 class Mmeda1Options(Options):
-    """Sizes and training of systems.md 4.16, by SGD; `column_batch` is how many text columns a step rebuilds."""
+    """As published, SGD; `column_batch` is how many text columns a step rebuilds; docs/systems/fusions.md#mmeda1."""
 
     components: Width = 50
     hidden: Width = 512
@@ -43,7 +43,7 @@ class Mmeda1Options(Options):
 
 
 class Mmeda2Options(Mmeda1Options):
-    """As `mmeda1`; the picture is rebuilt from its own code (`ae0`: the paper) or from the joint one (4.17)."""
+    """As `mmeda1`; the picture is rebuilt from its own code (`ae0`) or from `joint`; docs/systems/fusions.md#mmeda2."""
 
     epochs: int = Field(default=50, ge=1)
     decode_image_from: Literal["ae0", "joint"] = "ae0"

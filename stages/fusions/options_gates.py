@@ -1,4 +1,4 @@
-"""The options of `joint`, `gated` and `gated2d`, with the sizes and the training of systems.md 4.18 and 4.19."""
+"""The options of `joint`, `gated` and `gated2d`, with the sizes and the training of docs/systems/fusions.md#gates."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from stages.heads.options import NetworkOptions
 
 
 class TowersOptions(NetworkOptions):
-    """Sizes and training of systems.md 4.7; `after` takes the published variants for small data, [2048] and [256, 64].
+    """As published; `after` takes the variants for small data, [2048] and [256, 64]; docs/systems/fusions.md#towers.
 
     Early stopping looks at the dev rows' top 5, by which the paper chose its text encoder; in a task without a single
     right class at their loss. `dropout` acts on the texts and on the concatenation, `after_dropout` behind each layer

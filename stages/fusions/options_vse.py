@@ -1,4 +1,4 @@
-"""The options of the visual-semantic fusions of systems.md 4.8 to 4.13, with the defaults named there."""
+"""The options of the visual-semantic fusions; docs/systems/fusions.md#visual-semantic-embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _shared(options: Chosen, width: int, heads: int) -> Chosen:
 
 
 class CimOptions(VseOptions):
-    """As `vse`, with the `heads` of the self-attention over regions and words, systems.md 4.9; they share `width`."""
+    """As `vse`, with `heads` of an attention over regions and words; docs/systems/fusions.md#cim."""
 
     heads: int = Field(default=8, ge=1)
 
@@ -30,7 +30,7 @@ class CimOptions(VseOptions):
 
 
 class CootOptions(CimOptions):
-    """As `cim`, repeated; sizes of systems.md 4.10.
+    """As `cim`, repeated; sizes of docs/systems/fusions.md#coot.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class PooledOptions(NetworkOptions):
 
 
 class SapoolOptions(PooledOptions):
-    """The cross-attention of systems.md 4.11; `feed_forward` is a multiple of `width`, 0 leaves it out."""
+    """A cross-attention; `feed_forward` is a multiple of `width`, 0 leaves it out; docs/systems/fusions.md#sapool."""
 
     heads: int = Field(default=8, ge=1)
     feed_forward: int = Field(default=4, ge=0)
@@ -64,13 +64,13 @@ class SapoolOptions(PooledOptions):
 
 
 class DenseOptions(PooledOptions):
-    """Sizes of systems.md 4.13; `words_width` is the hidden layer of the projection of each word."""
+    """Sizes of docs/systems/fusions.md#dense; `words_width` is the hidden layer of the projection of each word."""
 
     words_width: Width = 512
 
 
 class DpmOptions(NetworkOptions):
-    """Of systems.md 4.12: first the `vse_` options train a `vse` as 4.8 has it, then `hidden` layers learn with it.
+    """First the `vse_` options train a `vse`, then `hidden` layers learn with it; docs/systems/fusions.md#dpm.
 
     `lr` is that of the new layers; those of the `vse` learn at a tenth of it.
     """

@@ -1,4 +1,4 @@
-"""What brings pictures and texts of one item together in a common space, and others apart; systems.md 4.8."""
+"""What brings pictures and texts of one item together, and others apart; docs/systems/fusions.md#pair-losses."""
 
 from __future__ import annotations
 

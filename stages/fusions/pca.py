@@ -108,7 +108,7 @@ class PcaProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Share of the train variance per component.
     n_components_ : int
 
-    Source: systems.md 4.3.
+    Source: docs/systems/fusions.md#pca.
     """
 
     def __init__(self, n_components: int = 3, whiten: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The `pca` fusion: few principal coordinates of each input side by side, or of all together; systems.md 4.3."""
+"""The `pca` fusion: few principal coordinates of each input, or of all together; docs/systems/fusions.md#pca."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PcaFusion(FusionTransformer):
     projections_ : list of PcaProjection
         One for each input, or one. Each is fitted on the rows that have its input, or all of them.
 
-    Source: paper 0, which says the one in its section 3.2 and the other in its results; systems.md 4.3.
+    Source: paper 0, which says the one in its section 3.2 and the other in its results; docs/systems/fusions.md#pca.
     """
 
     def __init__(

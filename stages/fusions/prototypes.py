@@ -1,4 +1,4 @@
-"""Category queries: a query moves towards the mean of its predicted category, and finds rows of it; systems.md 4.12."""
+"""Queries that move towards the mean of their predicted category; docs/systems/fusions.md#category-queries."""
 
 from __future__ import annotations
 

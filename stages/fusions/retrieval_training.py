@@ -1,4 +1,4 @@
-"""Trains a fusion without labels: two items that share their text are to lie near each other; systems.md 4.19.
+"""Trains a fusion without labels, by items that share their text; docs/systems/fusions.md#retrieval-training.
 
 Paper 4 gives no training signal for its gate; this one is ours. Queries and gallery both carry their sentence, so what
 is learned may lean on the text: compare with `train: none`, the seeded gate.

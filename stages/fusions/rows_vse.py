@@ -1,4 +1,4 @@
-"""The rows of the visual-semantic fusions, systems.md 4.8 to 4.13, and what loads each."""
+"""The rows of the visual-semantic fusions, docs/systems/fusions.md#visual-semantic-embeddings, and what loads each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `sapool` fusion: words weighted by what the picture asks for; systems.md 4.11."""
+"""The `sapool` fusion: words weighted by what the picture asks for; docs/systems/fusions.md#sapool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `towers` fusion: a tuning layer on each text, the picture as it is, all side by side; systems.md 4.7."""
+"""The `towers` fusion: a tuning layer on each text, the picture as it is; docs/systems/fusions.md#towers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TowersFusion(nn.Module):
 
     Each text x has a layer of its own, g(x) = ReLU(W Dropout(x) + b). The concatenation z = [g(x_1); ...; v] keeps the
     order of the inputs, the picture v being the last; then dropout, or hidden layers, and a linear layer. A missing
-    input counts with the vector that stands in for it (systems.md 6.4).
+    input counts with the vector that stands in for it (docs/systems/encoders.md#missing-vectors).
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class TowersFusion(nn.Module):
     after_dropout : float
         After each layer of `after`.
 
-    Source: paper 1, systems.md 4.7.
+    Source: paper 1, docs/systems/fusions.md#towers.
     """
 
     def __init__(  # noqa: PLR0913 (a module takes each of its options by name)

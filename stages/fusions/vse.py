@@ -1,4 +1,4 @@
-"""The `vse` fusion: pictures and word sequences in one space, and a classifier behind both; systems.md 4.8."""
+"""The `vse` fusion: pictures and word sequences in one space, and a classifier; docs/systems/fusions.md#vse."""
 
 from __future__ import annotations
 

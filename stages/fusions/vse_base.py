@@ -1,4 +1,4 @@
-"""The options of `vse`, and its training on arrays for what takes over its projection of pictures; systems.md 4.12."""
+"""The options of `vse`, and its training on arrays for others; docs/systems/fusions.md#visual-semantic-base."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stages.heads.options import NetworkOptions
 
 
 class VseOptions(NetworkOptions):
-    """Sizes and losses of systems.md 4.8, trained by SGD with momentum.
+    """Sizes and losses of docs/systems/fusions.md#vse, trained by SGD with momentum.
 
     Attributes
     ----------

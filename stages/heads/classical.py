@@ -34,7 +34,7 @@ _LOG = logging.getLogger("diptych.heads")
 
 
 def forest(options: ForestOptions, problem: Problem) -> BaseEstimator:
-    """Return a random forest; systems.md 5."""
+    """Return a random forest; docs/systems/heads.md#forest."""
     settings = {"n_estimators": options.trees, "max_depth": options.max_depth, "random_state": problem.seed}
     if problem.task == "regression":
         _refuse_class_weight("forest", options.class_weight)
@@ -43,7 +43,7 @@ def forest(options: ForestOptions, problem: Problem) -> BaseEstimator:
 
 
 def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
-    """Return an RBF machine on standardised features, one against the rest for several labels; systems.md 5."""
+    """Return an RBF machine on standardised features, one for each label; docs/systems/heads.md#svm."""
     if problem.task == "regression":
         _refuse_class_weight("svm", options.class_weight)
         return make_pipeline(StandardScaler(), SVR(C=options.c, gamma=options.gamma))
@@ -53,18 +53,18 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 
 
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
-    """Return exact nearest neighbours, whose answers `mean_targets` and `class_shares` tell; systems.md 5."""
+    """Return exact nearest neighbours, for `mean_targets` and `class_shares`; docs/systems/heads.md#knn."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
 
 
 def linreg(options: LinregOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
-    """Return ordinary least squares with an intercept; systems.md 5."""
+    """Return ordinary least squares with an intercept; docs/systems/heads.md#linreg."""
     return LinearRegression()
 
 
 def dummy(options: DummyOptions, problem: Problem) -> BaseEstimator:  # noqa: ARG001 (nothing to choose)
-    """Return the constant predictor that every other system must beat; systems.md 5."""
+    """Return the constant predictor that every other system must beat; docs/systems/heads.md#dummy."""
     return DummyRegressor() if problem.task == "regression" else DummyClassifier(strategy="prior")
 
 
@@ -83,7 +83,7 @@ class ClassicalModel:
     options : Options
         Only checked here: k may not exceed the train rows.
     problem : Problem
-        Classes absent from the train rows keep score 0 (systems.md 6.7).
+        Classes absent from the train rows keep score 0 (docs/systems/evaluation.md#unseen-classes).
     """
 
     def __init__(self, estimator: BaseEstimator, options: Options, problem: Problem) -> None:

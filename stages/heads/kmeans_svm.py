@@ -47,7 +47,7 @@ class KMeansSvm(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     labels_ : ndarray of int64, [n]
         The clusters of the train rows; all of 0..n_clusters-1 occur.
 
-    Source: systems.md 5.1.
+    Source: docs/systems/heads.md#kmeans_svm.
     """
 
     def __init__(self, n_clusters: int = 15, seed: int = 0) -> None:

@@ -82,7 +82,7 @@ def nearest(
     chunks : Chunks
         The bound on memory; it never changes the answer.
 
-    Source: systems.md 5 (`knn`) and 5.2.
+    Source: docs/systems/heads.md#knn.
     """
     count = len(queries)
     found = Neighbours(np.full((count, k), -1, np.int64), np.full((count, k), np.inf))

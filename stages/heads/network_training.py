@@ -26,7 +26,7 @@ from stages.heads.options import NetworkOptions
 from stages.training_state import Arrays, module_arrays, restore_module, restore_training, training_arrays
 
 _TOP = 5
-_REPLICA_CLASSES, _REPLICA_VALUES = 499, 999  # draws of an epoch, systems.md 5
+_REPLICA_CLASSES, _REPLICA_VALUES = 499, 999  # draws of an epoch, docs/systems/heads.md#training-of-networks
 _LOG = logging.getLogger("diptych.heads")
 _CRITERIA: Mapping[str, type[nn.Module]] = {
     "multilabel": nn.BCEWithLogitsLoss,
@@ -75,7 +75,7 @@ class _Net(NeuralNet):  # type: ignore[misc]  # skorch has no types
 
 
 def _top_hits(logits: Tensor, classes: Tensor) -> int:
-    """Count the rows with fewer than five scores above that of their class; systems.md 6.1."""
+    """Count the rows with fewer than five scores above that of their class; docs/systems/evaluation.md#top-k."""
     own = logits.gather(1, classes.to(logits.device)[:, None])
     return int(((logits > own).sum(dim=1) < _TOP).sum())
 

@@ -1,4 +1,4 @@
-"""The options of every head, with the defaults of systems.md 4 and 5; `train` fills them from its flat params."""
+"""The options of every head, which `train` fills from its flat params; docs/systems/heads.md#training-of-networks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class LinearOptions(NetworkOptions):
 
 
 class MlpOptions(NetworkOptions):
-    """Hidden layers with ReLU and dropout, then a linear layer; sizes of systems.md 4.2.
+    """Hidden layers with ReLU and dropout, then a linear layer; sizes of docs/systems/heads.md#mlp.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class DummyOptions(Options):
 
 
 class DnnOptions(MlpOptions):
-    """The network of systems.md 4.7; without weight decay the optimiser is plain Adam."""
+    """The network of docs/systems/heads.md#dnn; without weight decay the optimiser is plain Adam."""
 
     hidden: tuple[Width, ...] = (256, 64)
     dropout: float = Field(default=0.4, ge=0, lt=1)

@@ -1,4 +1,4 @@
-"""What every model falls back to when train shows one class only: that class, always; systems.md 6.7."""
+"""What every model falls back to when train shows one class only; docs/systems/heads.md#train-rows-of-one-class."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def nearest_in_tiers(queries: Rows, gallery: Rows, k: int, tiers: Tiers, allowed
     Neighbours
         Distances never decrease along a row within a cluster.
 
-    Source: systems.md 5.1, step 4.
+    Source: docs/systems/heads.md#kmeans_svm.
     """
     count, clusters = tiers.order.shape
     found = Neighbours(np.full((count, k), -1, np.int64), np.full((count, k), np.inf))

@@ -26,7 +26,7 @@ def mean_targets(estimator: BaseEstimator, x: NDArray[Any]) -> NDArray[np.float6
     -------
     ndarray of float64, shape [n, targets]
 
-    Source: systems.md 5, `knn`.
+    Source: docs/systems/heads.md#knn.
     """
     found = _targets(estimator, x).mean(axis=1)
     return np.asarray(found.reshape(len(x), -1), dtype=np.float64)

@@ -16,7 +16,7 @@ _MOST = 20
 
 @dataclass(frozen=True)
 class MissingRow:
-    """How much the items of one origin lack; systems.md 6.6.
+    """How much the items of one origin lack; docs/systems/sources.md#what-is-missing.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from stages.prepare.frozen import Frozen
 
 
 class CocoParams(Frozen):
-    """A folder in the COCO layout; systems.md 7.1.
+    """A folder in the COCO layout; docs/systems/sources.md#coco.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class CocoParams(Frozen):
 
 
 class WebvisionParams(Frozen):
-    """WebVision 1.0 or 2.0 in one of its three layouts; systems.md 7.2.
+    """WebVision 1.0 or 2.0 in one of its three layouts; docs/systems/sources.md#webvision.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class WebvisionParams(Frozen):
 
 
 class GoodreadsParams(Frozen):
-    """The Goodreads dumps, or the prepared table of the authors; systems.md 7.3.
+    """The Goodreads dumps, or the prepared table of the authors; docs/systems/sources.md#goodreads.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class GoodreadsParams(Frozen):
 
 
 class NlvrParams(Frozen):
-    """NLVR version 1; systems.md 7.4.
+    """NLVR version 1; docs/systems/sources.md#nlvr.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class NlvrParams(Frozen):
 
 
 class VisualGenomeParams(Frozen):
-    """Visual Genome; systems.md 7.5.
+    """Visual Genome; docs/systems/sources.md#visual_genome.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class VisualGenomeParams(Frozen):
 
 
 class MmfrbParams(Frozen):
-    """Products with categories as JSON lines; systems.md 7.5.
+    """Products with categories as JSON lines; docs/systems/sources.md#mmfrb.
 
     Attributes
     ----------

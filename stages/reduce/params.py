@@ -15,7 +15,7 @@ class ReduceParams(BaseModel):
     features : str
         Name of an `embed` entry.
     method : {"pca"}
-        Principal components of the centred train rows, systems.md 4.3.
+        Principal components of the centred train rows, docs/systems/fusions.md#pca.
     components : int
         Dimensions kept; at most min(train rows, D).
     whiten : bool

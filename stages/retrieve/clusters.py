@@ -31,7 +31,7 @@ def search_tiers(options: KMeansSvmOptions, features: FeatureRows, roles: Roles)
     InputError
         When the train rows hold fewer distinct vectors than clusters.
 
-    Source: systems.md 5.1 and 6.1.
+    Source: docs/systems/heads.md#kmeans_svm.
     """
     model = KMeansSvm(options.clusters, options.seed).fit(features.only(roles.fit)[:])
     asked = features.only(roles.queries)

@@ -102,7 +102,7 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
     InputError
         When no query has a relevant gallery item.
 
-    Source: systems.md 6.1 and 6.3.
+    Source: docs/systems/evaluation.md#retrieval-metrics.
     """
     answerable = outcome.relevant > 0
     total, answered = len(answerable), int(answerable.sum())

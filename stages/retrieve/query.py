@@ -111,7 +111,7 @@ def ask(
     InputError
         When the train rows hold fewer distinct vectors than clusters.
 
-    Source: systems.md 5.1 and 5.2.
+    Source: docs/systems/heads.md#knn.
     """
     offered = offered_inputs(features.inputs(), features.items)
     given = [at for at, vector in enumerate(vectors) if vector is not None and offered[at]]

@@ -33,7 +33,7 @@ SYSTEMS = {
     ),
     "nlvr": "gated-knn gated-svm",  # there nlvr-knn and nlvr-svm
 }
-"""The ids of systems.md 1, by recipe."""
+"""The ids of docs/systems/evaluation.md#the-published-tables, by recipe."""
 SYSTEMS["goodreads-rating"] = SYSTEMS["goodreads"]
 
 

@@ -1,4 +1,4 @@
-"""The bag of visual words (`bovw`): how often each word of the fitted vocabulary is nearest; systems.md 3.5."""
+"""The bag of visual words (`bovw`): how often each fitted word is nearest; docs/systems/encoders.md#bovw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ImageNet networks through timm and torchvision: resize, crop, one forward pass, pooling; systems.md 2.5."""
+"""ImageNet networks: resize, crop, one forward pass, pooling; docs/systems/encoders.md#imagenet-networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weightless image double (`colorhist`): a 4 x 4 x 4 RGB histogram; systems.md 2.7."""
+"""The weightless image double (`colorhist`): a 4 x 4 x 4 RGB histogram; docs/systems/encoders.md#colorhist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The latent numbers of a convolutional autoencoder (`convae`) that `fit` trained on train pictures; systems.md 3.6."""
+"""The latent numbers of a convolutional autoencoder that `fit` trained; docs/systems/encoders.md#convae."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The autoencoder of `convae` as torch modules: its encoder half is run, `fit` trains both; systems.md 3.6."""
+"""The autoencoder of `convae` in torch: its encoder half is run, `fit` trains both; docs/systems/encoders.md#convae."""
 
 from __future__ import annotations
 

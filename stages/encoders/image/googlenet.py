@@ -1,4 +1,4 @@
-"""GoogLeNet as torchvision builds it, with the two methods that timm's networks have; systems.md 2.5."""
+"""torchvision's GoogLeNet with the two methods that timm's networks have; docs/systems/encoders.md#googlenet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture itself (`pixels`), resized, as bytes: end-to-end fusions train on it from the store; systems.md 2.6."""
+"""The picture itself (`pixels`), resized, as bytes, for end-to-end fusions; docs/systems/encoders.md#pixels."""
 
 from __future__ import annotations
 

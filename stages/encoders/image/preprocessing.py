@@ -1,4 +1,4 @@
-"""From the bytes of a picture to the input of a network; systems.md 2.5."""
+"""From the bytes of a picture to the input of a network; docs/systems/encoders.md#pictures-before-encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image networks of the papers as rows of the catalogue; systems.md 2.5."""
+"""The image networks of the papers as rows of the catalogue; docs/systems/encoders.md#imagenet-networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weightless text double (`hash`): signed feature hashing of words and word pairs; systems.md 2.7."""
+"""The weightless text double (`hash`): signed hashing of words and word pairs; docs/systems/encoders.md#hash."""
 
 from __future__ import annotations
 

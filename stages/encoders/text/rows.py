@@ -1,4 +1,4 @@
-"""The BERT-like encoders as rows of the catalogue; systems.md 2.1 and 2.2."""
+"""The BERT-like encoders as rows of the catalogue; docs/systems/encoders.md#bert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BERT-like encoders (`bert`, `bge`, `minilm`): tokenise, one forward pass, pool; systems.md 2.1 and 2.2."""
+"""BERT-like encoders (`bert`, `bge`, `minilm`): tokenise, one forward pass, pool; docs/systems/encoders.md#bert."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Universal Sentence Encoder (`use`), multilingual v3 DAN in numpy, from its package; systems.md 2.3."""
+"""The Universal Sentence Encoder (`use`), multilingual v3 DAN, from its package; docs/systems/encoders.md#use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both architectures of the Universal Sentence Encoder with seeded random weights; systems.md 2.3."""
+"""Both architectures of the Universal Sentence Encoder with seeded random weights; docs/systems/encoders.md#use."""
 
 from __future__ import annotations
 

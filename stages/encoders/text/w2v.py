@@ -1,4 +1,4 @@
-"""The mean word vector (`w2v`) by the words that `fit` learnt from train; systems.md 3.4."""
+"""The mean word vector (`w2v`) by the words that `fit` learnt from train; docs/systems/encoders.md#w2v."""
 
 from __future__ import annotations
 

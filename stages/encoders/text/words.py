@@ -1,4 +1,4 @@
-"""How a description becomes words for `w2v`, in fitting and in encoding alike; systems.md 3.4."""
+"""How a description becomes words for `w2v`, in fitting and in encoding alike; docs/systems/encoders.md#w2v."""
 
 from __future__ import annotations
 

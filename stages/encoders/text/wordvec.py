@@ -1,4 +1,4 @@
-"""Word vectors (`wordvec`): a GloVe or fastText file, the words' vectors in order, and their mean; systems.md 2.4."""
+"""Word vectors from a GloVe or fastText file, and their mean (`wordvec`); docs/systems/encoders.md#wordvec."""
 
 from __future__ import annotations
 

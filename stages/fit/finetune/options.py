@@ -1,4 +1,4 @@
-"""The options of the fine-tuned encoders, with the defaults of systems.md 3.1 to 3.3 and 3.7; a type for each."""
+"""The options of the fine-tuned encoders, with the defaults of docs/systems/encoders.md#fine-tuned; a type for each."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FinetuneOptions(Options):
 
 
 class BertOptions(FinetuneOptions):
-    """BERT with its tanh pooler; systems.md 3.1.
+    """BERT with its tanh pooler; docs/systems/encoders.md#bert-ft.
 
     Attributes
     ----------
@@ -72,14 +72,14 @@ class BertOptions(FinetuneOptions):
 
 
 class BgeOptions(BertOptions):
-    """BGE by its [CLS] vector, which is not normalised; systems.md 3.1."""
+    """BGE by its [CLS] vector, which is not normalised; docs/systems/encoders.md#bge-ft."""
 
     pool: Pool = "cls"
     max_len: int = Field(default=512, ge=3)
 
 
 class PairOptions(BertOptions):
-    """BERT behind a picture: a visual-semantic base first, then the fine-tuning; systems.md 3.7, 4.8 and 4.12.
+    """BERT behind a picture: a visual-semantic base first, then the fine-tuning; docs/systems/encoders.md#bert-pair-ft.
 
     `head_lr` is that of both classifiers and of the projection of pictures to the width of the words.
 
@@ -135,7 +135,7 @@ def _frozen(name: str, known: list[str], what: str) -> str:
 
 
 class ImageOptions(FinetuneOptions):
-    """An ImageNet network, all of it trained, on augmented pictures; systems.md 3.2.
+    """An ImageNet network, all of it trained, on augmented pictures; docs/systems/encoders.md#resnet152-ft.
 
     Attributes
     ----------
@@ -172,7 +172,7 @@ class ImageOptions(FinetuneOptions):
 
 
 class HalfOptions(ImageOptions):
-    """An ImageNet network whose first half keeps its weights; systems.md 3.3."""
+    """An ImageNet network whose first half keeps its weights; docs/systems/encoders.md#half-of-the-layers-frozen."""
 
     augment: bool = False
     freeze: float = Field(default=0.5, ge=0, lt=1)
@@ -187,18 +187,18 @@ class HalfOptions(ImageOptions):
 
 
 class Inceptionv3Options(HalfOptions):
-    """Inception v3; systems.md 3.3."""
+    """Inception v3; docs/systems/encoders.md#inceptionv3-ft50."""
 
     base: str = "inceptionv3"
 
 
 class Resnet50v2Options(HalfOptions):
-    """ResNet-50 v2; systems.md 3.3."""
+    """ResNet-50 v2; docs/systems/encoders.md#resnet50v2-ft50."""
 
     base: str = "resnet50v2"
 
 
 class Mobilenetv2Options(HalfOptions):
-    """MobileNet v2; systems.md 3.3."""
+    """MobileNet v2; docs/systems/encoders.md#mobilenetv2-ft50."""
 
     base: str = "mobilenetv2"

@@ -1,4 +1,4 @@
-"""Fits `bert-pair-ft`: a BERT-like encoder that reads a text behind a picture, all weights trained; systems.md 4.12.
+"""Fits `bert-pair-ft`: a BERT-like encoder that reads a text behind a picture; docs/systems/encoders.md#bert-pair-ft.
 
 Two trainings on the same train rows. The first is that of a visual-semantic base, of which the projection of pictures
 stays. In the second that projection takes the place of the first token, and the network learns the labels of a pair,

@@ -1,4 +1,4 @@
-"""Fits `resnet152-ft` and the `*-ft50` encoders: an ImageNet network and a linear classifier; systems.md 3.2, 3.3."""
+"""Fits `resnet152-ft` and the `*-ft50` encoders, with a linear classifier; docs/systems/encoders.md#fine-tuned."""
 
 from __future__ import annotations
 

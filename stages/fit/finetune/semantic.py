@@ -1,4 +1,4 @@
-"""Trains the visual-semantic base of `bert-pair-ft` on the train rows, for its projection of pictures; systems.md 4.12.
+"""Trains the base of `bert-pair-ft`, of which a projection stays; docs/systems/fusions.md#visual-semantic-base.
 
 What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks for them.
 """

@@ -1,4 +1,4 @@
-"""Fits `bert-ft` and `bge-ft`: a BERT-like encoder and a linear classifier, all weights trained; systems.md 3.1."""
+"""Fits `bert-ft` and `bge-ft`: BERT-like, with a linear classifier; docs/systems/encoders.md#bert-ft."""
 
 from __future__ import annotations
 

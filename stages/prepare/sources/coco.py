@@ -19,7 +19,7 @@ _META = ("image_id", "file_name", "subset", "category_ids", "categories", "super
 
 
 class CocoSource:
-    """A data set in the layout of COCO, multi-label: which categories have an instance in a picture; systems.md 7.1.
+    """A data set in COCO's layout, multi-label: categories with an instance in a picture; docs/systems/sources.md#coco.
 
     The files are read once, entry by entry; what stays in memory is a record for each picture, with its captions.
 

@@ -1,4 +1,4 @@
-"""The source `mmfrb`: products as JSON lines, each with a picture, a caption and a category; systems.md 7.5."""
+"""The source `mmfrb`: products as JSON lines, each with a category; docs/systems/sources.md#mmfrb."""
 
 from __future__ import annotations
 

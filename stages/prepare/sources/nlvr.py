@@ -1,4 +1,4 @@
-"""The source `nlvr`: sentences about synthetic pictures (NLVR version 1), one row for each picture; systems.md 7.4."""
+"""The source `nlvr`: sentences about synthetic pictures, a row for each picture; docs/systems/sources.md#nlvr."""
 
 from __future__ import annotations
 

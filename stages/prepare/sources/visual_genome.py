@@ -1,4 +1,4 @@
-"""The source `visual_genome`: region phrases make the caption, the most frequent object the class; systems.md 7.5."""
+"""The source `visual_genome`: region phrases and frequent objects; docs/systems/sources.md#visual_genome."""
 
 from __future__ import annotations
 

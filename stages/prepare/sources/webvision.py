@@ -1,4 +1,4 @@
-"""The source `webvision`: WebVision 1.0 or 2.0, titles and descriptions joined to pictures by id; systems.md 7.2."""
+"""The source `webvision`, 1.0 or 2.0: texts joined to pictures by id; docs/systems/sources.md#webvision."""
 
 from __future__ import annotations
 

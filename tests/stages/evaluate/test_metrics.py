@@ -1,4 +1,4 @@
-"""Every metric of systems.md 6.1: its fixtures exactly, scikit-learn wherever it has the same, brute force else."""
+"""Every metric of docs/systems/evaluation.md#metrics: its fixtures, scikit-learn where it has the same, brute force."""
 
 from __future__ import annotations
 

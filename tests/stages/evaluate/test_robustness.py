@@ -1,4 +1,4 @@
-"""Missing inputs on trained models: the checks of systems.md 6.4, numbers by hand, and what is refused."""
+"""The checks of docs/systems/evaluation.md#missing-inputs on trained models, numbers by hand, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What t-SNE panels show: drawn rows by hand, the perplexity of few rows, places and silhouettes; systems.md 6.5."""
+"""The t-SNE panels of docs/systems/evaluation.md#t-sne: rows by hand, few rows, places and silhouettes."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def make_case(root: Path) -> Case:
 
 
 def spoilt(case: Case, root: Path) -> Case:
-    """Replace captions, pictures and labels of every dev and test item by noise: the canary of systems.md 6.2."""
+    """Replace all inputs and labels of dev and test by noise: docs/systems/evaluation.md#nothing-of-dev-and-test."""
     rng = np.random.default_rng(5)
     records = [
         each

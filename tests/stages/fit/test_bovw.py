@@ -1,4 +1,4 @@
-"""`bovw` on real pictures: the checks of systems.md 3.5, and pictures with little or nothing in them."""
+"""`bovw` on real pictures: the checks of docs/systems/encoders.md#bovw, and pictures with little or nothing in them."""
 
 from __future__ import annotations
 

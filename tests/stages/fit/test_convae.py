@@ -1,4 +1,4 @@
-"""`convae`: the published sizes, the checks of systems.md 3.6, and that encoding follows the fitted weights."""
+"""`convae`: the checks of docs/systems/encoders.md#convae, and that encoding follows the fitted weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`w2v` on real captions: the checks of systems.md 3.4, and what becomes of texts without words."""
+"""`w2v` on real captions: the checks of docs/systems/encoders.md#w2v, and what becomes of texts without words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attention of systems.md 4.4: its worked example to six digits, its symmetries, and blindness under the mask."""
+"""docs/systems/fusions.md#attention: its worked example, its symmetries, and blindness under the mask."""
 
 from __future__ import annotations
 

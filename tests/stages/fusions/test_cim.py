@@ -1,4 +1,4 @@
-"""The intra-attention of systems.md 4.9: shares that sum to 1, deafness to padding, and who gates the regions."""
+"""docs/systems/fusions.md#cim: shares that sum to 1, deafness to padding, and who gates the regions."""
 
 from __future__ import annotations
 

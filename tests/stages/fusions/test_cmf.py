@@ -1,4 +1,4 @@
-"""`cmf`: the checks of systems.md 4.15, the objective `shared`, and blocks that change nothing."""
+"""`cmf`: the checks of docs/systems/fusions.md#cmf, the objective `shared`, and blocks that change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The iterations of systems.md 4.10: un-normalised scores over all looks so far, and none at all is `vse`."""
+"""docs/systems/fusions.md#coot: un-normalised scores over all looks so far, and none at all is `vse`."""
 
 from __future__ import annotations
 

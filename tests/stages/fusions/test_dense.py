@@ -1,4 +1,4 @@
-"""The dense projection of systems.md 4.13: a mean over words that has no order and counts no padding."""
+"""The dense projection of docs/systems/fusions.md#dense: a mean over words that has no order and counts no padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two trainings of systems.md 4.12: a `vse` first, then its layers slowly beside the pair's vector."""
+"""The two trainings of docs/systems/fusions.md#dpm: a `vse` first, then its layers slowly beside the pair's vector."""
 
 from __future__ import annotations
 

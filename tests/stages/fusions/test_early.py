@@ -1,4 +1,4 @@
-"""The `early` fusion of systems.md 4.5: 4096 columns that no fitted encoder has touched."""
+"""The `early` fusion of docs/systems/fusions.md#early: 4096 columns that no fitted encoder has touched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gates of systems.md 4.19: what they can and cannot do to a picture, by hand-set weights and on drawn rows."""
+"""docs/systems/fusions.md#gated: what gates can and cannot do to a picture, by hand-set weights and on drawn rows."""
 
 from __future__ import annotations
 

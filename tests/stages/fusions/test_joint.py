@@ -1,4 +1,4 @@
-"""The joint encoder of systems.md 4.18: who looks at whom, what padding and order change, and what 0 layers leave."""
+"""docs/systems/fusions.md#joint: who looks at whom, what padding and order change, and what 0 layers leave."""
 
 from __future__ import annotations
 

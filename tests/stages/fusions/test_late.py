@@ -1,4 +1,4 @@
-"""The late fusion of systems.md 4.6: a weighted mean between the heads' scores, with weights tuned on dev."""
+"""docs/systems/fusions.md#late: a weighted mean between the heads' scores, with weights tuned on dev."""
 
 from __future__ import annotations
 

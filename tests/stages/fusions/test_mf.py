@@ -1,4 +1,4 @@
-"""`mf`: the checks of systems.md 4.14: its autoencoders, the sum that its loss is, its steps, and when it stops."""
+"""docs/systems/fusions.md#mf: its autoencoders, the sum that its loss is, its steps, and when it stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks of `mmeda1` and `mmeda2`: the checks of systems.md 4.16 and 4.17 in the small-size mode."""
+"""The networks of `mmeda1` and `mmeda2`: the checks of docs/systems/fusions.md#mmeda1 in the small-size mode."""
 
 from __future__ import annotations
 

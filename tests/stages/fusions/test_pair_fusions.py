@@ -1,4 +1,4 @@
-"""Every fusion of systems.md 4.8 to 4.13 as `train` uses it: it learns, repeats, comes back, and reads no padding."""
+"""Each of docs/systems/fusions.md#visual-semantic-embeddings in `train`: it learns, repeats, and skips padding."""
 
 from __future__ import annotations
 

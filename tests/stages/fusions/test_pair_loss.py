@@ -1,4 +1,4 @@
-"""The losses of pairs, systems.md 4.8: its worked numbers, and which pairs count as one."""
+"""The losses of pairs, docs/systems/fusions.md#pair-losses: its worked numbers, and which pairs count as one."""
 
 from __future__ import annotations
 

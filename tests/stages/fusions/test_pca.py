@@ -1,4 +1,4 @@
-"""The projection of systems.md 4.3: its algebra, sign and memory, and what it does when there is nothing to find."""
+"""docs/systems/fusions.md#pca: its algebra, sign and memory, and what it does when there is nothing to find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `pca` fusion of systems.md 4.3: three coordinates of each input, or of all, learnt from rows that have them."""
+"""The fusion of docs/systems/fusions.md#pca: three coordinates of each input or of all, from rows that have them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Category queries, systems.md 4.12: prototypes of train rows alone, and what is ranked by them."""
+"""docs/systems/fusions.md#category-queries: prototypes of train rows alone, and what is ranked by them."""
 
 from __future__ import annotations
 

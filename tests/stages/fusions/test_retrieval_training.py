@@ -1,4 +1,4 @@
-"""Learning by retrieval, systems.md 4.19: whose text is the same, who is paired with whom, and what the loss counts."""
+"""docs/systems/fusions.md#retrieval-training: whose text is the same, who is paired, and what the loss counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The attention pooling of systems.md 4.11 in its test form, one head without feed-forward, and in its full form."""
+"""docs/systems/fusions.md#sapool in its test form, one head without feed-forward, and in its full form."""
 
 from __future__ import annotations
 

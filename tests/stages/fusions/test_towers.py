@@ -1,4 +1,4 @@
-"""The towers of systems.md 4.7: published sizes, what each block of z depends on, and a training from start to disk."""
+"""docs/systems/fusions.md#towers: published sizes, what each block of z depends on, a training from start to disk."""
 
 from __future__ import annotations
 

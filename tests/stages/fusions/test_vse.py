@@ -1,4 +1,4 @@
-"""The `vse` of systems.md 4.8 as a network: its parts, its losses, and what an empty text is."""
+"""The `vse` of docs/systems/fusions.md#vse as a network: its parts, its losses, and what an empty text is."""
 
 from __future__ import annotations
 

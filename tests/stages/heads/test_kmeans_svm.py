@@ -1,4 +1,4 @@
-"""`kmeans_svm` of systems.md 5.1: its clusters, its ranking, what it does with too few vectors, and its file."""
+"""docs/systems/heads.md#kmeans_svm: its clusters, its ranking, what it does with too few vectors, and its file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""per_class: the numbers of systems.md 6.2, whole groups, the first class deciding for a group of several."""
+"""docs/systems/evaluation.md#per_class: its numbers, whole groups, the first class deciding for a group of several."""
 
 from collections import Counter
 from random import Random

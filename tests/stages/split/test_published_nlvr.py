@@ -1,4 +1,4 @@
-"""Both protocols of systems.md 6.3 on the published dev set."""
+"""Both protocols of docs/systems/evaluation.md#p-group on the published dev set."""
 
 import os
 from pathlib import Path
