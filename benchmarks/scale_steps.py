@@ -159,10 +159,10 @@ def reduce(case: Case) -> Action:
 
 def train(case: Case) -> Action:
     """Train a linear head for one epoch on both matrices, and score dev and test rows."""
-    import stages.heads.network_training  # noqa: F401 (the import of torch is no part of what is timed)
     from stages.checkpoints import TrainingSettings
     from stages.contract import SilentProgress
     from stages.experiment import ExperimentInputs
+    from stages.heads import network_training  # noqa: F401 (the import of torch is no part of what is timed)
     from stages.train.params import TrainParams
     from stages.train.run import TrainOutputs, run
 

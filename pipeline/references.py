@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stages.encoders.catalog import ENCODERS
-from stages.fusions.catalog import FUSIONS, count_problems
+from stages.fusions.catalog import FUSIONS, count_mistakes
 from stages.nearest import did_you_mean
 from stages.records import IMAGE
 
@@ -116,7 +116,7 @@ def _lacking_arrays(content: Mapping[str, Any]) -> Iterator[Found]:
         for name, entry in _entries(content, verb).items():
             fusion = entry.get("fusion") if isinstance(entry, dict) else None
             row, given = FUSIONS.get(fusion) if isinstance(fusion, str) else None, [*_features(entry)]
-            if row is None or not given or count_problems(row, len(given)):
+            if row is None or not given or count_mistakes(row, len(given)):
                 continue
             for position, arrays in row.needs.items():
                 step, wanted = given[position]

@@ -201,8 +201,8 @@ class QueryVectors:
 
     def _fused(self, name: str, matrix: Matrix) -> Numbers:
         from stages.encoders.device import resolve_device
-        from stages.fusions.blocks import BlockScaler
         from stages.fusions.model import VectorFusion
+        from stages.fusions.scaling import BlockScaler
         from stages.fusions.table import layout_of, missing_row
         from stages.heads.model import Problem
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("pipeline", "stages", "store")
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parents[__name__.count(".")]
 
 _ASKED = (
     "how a run is asked for: it hands on parameters, which DVC watches by value, and paths and digests, which dvc.yaml "

@@ -9,15 +9,22 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what numpy, torch and scikit-learn all take
-Problem = Mapping[str, Any]
+Width = Annotated[int, Field(ge=1)]
+Mistake = Mapping[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def problem(key: str, value: Any, message: str) -> InitErrorDetails:
+class Options(BaseModel):
+    """Base of all option rows: frozen, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def mistake(key: str, value: Any, message: str) -> InitErrorDetails:
     """Return one mistake at a key, in pydantic's terms."""
     error = PydanticCustomError("value_error", "{error}", {"error": message})
     return InitErrorDetails(type=error, loc=(key,), input=value)
@@ -28,28 +35,28 @@ def chosen(values: Mapping[str, Any], options: type[BaseModel]) -> dict[str, Any
     return {name: value for name, value in values.items() if name in options.model_fields}
 
 
-def option_problems(values: Mapping[str, Any], options: type[BaseModel]) -> Iterator[Problem]:
+def option_mistakes(values: Mapping[str, Any], options: type[BaseModel]) -> Iterator[Mistake]:
     """Yield the mistakes in the values that are options of this type; types are strict, as in the whole file."""
     try:
         options.model_validate_json(json.dumps(chosen(values, options), default=str), strict=True)
     except ValidationError as error:
-        yield from cast("list[Problem]", error.errors())
+        yield from cast("list[Mistake]", error.errors())
 
 
 def report_all(
-    model: type[BaseModel], values: Any, handler: ModelWrapValidatorHandler[Model], problems: Sequence[Problem]
+    model: type[BaseModel], values: Any, handler: ModelWrapValidatorHandler[Model], mistakes: Sequence[Mistake]
 ) -> Model:
     """Validate, and report the mistakes in fields together with those that were found beyond them."""
     try:
         params = handler(values)
     except ValidationError as error:
-        raise _merged(model, [*error.errors(), *problems]) from None
-    if problems:
-        raise _merged(model, problems)
+        raise _merged(model, [*error.errors(), *mistakes]) from None
+    if mistakes:
+        raise _merged(model, mistakes)
     return params
 
 
-def _merged(model: type[BaseModel], problems: Sequence[Problem]) -> ValidationError:
+def _merged(model: type[BaseModel], mistakes: Sequence[Mistake]) -> ValidationError:
     kept = ("type", "loc", "input", "ctx")
-    lines = [cast("InitErrorDetails", {name: each[name] for name in kept if name in each}) for each in problems]
+    lines = [cast("InitErrorDetails", {name: each[name] for name in kept if name in each}) for each in mistakes]
     return ValidationError.from_exception_data(model.__name__, lines)

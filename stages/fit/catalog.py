@@ -18,7 +18,8 @@ from stages.fit.finetune.options import (
     PairOptions,
     Resnet50v2Options,
 )
-from stages.fit.options import BovwOptions, ConvaeOptions, Options, W2vOptions
+from stages.fit.options import BovwOptions, ConvaeOptions, W2vOptions
+from stages.flat_params import Options
 
 Fit = Callable[[FitContext, Path], Fitted]
 _CLASSES: tuple[Task, ...] = ("multilabel", "multiclass")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from stages.encoders.row import Resize
+from stages.flat_params import Options, Width
 
-Width = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=1, le=32)]
-
-
-class Options(BaseModel):
-    """Base of all option rows: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class W2vOptions(Options):

@@ -8,8 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 from stages.fit.catalog import FITTERS, FitterRow
-from stages.fit.options import Options
-from stages.flat_params import Problem, Seed, option_problems, problem, report_all
+from stages.flat_params import Mistake, Options, Seed, mistake, option_mistakes, report_all
 from stages.nearest import did_you_mean
 from stages.records import IMAGE
 
@@ -41,7 +40,7 @@ class FitParams(BaseModel):
     @classmethod
     def _report_all(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Find the mistakes in names and options even where a field is wrong too."""
-        return report_all(cls, values, handler, [*_problems(values)] if isinstance(values, dict) else [])
+        return report_all(cls, values, handler, [*_mistakes(values)] if isinstance(values, dict) else [])
 
     @property
     def row(self) -> FitterRow:
@@ -54,13 +53,13 @@ class FitParams(BaseModel):
         return self.row.options(**(self.model_extra or {}))
 
 
-def _problems(values: dict[str, Any]) -> Iterator[Problem]:
+def _mistakes(values: dict[str, Any]) -> Iterator[Mistake]:
     encoder, field = values.get("encoder"), values.get("field")
     if not isinstance(encoder, str):
         return
     if encoder not in FITTERS:
         near = did_you_mean(encoder, FITTERS)
-        yield problem(
+        yield mistake(
             "encoder",
             encoder,
             f"no fitted encoder {encoder!r}{near}; there are {list(FITTERS)}; a frozen encoder needs no fit: "
@@ -71,11 +70,11 @@ def _problems(values: dict[str, Any]) -> Iterator[Problem]:
     if isinstance(field, str) and (field == IMAGE) != (row.kind == "image"):
         expected = "the field 'image'" if row.kind == "image" else "a text field"
         near = did_you_mean(field, [IMAGE]) if row.kind == "image" else ""
-        yield problem("field", field, f"encoder {encoder!r} reads {expected}; found field {field!r}{near}")
+        yield mistake("field", field, f"encoder {encoder!r} reads {expected}; found field {field!r}{near}")
     known = [*row.options.model_fields, *FitParams.model_fields]
     for name, value in values.items():
         if name not in known:
             near = did_you_mean(str(name), known)
             takes = f"encoder {encoder!r} takes {sorted(row.options.model_fields)}"
-            yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
-    yield from option_problems(values, row.options)
+            yield mistake(name, value, f"unknown key {name!r}{near}; {takes}")
+    yield from option_mistakes(values, row.options)

@@ -8,10 +8,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from stages.contract import Scale
-from stages.flat_params import Problem, Seed, chosen, option_problems, problem, report_all
-from stages.fusions.catalog import FUSIONS, count_problems
+from stages.flat_params import Mistake, Options, Seed, chosen, mistake, option_mistakes, report_all
+from stages.fusions.catalog import FUSIONS, count_mistakes
 from stages.fusions.row import FusionRow
-from stages.heads.options import Options
 from stages.nearest import did_you_mean
 
 
@@ -44,7 +43,7 @@ class FuseParams(BaseModel):
     @classmethod
     def _report_all(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Find the mistakes in names and options even where a field is wrong too."""
-        return report_all(cls, values, handler, [*_problems(values)] if isinstance(values, dict) else [])
+        return report_all(cls, values, handler, [*_mistakes(values)] if isinstance(values, dict) else [])
 
     @property
     def row(self) -> FusionRow:
@@ -57,30 +56,30 @@ class FuseParams(BaseModel):
         return self.row.options(**(self.model_extra or {}))
 
 
-def _problems(values: dict[str, Any]) -> Iterator[Problem]:
+def _mistakes(values: dict[str, Any]) -> Iterator[Mistake]:
     """Yield what is wrong with the raw values of an entry beyond the type of each field."""
     name, features = values.get("fusion"), values.get("features")
     if not isinstance(name, str):
         return
     if name not in FUSIONS:
         message = f"no fusion {name!r}{did_you_mean(name, FUSIONS)}; see `diptych catalog fusions`"
-        yield problem("fusion", name, message)
+        yield mistake("fusion", name, message)
         return
     row = FUSIONS[name]
     if not row.vectors:
         able = [each.name for each in FUSIONS.values() if each.vectors]
         message = f"fusion {name!r} learns from labels, so it belongs in the section `train`; here: {able}"
-        yield problem("fusion", name, message)
+        yield mistake("fusion", name, message)
         return
     if isinstance(features, list) and features:
-        for message in count_problems(row, len(features)):
-            yield problem("features", features, message)
+        for message in count_mistakes(row, len(features)):
+            yield mistake("features", features, message)
     known = [*row.options.model_fields, *FuseParams.model_fields]
     for key, value in values.items():
         if key not in known:
             takes = f"fusion {name!r} takes {sorted(row.options.model_fields)}"
-            yield problem(key, value, f"unknown key {key!r}{did_you_mean(key, known)}; {takes}")
+            yield mistake(key, value, f"unknown key {key!r}{did_you_mean(key, known)}; {takes}")
     for key in ("seed", "transductive"):
         if values.get(key) and not row.learns:
-            yield problem(key, values[key], f"{key}: fusion {name!r} learns nothing; leave the key out")
-    yield from option_problems({**chosen(values, row.options)}, row.options)
+            yield mistake(key, values[key], f"{key}: fusion {name!r} learns nothing; leave the key out")
+    yield from option_mistakes({**chosen(values, row.options)}, row.options)

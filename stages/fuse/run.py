@@ -17,9 +17,9 @@ from stages.epochs import Watch
 from stages.errors import InputError
 from stages.features import open_aligned
 from stages.fuse.params import FuseParams
-from stages.fusions.blocks import BlockScaler
 from stages.fusions.layout import layout_columns
 from stages.fusions.model import VectorFusion
+from stages.fusions.scaling import BlockScaler
 from stages.fusions.table import FeatureTable, MappedTable, layout_of, missing_row
 from stages.heads.model import Problem, blocks_of
 from stages.items import Manifest

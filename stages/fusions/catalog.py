@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.contract import Scale
+from stages.flat_params import Options
 from stages.fusions.layout import Layout
 from stages.fusions.options import AttentionOptions, LateOptions, NoOptions
+from stages.fusions.options_towers import PcaOptions, TowersOptions
 from stages.fusions.row import FusionRow, network, transformer
 from stages.fusions.rows_factors import FACTOR_ROWS
 from stages.fusions.rows_gates import GATES_ROWS
-from stages.fusions.rows_towers import TOWERS_ROWS
 from stages.fusions.rows_vse import VSE_ROWS
 from stages.heads.model import Problem
-from stages.heads.options import NetworkOptions, Options
+from stages.heads.options import NetworkOptions
 
 
 def _concat() -> Any:
@@ -27,6 +28,24 @@ def _attention() -> Any:
     from stages.fusions.attention import AttentionFusion  # torch
 
     return AttentionFusion
+
+
+def _towers() -> Any:
+    from stages.fusions.towers import TowersFusion  # torch
+
+    return TowersFusion
+
+
+def _early() -> Any:
+    from stages.fusions.early import EarlyFusion
+
+    return EarlyFusion
+
+
+def _pca() -> Any:
+    from stages.fusions.pca_fusion import PcaFusion  # scikit-learn
+
+    return PcaFusion
 
 
 def _late(layout: Layout, options: Any, problem: Problem) -> Any:  # noqa: ARG001 (`model` gives it its heads)
@@ -44,13 +63,15 @@ FUSIONS: dict[str, FusionRow] = {
         *FACTOR_ROWS,
         FusionRow("late", "scores", (2, None), LateOptions, "paper 0", _late, weighs=True),
         *VSE_ROWS,
-        *TOWERS_ROWS,
+        FusionRow("towers", "native", (2, None), TowersOptions, "paper 1", network(_towers)),
+        FusionRow("early", "vectors", (2, 2), NoOptions, "paper 0", transformer(_early)),
+        FusionRow("pca", "vectors", (1, None), PcaOptions, "paper 0", transformer(_pca), learns=True),
         *GATES_ROWS,
     )
 }
 
 
-def count_problems(row: FusionRow, features: int) -> list[str]:
+def count_mistakes(row: FusionRow, features: int) -> list[str]:
     """Say what is wrong with giving this many feature inputs to a fusion; nothing when they fit."""
     fewest, most = row.inputs
     if row.name == "none" and features != 1:
@@ -62,7 +83,7 @@ def count_problems(row: FusionRow, features: int) -> list[str]:
     return []
 
 
-def dropout_problems(row: FusionRow, features: int, share: float) -> list[str]:
+def dropout_mistakes(row: FusionRow, features: int, share: float) -> list[str]:
     """Say why `modality_dropout` cannot act before a fusion of this many inputs; nothing when it can."""
     if not share:
         return []

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Layout, as_layout, split_parts
-from stages.fusions.options_vse import DpmOptions, VseOptions
+from stages.fusions.options_vse import DpmOptions
 from stages.fusions.states import words_of
 from stages.fusions.table import MappedTable
 from stages.fusions.vse import VisualSemantic
-from stages.fusions.vse_base import build_vse
+from stages.fusions.vse_base import VseOptions, build_vse
 from stages.heads.model import Array, Problem, Rows, Scores
 from stages.heads.network import Mlp, NetworkModel
 from stages.training_state import Arrays

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from stages.contract import Scale, Task
 from stages.errors import InputError
-from stages.fusions.catalog import FUSIONS, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, Recipe, count_mistakes
 from stages.fusions.layout import Layout, as_layout, layout_columns
 from stages.fusions.model import FusedModel
 from stages.fusions.option_keys import NATIVE, option_keys
@@ -92,7 +92,7 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             raise InputError(
                 f"head {self.head!r}: expected a task among {list(HEADS[self.head].tasks)}; found {task!r}."
             )
-        if self.layout is not None and (problems := count_problems(row, len(self.layout))):
+        if self.layout is not None and (problems := count_mistakes(row, len(self.layout))):
             raise InputError(f"{problems[0]}.")
         given = dict(self.options or {})
         keys = option_keys(self.fusion, NATIVE if native else self.head)

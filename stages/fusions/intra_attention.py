@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stages.fusions.states import States
+from stages.fusions.states import States, split_heads
 
 
 class Attended(NamedTuple):
@@ -34,11 +34,6 @@ def waves(places: Tensor, width: int) -> Tensor:
     steps = torch.arange(0, width, 2, device=places.device)
     angles = places[:, None] * torch.exp(-math.log(10000.0) * steps / width)
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)[:, :width]
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """Return [n, heads, L, d / heads] of [n, L, d]."""
-    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 class IntraAttention(nn.Module):

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
-from stages.fusions.blocks import split_blocks
-from stages.fusions.layout import as_layout, split_parts
+from stages.fusions.layout import as_layout, split_blocks, split_parts
 from stages.heads.model import Array, Model, Rows, Scores, blocks_of, dense
 
 _GRID = 20  # weights are tried in steps of 1 / 20

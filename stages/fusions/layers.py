@@ -8,7 +8,7 @@ Kind = Literal["raw", "tuned", "fused"]
 
 
 class Layer(NamedTuple):
-    """One place.
+    """A place within a model where vectors are taken: what an input was, what became of it, and what all became.
 
     Attributes
     ----------

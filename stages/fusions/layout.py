@@ -115,3 +115,15 @@ def _cut(x: Any, block: Block, present: Any) -> Parts:
         arrays[name] = x[:, start:stop].reshape(len(x), *shape)
         start = stop
     return Parts(x[:, : block.width], arrays, present)
+
+
+def split_blocks(x: Any, layout: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Cut joined features (numpy or torch, [n, columns]) into vectors [n, D_m] and presence [n, M].
+
+    Raises
+    ------
+    RunError
+        When the width is not that of the layout.
+    """
+    parts = split_parts(x, as_layout(layout))
+    return [part.vector for part in parts], x[:, x.shape[1] - len(parts) :]

@@ -10,11 +10,12 @@ import numpy as np
 
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError, RunError
-from stages.fusions.blocks import BlockScaler, ConcatFusion
-from stages.fusions.catalog import FUSIONS, Recipe, dropout_problems
+from stages.fusions.blocks import ConcatFusion
+from stages.fusions.catalog import FUSIONS, Recipe, dropout_mistakes
 from stages.fusions.dropping import DroppingTable
 from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Layout, as_layout, layout_columns, split_parts
+from stages.fusions.scaling import BlockScaler
 from stages.fusions.table import FeatureTable, MappedTable
 from stages.fusions.target import TargetScale
 from stages.heads.catalog import HEADS, build_head
@@ -60,7 +61,7 @@ class FusedModel:
 
     def __init__(self, layout: Sequence[Any], recipe: Recipe, problem: Problem) -> None:
         self.layout = as_layout(layout)
-        for message in dropout_problems(FUSIONS[recipe.fusion], len(self.layout), recipe.modality_dropout):
+        for message in dropout_mistakes(FUSIONS[recipe.fusion], len(self.layout), recipe.modality_dropout):
             raise InputError(f"train: {message}.")
         self.recipe, self.problem = recipe, problem
         self.scaler = BlockScaler(self.layout, recipe.scale)

@@ -1,7 +1,4 @@
-"""Which keys of an experiment are options of its fusion, and which of its head.
-
-Both may have one of the same name, such as `lr`: the plain key is then the head's, and `fusion_lr` the fusion's.
-"""
+"""Which keys of an experiment are options of its fusion, and which of its head."""
 
 from __future__ import annotations
 
@@ -9,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stages.flat_params import Problem, option_problems, problem
+from stages.flat_params import Mistake, Options, mistake, option_mistakes
 from stages.fusions.catalog import FUSIONS
 from stages.heads.catalog import HEADS
-from stages.heads.options import Options
 
 NATIVE = "native"
 PREFIX = "fusion_"
@@ -34,21 +30,24 @@ class OptionKeys:
         keys = {name: key for key, name in reversed(self.names.items())}  # the plain key, where there is one
         yield from ((keys[name], value) for name, value in options.model_dump(mode="json").items())
 
-    def problems(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+    def mistakes(self, values: Mapping[str, Any]) -> Iterator[Mistake]:
         """Yield the mistakes in them, each at the key that was written."""
         written: dict[str, str] = {}
         for key, name in self.names.items():
             if key in values and name in written:
-                yield problem(key, values[key], f"{key}: the same as {written[name]!r}, which is given too; keep one")
+                yield mistake(key, values[key], f"{key}: the same as {written[name]!r}, which is given too; keep one")
             elif key in values:
                 written[name] = key
-        for each in option_problems(self.chosen(values), self.options):
+        for each in option_mistakes(self.chosen(values), self.options):
             first, *rest = each["loc"] or ("",)
             yield {**each, "loc": (written.get(first, first), *rest)}
 
 
 def option_keys(fusion: str, head: str) -> list[OptionKeys]:
-    """Return the options of a fusion and, unless it is the fusion's own, of a head."""
+    """Return the options of a fusion and, unless it is the fusion's own, of a head.
+
+    Both may have one of the same name, such as `lr`: the plain key is then the head's, and `fusion_lr` the fusion's.
+    """
     own = FUSIONS[fusion].options
     if head == NATIVE:
         return [OptionKeys(own, {name: name for name in own.model_fields})]

@@ -1,8 +1,4 @@
-"""The options of every fusion, which `fuse` and `train` fill from flat params; docs/systems/fusions.md.
-
-A fusion with its own classifier takes how it is trained (`NetworkOptions`) and, by the same names, its module's keyword
-arguments; one that gives vectors takes the keyword arguments of its transformer.
-"""
+"""The options of fusions, which `fuse` and `train` fill from flat params; docs/systems/fusions.md."""
 
 from __future__ import annotations
 
@@ -10,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.heads.options import MlpOptions, Options, Width
+from stages.flat_params import Options, Width
+from stages.heads.options import MlpOptions
 
 
 class AttentionOptions(MlpOptions):

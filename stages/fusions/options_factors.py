@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.heads.options import Options, Width
+from stages.flat_params import Options, Width
 
 
 class MfOptions(Options):

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.heads.options import Options
+from stages.flat_params import Options
 
 
 class RetrievalOptions(Options):

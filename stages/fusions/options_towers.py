@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from stages.heads.options import NetworkOptions, Options, Width
+from stages.flat_params import Options, Width
+from stages.heads.options import NetworkOptions
 
 
 class TowersOptions(NetworkOptions):

@@ -40,7 +40,7 @@ class RetrievalFusion(FusionTransformer, ABC):
     layout : Layout or sequence of int, optional
         The inputs. None takes all columns for one vector that is both text and picture of its row.
     train : {"retrieval", "none"}
-        Let two train rows of the same text find each other, see `retrieval_training`; or keep the seeded weights.
+        Let two train rows of the same text find each other, see `RetrievalTraining`; or keep the seeded weights.
     lr, weight_decay : float
         Of AdamW.
     batch, epochs : int

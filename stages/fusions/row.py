@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from stages.flat_params import Options
 from stages.fusions.layout import Layout
 from stages.heads.model import Model, Problem
-from stages.heads.options import NetworkOptions, Options
+from stages.heads.options import NetworkOptions
 
 if TYPE_CHECKING:
     from stages.heads.network import NetworkModel
@@ -30,6 +31,8 @@ class FusionRow:
     inputs : (int, int or None)
         The fewest and the most feature inputs it takes; None for no upper limit.
     options : type of Options
+        Of one that gives vectors the keyword arguments of its transformer; of one with its own classifier how it is
+        trained (`NetworkOptions`) and, by the same names, its module's keyword arguments.
     source : str
         The papers that it is from, by the numbers of docs/papers.md, or that it is ours.
     build : callable

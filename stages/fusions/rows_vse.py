@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from stages.fusions.layout import Layout
-from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions, VseOptions
+from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions
 from stages.fusions.row import IMAGE, TEXT, FusionRow, network, network_of_task
-from stages.fusions.vse_base import build_vse
+from stages.fusions.vse_base import VseOptions, build_vse
 from stages.heads.model import Model, Problem
 
 

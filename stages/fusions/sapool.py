@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.fusions.intra_attention import split_heads
 from stages.fusions.layout import as_layout
 from stages.fusions.options_vse import SapoolOptions
 from stages.fusions.pooled_words import PooledFusion
-from stages.fusions.states import States, word_width
+from stages.fusions.states import States, split_heads, word_width
 
 
 def _further(width: int, inner: int) -> nn.Sequential:

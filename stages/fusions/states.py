@@ -87,3 +87,8 @@ def regions_of(part: Parts) -> tuple[States, Tensor]:
     cells = torch.arange(found.mask.shape[1], device=found.mask.device)
     alone = (found.lengths == 0)[:, None] & (cells == 0)
     return States(found.values, found.mask | alone), torch.stack([cells // width, cells % width], dim=1)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Return [n, heads, L, d / heads] of [n, L, d]."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)

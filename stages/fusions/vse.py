@@ -13,9 +13,9 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from stages.contract import Task
 from stages.fusions.layers import FUSED, Layer
 from stages.fusions.layout import Block, Parts, as_layout, split_parts
-from stages.fusions.options_vse import VseOptions
 from stages.fusions.pair_loss import cosine_loss, cosines, label_matches, ranking_loss
 from stages.fusions.states import States, word_width, words_of
+from stages.fusions.vse_base import VseOptions
 from stages.heads.network import Mlp
 
 _LABEL_LOSSES: Mapping[Task, Callable[[Tensor, Tensor], Tensor]] = {

@@ -1,19 +1,60 @@
-"""Trains a `vse` on arrays, for its projection of pictures; docs/systems/fusions.md#visual-semantic-base."""
+"""The options of `vse`, and its training on arrays for others; docs/systems/fusions.md#visual-semantic-base."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from stages.epochs import UNWATCHED, Epoch, Watch
+from stages.flat_params import Width
 from stages.fusions.layout import Block, Layout, layout_columns
-from stages.fusions.options_vse import VseOptions
 from stages.fusions.row import network_of_task
 from stages.heads.model import Array, Problem, Rows
+from stages.heads.options import NetworkOptions
+
+
+class VseOptions(NetworkOptions):
+    """Sizes and losses of docs/systems/fusions.md#vse, trained by SGD with momentum.
+
+    Attributes
+    ----------
+    width : int
+        d of the common space of pictures and texts.
+    words_width : int
+        Hidden width of the LSTM over the words.
+    joint_width : int
+        Width of the joint vector m; `hidden` layers stand between it and the outputs.
+    loss : {"cosine", "vsepp"}
+        All pairs by their labels, or every pair against the others of its row and column.
+    hardest : bool
+        Of `vsepp`: whether only the hardest other counts.
+    margin, weight : float
+        Of that loss, and its weight in the sum.
+    aux : bool
+        Whether the labels are also learned from the text alone, with `aux_weight`.
+    """
+
+    optimizer: Literal["adamw", "adam", "sgd"] = "sgd"
+    lr: float = Field(default=0.01, gt=0)
+    batch: int = Field(default=64, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    clip: float = Field(default=2.0, gt=0)
+    width: Width = 512
+    words_width: Width = 512
+    joint_width: Width = 512
+    hidden: tuple[Width, ...] = (256,)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    loss: Literal["cosine", "vsepp"] = "cosine"
+    hardest: bool = False
+    margin: float = Field(default=0.2, ge=0)
+    weight: float = Field(default=1.0, ge=0)
+    aux: bool = True
+    aux_weight: float = Field(default=0.5, ge=0)
 
 
 def _vse() -> Any:

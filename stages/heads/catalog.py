@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.contract import Task
 from stages.errors import InputError
+from stages.flat_params import Options
 from stages.heads.model import Model, Problem
 from stages.heads.options import (
     DnnOptions,
@@ -18,7 +19,6 @@ from stages.heads.options import (
     LinearOptions,
     LinregOptions,
     MlpOptions,
-    Options,
     SvmOptions,
 )
 from stages.heads.single_class import SingleClassGuard

@@ -21,10 +21,11 @@ from sklearn.svm import SVC, SVR
 
 from stages.epochs import UNWATCHED, Epoch, Watch
 from stages.errors import InputError
+from stages.flat_params import Options
 from stages.heads.machines import is_shared
 from stages.heads.machines import margins as shared_margins
 from stages.heads.model import Array, Problem, Rows, Scores, dense
-from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, Options, SvmOptions
+from stages.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, SvmOptions
 from stages.heads.skops_file import load_estimator, save_estimator
 from stages.heads.votes import class_shares, mean_targets
 
@@ -52,7 +53,7 @@ def svm(options: SvmOptions, problem: Problem) -> BaseEstimator:
 
 
 def knn(options: KnnOptions, problem: Problem) -> BaseEstimator:
-    """Return exact nearest neighbours, whose answers `votes` tells; docs/systems/heads.md#knn."""
+    """Return exact nearest neighbours, for `mean_targets` and `class_shares`; docs/systems/heads.md#knn."""
     kind = KNeighborsRegressor if problem.task == "regression" else KNeighborsClassifier
     return kind(n_neighbors=options.neighbours, algorithm="brute")  # one way of measuring, whatever the width
 

@@ -1,7 +1,4 @@
-"""Margins of many support vector machines over the same train rows, with each kernel value computed once.
-
-scikit-learn lets every machine of a one-against-the-rest classifier compute its own: for 36 labels, 36 times.
-"""
+"""Margins of many support vector machines over the same train rows."""
 
 from __future__ import annotations
 
@@ -25,7 +22,9 @@ def is_shared(estimator: object) -> bool:
 
 
 def margins(estimator: Pipeline, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Compute what `decision_function` gives.
+    """Compute what `decision_function` gives, each kernel value once.
+
+    scikit-learn lets every machine of a one-against-the-rest classifier compute its own: for 36 labels, 36 times.
 
     Parameters
     ----------

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Width = Annotated[int, Field(ge=1)]
-
-
-class Options(BaseModel):
-    """Base of all option rows: frozen, unknown names refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from stages.flat_params import Options, Width
 
 
 class NetworkOptions(Options):

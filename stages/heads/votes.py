@@ -1,7 +1,4 @@
-"""What the nearest train rows of a fitted `knn` head say: of equally near ones the first, left open by scikit-learn.
-
-`classical` asks here instead of `predict_proba`, which does not promise which of several repeated vectors count.
-"""
+"""What the nearest train rows of a fitted `knn` head say."""
 
 from __future__ import annotations
 
@@ -15,7 +12,9 @@ from stages.heads.neighbours import nearest
 
 
 def mean_targets(estimator: BaseEstimator, x: NDArray[Any]) -> NDArray[np.float64]:
-    """Average the targets of the nearest train rows of each row.
+    """Average the targets of the nearest train rows of each row, of equally near ones the first.
+
+    scikit-learn's own `predict_proba` does not promise which of several repeated vectors count.
 
     Parameters
     ----------

@@ -1,8 +1,4 @@
-"""Have the workers of an executor sum the train rows of a matrix and project its rows, in the pieces of `passes`.
-
-Positions, paths and digests travel. Sums and projected rows come back through a scratch folder, and are combined in the
-order of the pieces: who did which does not matter.
-"""
+"""Have the workers of an executor sum the train rows of a matrix and project its rows, in the pieces of `passes`."""
 
 from __future__ import annotations
 
@@ -46,7 +42,10 @@ def pays(source: Source, components: int) -> bool:
 
 
 class Workers:
-    """Has both passes done by workers; see `Here`.
+    """Has both passes done by workers; the pieces and the arithmetic are those of `Here`.
+
+    Positions, paths and digests travel. Sums and projected rows come back through a scratch folder, and are combined in
+    the order of the pieces: who did which does not matter.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from stages.contract import Scale, Task
-from stages.flat_params import Problem, Seed, problem, report_all
-from stages.fusions.catalog import FUSIONS, Recipe, count_problems, dropout_problems
+from stages.flat_params import Mistake, Seed, mistake, report_all
+from stages.fusions.catalog import FUSIONS, Recipe, count_mistakes, dropout_mistakes
 from stages.fusions.option_keys import NATIVE, PREFIX, option_keys
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow, task_refusal
@@ -53,7 +53,7 @@ class TrainParams(BaseModel):
     @classmethod
     def _report_all(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Find the mistakes in names, combinations and options even where a field is wrong too."""
-        return report_all(cls, values, handler, [*_problems(values)] if isinstance(values, dict) else [])
+        return report_all(cls, values, handler, [*_mistakes(values)] if isinstance(values, dict) else [])
 
     @property
     def recipe(self) -> Recipe:
@@ -63,42 +63,42 @@ class TrainParams(BaseModel):
         return Recipe(self.fusion, self.head, self.scale, fusion, head[0] if head else None)
 
 
-def _problems(values: dict[str, Any]) -> Iterator[Problem]:
+def _mistakes(values: dict[str, Any]) -> Iterator[Mistake]:
     """Yield what is wrong with the raw values of an experiment beyond the type of each field."""
     fusion, head = values.get("fusion", "none"), values.get("head")
     if isinstance(fusion, str) and fusion not in FUSIONS:
-        yield problem("fusion", fusion, f"no fusion {fusion!r}{did_you_mean(fusion, FUSIONS)}; {_SEE} fusions`")
+        yield mistake("fusion", fusion, f"no fusion {fusion!r}{did_you_mean(fusion, FUSIONS)}; {_SEE} fusions`")
     if isinstance(head, str) and head not in _HEADS:
-        yield problem("head", head, f"no head {head!r}{did_you_mean(head, _HEADS)}; {_SEE} heads`")
+        yield mistake("head", head, f"no head {head!r}{did_you_mean(head, _HEADS)}; {_SEE} heads`")
     if isinstance(fusion, str) and isinstance(head, str) and fusion in FUSIONS and head in _HEADS:
-        yield from _combination_problems(FUSIONS[fusion], head, values)
-        yield from _option_problems(fusion, head, values)
+        yield from _combination_mistakes(FUSIONS[fusion], head, values)
+        yield from _option_mistakes(fusion, head, values)
     else:
         yield from _strangers(values)
     seeds = values.get("seeds")
     if isinstance(seeds, list) and any(seeds.count(each) > 1 for each in seeds):
-        yield problem("seeds", seeds, f"seeds repeat in {seeds}; equal seeds give equal models and no deviation")
+        yield mistake("seeds", seeds, f"seeds repeat in {seeds}; equal seeds give equal models and no deviation")
 
 
-def _combination_problems(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Problem]:
+def _combination_mistakes(fusion: FusionRow, head: str, values: dict[str, Any]) -> Iterator[Mistake]:
     if fusion.native != (head == NATIVE):
         wanted = "`head: native`, it carries its own classifier" if fusion.native else f"one of {_PREDICTING} as head"
-        yield problem("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
+        yield mistake("head", head, f"fusion {fusion.name!r} takes {wanted}; found head {head!r}")
     features, task = values.get("features"), values.get("task")
     if isinstance(features, list) and features:
-        for message in count_problems(fusion, len(features)):
-            yield problem("features", features, message)
+        for message in count_mistakes(fusion, len(features)):
+            yield mistake("features", features, message)
         share = values.get("modality_dropout")
-        for message in dropout_problems(fusion, len(features), share if isinstance(share, float) else 0.0):
-            yield problem("modality_dropout", share, message)
+        for message in dropout_mistakes(fusion, len(features), share if isinstance(share, float) else 0.0):
+            yield mistake("modality_dropout", share, message)
     if head in HEADS and (refusal := task_refusal(head, task if task in get_args(Task) else None)):
         key = "task" if HEADS[head].tasks else "head"
-        yield problem(key, values[key], refusal)
+        yield mistake(key, values[key], refusal)
     if task in ("multilabel", "regression") and values.get("monitor") == "top_5":
-        yield problem("monitor", "top_5", f"monitor: top_5 is for multiclass; with task {task!r} set `monitor: loss`")
+        yield mistake("monitor", "top_5", f"monitor: top_5 is for multiclass; with task {task!r} set `monitor: loss`")
 
 
-def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Problem]:
+def _option_mistakes(fusion: str, head: str, values: dict[str, Any]) -> Iterator[Mistake]:
     """Check every further key against the options of this fusion and this head."""
     options = option_keys(fusion, head)
     known = {key for each in options for key in each.names}
@@ -111,17 +111,17 @@ def _option_problems(fusion: str, head: str, values: dict[str, Any]) -> Iterator
                 else did_you_mean(str(name), [*known, *TrainParams.model_fields])
             )
             takes = f"fusion {fusion!r} with head {head!r} takes {sorted(known)}"
-            yield problem(name, value, f"unknown key {name!r}{near}; {takes}")
+            yield mistake(name, value, f"unknown key {name!r}{near}; {takes}")
     for each in options:
-        yield from each.problems(values)
+        yield from each.mistakes(values)
 
 
-def _strangers(values: dict[str, Any]) -> Iterator[Problem]:
+def _strangers(values: dict[str, Any]) -> Iterator[Mistake]:
     """Yield the keys that no experiment has; it may be that `head` is missing because it is one of them."""
     options = {name for row in _ROWS for name in row.options.model_fields}
     for name, value in values.items():
         if name not in TrainParams.model_fields and str(name).removeprefix(PREFIX) not in options:
-            yield problem(name, value, f"unknown key {name!r}{did_you_mean(str(name), TrainParams.model_fields)}")
+            yield mistake(name, value, f"unknown key {name!r}{did_you_mean(str(name), TrainParams.model_fields)}")
 
 
 def option_names(fusion: str, head: str) -> set[str]:

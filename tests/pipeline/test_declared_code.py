@@ -70,7 +70,8 @@ def test_all_code_of_a_stage_is_among_its_dependencies(stage: str) -> None:
     missing = undeclared(files(stage), stage)
     assert not missing, (
         f"stage {stage} of dvc.yaml: expected all code that it runs in its `deps`; missing are {', '.join(missing)}. "
-        "Add them, or their folder; or, where they can change no result, say why in UNWATCHED of stages/closure.py."
+        "Add them, or their folder; or, where they can change no result, say why in UNWATCHED of "
+        "stages/closure.py."
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from stages.encoders.frozen_rows import FROZEN
 from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.row import UNPUBLISHED, Decode, Pool, Resize, Scale
-from stages.fit.options import Options
+from stages.flat_params import Options
 from stages.nearest import did_you_mean
 
 Count = Annotated[int, Field(ge=1)]

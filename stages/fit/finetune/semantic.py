@@ -24,8 +24,7 @@ from stages.fit.finetune.classifier import labelled_parts
 from stages.fit.finetune.frozen import Pictures, Words, read_words, see_pictures
 from stages.fit.finetune.options import PairOptions
 from stages.fit.rows import FieldRows, FitRows, Index
-from stages.fusions.options_vse import VseOptions
-from stages.fusions.vse_base import PairTable, VisualBase, fit_visual_base
+from stages.fusions.vse_base import PairTable, VisualBase, VseOptions, fit_visual_base
 from stages.heads.model import Problem, Rows
 from stages.records import IMAGE
 

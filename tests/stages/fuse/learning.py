@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save_file
 from stages.checkpoints import Tensors
 from stages.contract import Tracker
 from stages.epochs import UNWATCHED, Schedule, Watch, run_epochs
+from stages.flat_params import Options
 from stages.fusions.base import FusionTransformer
-from stages.fusions.blocks import split_blocks
+from stages.fusions.layout import split_blocks
 from stages.fusions.row import FusionRow, transformer
 from stages.heads.model import Array, dense
-from stages.heads.options import Options
 
 EPOCHS = 5
 

@@ -16,8 +16,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
 from stages.errors import RunError
-from stages.fusions.blocks import BlockScaler, ConcatFusion, split_blocks
-from stages.fusions.layout import as_layout
+from stages.fusions.blocks import ConcatFusion
+from stages.fusions.layout import as_layout, split_blocks
+from stages.fusions.scaling import BlockScaler
 from stages.fusions.table import gather
 from store import open_matrix
 

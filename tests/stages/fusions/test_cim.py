@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.fusions.intra_attention import IntraAttention, region_gates, split_heads, waves
+from stages.fusions.intra_attention import IntraAttention, region_gates, waves
 from stages.fusions.layout import Parts
-from stages.fusions.states import States, regions_of
+from stages.fusions.states import States, regions_of, split_heads
 from tests.stages.fusions.pair_toy import Toy, module, tensor
 
 WIDTH, HEADS, SEEN, READ = 8, 2, 5, 3

@@ -12,8 +12,8 @@ import torch
 from stages.checkpoints import Checkpoints
 from stages.epochs import Watch
 from stages.fusions.dpm import DpmModel
-from stages.fusions.options_vse import DpmOptions, VseOptions
-from stages.fusions.vse_base import build_vse
+from stages.fusions.options_vse import DpmOptions
+from stages.fusions.vse_base import VseOptions, build_vse
 from stages.heads.model import Rows
 from tests.stages.fusions.pair_toy import Toy, module, rows_of, tensor
 from tests.stages.train.killed import Counting, Killed

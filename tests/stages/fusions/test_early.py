@@ -15,7 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
 from stages.encoders.protocol import Placement
 from stages.errors import InputError
-from stages.fusions.catalog import FUSIONS, NoOptions, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, NoOptions, Recipe, count_mistakes
 from stages.fusions.early import EarlyFusion
 from stages.fusions.model import FusedModel
 from stages.heads.model import Problem, Rows
@@ -79,9 +79,9 @@ def test_vectors_of_a_network_are_no_pixels(width: int) -> None:
 
 
 def test_it_takes_a_text_and_a_picture() -> None:
-    assert count_problems(FUSIONS["early"], 2) == []
-    assert count_problems(FUSIONS["early"], 1) == ["fusion 'early' joins at least 2 features; found 1"]
-    assert count_problems(FUSIONS["early"], 3) == ["fusion 'early' joins at most 2 features; found 3"]
+    assert count_mistakes(FUSIONS["early"], 2) == []
+    assert count_mistakes(FUSIONS["early"], 1) == ["fusion 'early' joins at least 2 features; found 1"]
+    assert count_mistakes(FUSIONS["early"], 3) == ["fusion 'early' joins at most 2 features; found 3"]
 
 
 def test_nothing_is_learnt_or_written(example: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:

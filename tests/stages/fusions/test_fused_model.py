@@ -10,7 +10,7 @@ import pytest
 
 from stages.contract import Task
 from stages.errors import RunError
-from stages.fusions.catalog import FUSIONS, AttentionOptions, NoOptions, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, AttentionOptions, NoOptions, Recipe, count_mistakes
 from stages.fusions.model import FusedModel
 from stages.heads.catalog import HEADS
 from stages.heads.model import Problem, Rows
@@ -159,4 +159,4 @@ def test_a_recipe_without_a_head_is_refused() -> None:
     ],
 )  # fmt: skip
 def test_each_fusion_takes_its_number_of_inputs(name: str, features: int, expected: list[str]) -> None:
-    assert count_problems(FUSIONS[name], features) == expected
+    assert count_mistakes(FUSIONS[name], features) == expected

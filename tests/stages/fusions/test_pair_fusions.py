@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.fusions.catalog import Recipe, count_problems
+from stages.fusions.catalog import Recipe, count_mistakes
 from stages.fusions.model import FusedModel
 from stages.heads.model import Rows
 from tests.bounds import assert_same_sums, terms_of
@@ -177,9 +177,9 @@ def test_a_padded_region_is_not_read(name: str) -> None:
 @pytest.mark.parametrize("name", list(OPTIONS))
 def test_the_number_of_inputs_is_exact(name: str) -> None:
     exact = 3 if name == "dpm" else 2
-    assert not count_problems(FUSIONS[name], exact)
-    assert count_problems(FUSIONS[name], exact - 1)
-    assert count_problems(FUSIONS[name], exact + 1)
+    assert not count_mistakes(FUSIONS[name], exact)
+    assert count_mistakes(FUSIONS[name], exact - 1)
+    assert count_mistakes(FUSIONS[name], exact + 1)
 
 
 def test_a_single_class_needs_no_training() -> None:

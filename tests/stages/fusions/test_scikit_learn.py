@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
-from stages.fusions.blocks import BlockScaler
 from stages.fusions.catalog import FUSIONS
 from stages.fusions.estimators import FusionClassifier, FusionRegressor
+from stages.fusions.scaling import BlockScaler
 from stages.heads.catalog import HEADS
 from stages.heads.model import Problem
 from tests.scikit_checks import failed

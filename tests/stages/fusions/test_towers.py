@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from stages.checkpoints import Checkpoints
 from stages.contract import Task
 from stages.epochs import Watch
-from stages.fusions.catalog import FUSIONS, Recipe, count_problems
+from stages.fusions.catalog import FUSIONS, Recipe, count_mistakes
 from stages.fusions.model import FusedModel
 from stages.fusions.options_towers import TowersOptions
 from stages.fusions.towers import TowersFusion
@@ -137,8 +137,8 @@ def test_the_logits_are_those_of_z() -> None:
 
 
 def test_it_takes_texts_and_a_picture() -> None:
-    assert count_problems(FUSIONS["towers"], 3) == count_problems(FUSIONS["towers"], 2) == []
-    assert count_problems(FUSIONS["towers"], 1) == ["fusion 'towers' joins at least 2 features; found 1"]
+    assert count_mistakes(FUSIONS["towers"], 3) == count_mistakes(FUSIONS["towers"], 2) == []
+    assert count_mistakes(FUSIONS["towers"], 1) == ["fusion 'towers' joins at least 2 features; found 1"]
 
 
 @pytest.mark.parametrize(

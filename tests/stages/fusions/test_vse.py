@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions, VseOptions
+from stages.fusions.options_vse import CimOptions, CootOptions, DenseOptions, DpmOptions, SapoolOptions
 from stages.fusions.pair_loss import cosine_loss, cosines, label_matches, ranking_loss
 from stages.fusions.states import States, trimmed
 from stages.fusions.vse import LastState, VseFusion
+from stages.fusions.vse_base import VseOptions
 from tests.stages.fusions.pair_toy import TASKS, Toy, module, tensor
 
 SMALL = {"width": 8, "words_width": 6, "joint_width": 10, "hidden": (7,)}

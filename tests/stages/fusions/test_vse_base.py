@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.fusions.options_vse import VseOptions
-from stages.fusions.vse_base import PairTable, build_vse, fit_visual_base
+from stages.fusions.vse_base import PairTable, VseOptions, build_vse, fit_visual_base
 from stages.heads.model import Problem, Rows
 from tests.stages.fusions.pair_toy import SEEN, Toy
 
