@@ -22,9 +22,9 @@ from pipeline.processor import told_instructions, told_openvino, told_threads
 from pipeline.settings import load_settings
 from pipeline.watched import refuse_odd_files
 from stages.encoders import hub
-from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.device import resolve_device
-from stages.encoders.row import UNPUBLISHED
+from stages.encoders.row import UNPUBLISHED, EncoderChoice, EncoderRow
 from stages.errors import DiptychError, InputError
 from store import FeatureStore, StoreError, exposure, foreign_owner
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoders.finetuned_pair import Projection, frozen_image
-from stages.encoders.frozen_rows import FROZEN
+from stages.encoders.catalog import FROZEN, frozen_image
+from stages.encoders.finetuned_pair import Projection
 from stages.encoders.protocol import Encoder
 from stages.encoders.protocol import Rows as Seen
 from stages.encoders.row import EncoderChoice

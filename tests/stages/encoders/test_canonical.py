@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
 from stages.encoders.protocol import Placement
+from stages.encoders.row import EncoderChoice
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "canonical"
 EXACT = 0.999999
