@@ -21,7 +21,7 @@ from stages.encoders.protocol import Encoder, Placement
 from stages.encoders.row import EncoderChoice
 from stages.encoders.text.transformer import TransformerText
 from stages.errors import InputError, RunError
-from stages.fit.finetune.training import Classifier
+from stages.fit.finetune.freezing import Classifier
 
 from .case import LABELS, Case, Record, make_case, noise_picture, png
 from .tiny import tiny_bert, tiny_network
