@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from stages.encoders.catalog import FROZEN, frozen_image
 from stages.encoders.finetuned_pair import Projection
-from stages.encoders.protocol import Encoder
-from stages.encoders.protocol import Rows as Seen
+from stages.encoders.protocol import Encoder, Rows
 from stages.encoders.row import EncoderChoice
 from stages.epochs import Watch
 from stages.errors import InputError
@@ -26,7 +25,8 @@ from stages.fit.finetune.options import PairOptions
 from stages.fit.rows import FieldRows, FitRows, Index
 from stages.fusions.options_vse import VseOptions
 from stages.fusions.vse_base import PairTable, VisualBase, fit_visual_base
-from stages.heads.model import Problem, Rows
+from stages.heads.model import Problem
+from stages.heads.model import Rows as Labelled
 from stages.records import IMAGE
 
 
@@ -69,7 +69,7 @@ class SemanticBase:
 
     projection: Projection
     pictures: Pictures
-    seen: Seen
+    seen: Rows
     record: Mapping[str, Any]
     facts: Mapping[str, Any]
 
@@ -134,7 +134,7 @@ def _train(context: FitContext, pictures: Pictures, words: Words, parts: tuple[I
     )
     problem = Problem(context.rows.task, len(context.rows.classes), context.seed, context.device)
     tables = [_table(pictures, words, rows) for rows in parts]
-    train, dev = (Rows(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
+    train, dev = (Labelled(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
     watch = Watch(context.label, context.progress, context.checkpoints).part("vse")
     return fit_visual_base(tables[0].layout, (train, dev), how, problem, watch)
 
