@@ -21,7 +21,8 @@ from stages.encoders.finetuned_text import BASE, HEAD, class_count, scoring_modu
 from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.protocol import Encoder, Part, Placement, Rows, Runtime, ZeroRows
 from stages.encoders.row import EncoderChoice, Output
-from stages.encoders.text.transformer import Pooling, TransformerText, padded
+from stages.encoders.text.transformer import Pooling, TransformerText
+from stages.encoders.text.trial import padded
 from stages.errors import InputError
 from stages.tensors import save_tensors
 from store import Fingerprint

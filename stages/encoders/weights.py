@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from stages.encoders.hub import FILES, fetch, is_hub_id
+from stages.encoders.hub import HUB_FILES, fetch, is_hub_id
 from stages.errors import InputError
 
 PACKAGE_PREFIX = "package:"
@@ -16,7 +16,7 @@ _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 
 
-def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...] = FILES) -> Path:
+def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...] = HUB_FILES) -> Path:
     """Return the file or folder that `model` names.
 
     Parameters

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 
 from stages.encoders.catalog import FROZEN
 from stages.encoders.finetuned_text import BASE, HEAD
-from stages.encoders.text.transformer import Pooling, TransformerText, padded
+from stages.encoders.text.transformer import Pooling, TransformerText
+from stages.encoders.text.trial import padded
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.classifier import Body, train_classifier
 from stages.fit.finetune.options import BertOptions
