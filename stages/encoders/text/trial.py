@@ -14,7 +14,9 @@ _LONGEST = 600
 
 
 def trial_texts(tokenizer: Any, max_len: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Draw words from a tokeniser's vocabulary, and frame them as it frames a text.
+    """Draw words from a tokeniser's vocabulary, and frame them as it frames a text, to try a network on (see `held`).
+
+    Whatever the network does by lengths shows between them.
 
     Parameters
     ----------

@@ -1,7 +1,4 @@
-"""Trains the visual-semantic base of `bert-pair-ft` on the train rows, for its projection of pictures; systems.md 4.12.
-
-What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks for them.
-"""
+"""Trains the visual-semantic base of `bert-pair-ft` on train rows, for its projection of pictures; systems.md 4.12."""
 
 from __future__ import annotations
 
@@ -32,7 +29,10 @@ from stages.records import IMAGE
 
 @dataclass(frozen=True)
 class _Column:
-    """An array [n, ...] of which only the rows that are asked for are made."""
+    """An array [n, ...] of which only the rows that are asked for are made.
+
+    What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks.
+    """
 
     rows: Index
     of_row: tuple[int, ...]

@@ -1,8 +1,4 @@
-"""Fine-tune a network epoch by epoch: one pass over the train items, then loss and accuracy on the dev items.
-
-Equal inputs and seeds give equal weights, whether the run was interrupted or not: every epoch draws its order, its
-dropout and its augmentation from a seed of its own.
-"""
+"""Fine-tune a network epoch by epoch: one pass over the train items, then loss and accuracy on the dev items."""
 
 from __future__ import annotations
 
@@ -64,6 +60,9 @@ class Bench:
 
 class ClassifierTraining:
     """One classifier being fine-tuned; `run_epochs` drives it.
+
+    Equal inputs and seeds give equal weights, whether the run was interrupted or not: every epoch draws its order, its
+    dropout and its augmentation from a seed of its own.
 
     Parameters
     ----------
