@@ -25,9 +25,10 @@ from sklearn.datasets import load_sample_images
 
 from benchmarks.timing import Row, against
 from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.device import resolve_placement
 from stages.encoders.protocol import Encoder, Precision
+from stages.encoders.row import EncoderChoice
 from stages.encoders.timing import Seconds
 from stages.encoders.weights import resolve_model
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.protocol import Placement, Rows, Runtime, Simple
+from stages.encoders.row import EncoderChoice, EncoderRow
 from store.key import text_key
 
 WIDTHS = {"scale-text": 768, "scale-image": 2048}

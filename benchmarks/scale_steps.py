@@ -203,9 +203,9 @@ def _job(case: Case, name: str) -> Any:
     """Put together what `stages.embed.run` does, so that its parts can be timed one by one."""
     from stages.contract import SilentProgress
     from stages.embed.compute import Job
+    from stages.embed.encoder import encoder_and_fingerprint, stored_type
     from stages.embed.params import EmbedParams
     from stages.embed.request import make_request
-    from stages.embed.run import encoder_and_fingerprint, stored_type
     from stages.embed.settings import EmbedSettings
     from stages.encoders.inputs import Inputs
     from stages.items import Manifest

@@ -20,7 +20,8 @@ import numpy as np
 from benchmarks.timing import Row
 from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.embed.run import EmbedInputs, EmbedOutputs, run
+from stages.embed.settings import EmbedSettings
 from stages.items import Item, ManifestInfo, write_manifest
 from store import EncoderLog, FeatureStore, Fingerprint
 from store.segment import row_digests

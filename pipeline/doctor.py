@@ -21,10 +21,10 @@ from pipeline.params import load_prepare
 from pipeline.processor import told_instructions, told_openvino, told_threads
 from pipeline.settings import load_settings
 from pipeline.watched import refuse_odd_files
-from stages.encoders import hub
-from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.device import resolve_device
-from stages.encoders.row import UNPUBLISHED
+from stages.encoders.hub import is_fetched, is_hub_id
+from stages.encoders.row import UNPUBLISHED, EncoderChoice, EncoderRow
 from stages.errors import DiptychError, InputError
 from store import FeatureStore, StoreError, exposure, foreign_owner
 
@@ -195,8 +195,8 @@ def _lacking(row: EncoderRow) -> str:
     """Say what an encoder lacks until somebody gives it weights or the hub is asked, which is not done here; or ""."""
     if row.model == UNPUBLISHED:
         return "weights on no hub: give `model:`"
-    on_hub = row.model != "none" and hub.is_hub_id(row.model)
-    if on_hub and not hub.is_fetched(row.model, row.revision):
+    on_hub = row.model != "none" and is_hub_id(row.model)
+    if on_hub and not is_fetched(row.model, row.revision):
         return f"needs the model hub: {row.model} is not on this machine yet"
     return ""
 
@@ -207,7 +207,7 @@ def _located(row: EncoderRow) -> str:
         return f"{row.dim}-d, needs no weights"
     if row.model == "random":
         return f"{row.dim}-d, random weights only; give `model:` for others"
-    if hub.is_hub_id(row.model):
+    if is_hub_id(row.model):
         return f"{row.dim}-d, weights found in the cache of the model hub: {row.model}"
     return f"{row.build(EncoderChoice()).dim}-d, weights found: {row.model}"
 

@@ -88,9 +88,9 @@ def plan_embed(name: str, params: Params, settings: Settings, stages: Sequence[s
 
 
 def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Settings) -> EmbedPlan:
+    from stages.embed.encoder import encoder_and_fingerprint, stored_type
     from stages.embed.known_failures import KnownFailures
     from stages.embed.request import make_request
-    from stages.embed.run import encoder_and_fingerprint, stored_type
     from stages.encoders.inputs import Inputs
 
     encoder, fingerprint = encoder_and_fingerprint(entry, paths.fitted(entry.fit))

@@ -59,7 +59,7 @@ def _of_key(asked: str, found: list[Holding]) -> Explanation:
 
 
 def _of_entry(name: str, item: str, params: Params, store: FeatureStore) -> Explanation:
-    from stages.embed.run import encoder_and_fingerprint
+    from stages.embed.encoder import encoder_and_fingerprint
 
     entry = params.embed[name]
     if not paths.is_fitted(entry.fit):

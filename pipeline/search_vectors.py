@@ -19,7 +19,7 @@ from pipeline.cards import stated_digest
 from pipeline.params import Params
 from pipeline.search_system import fields_of
 from pipeline.settings import Settings
-from stages.embed.run import encoder_and_fingerprint
+from stages.embed.encoder import encoder_and_fingerprint
 from stages.embed.single import encode_single
 from stages.encoders.inputs import Inputs
 from stages.errors import InputError

@@ -48,7 +48,7 @@ def repair_(apply: Apply = False) -> None:
 
 
 def _known_records() -> list[EncoderRecord]:
-    from stages.embed.run import encoder_and_fingerprint, stored_type
+    from stages.embed.encoder import encoder_and_fingerprint, stored_type
 
     records = []
     for entry in load_params(paths.PARAMS_FILE).embed.values():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.params import Params
 from stages.embed.alike import Alike, plain
 from stages.embed.params import EmbedParams
-from stages.encoders import hub
+from stages.encoders.hub import is_fetched, is_hub_id
 from stages.encoders.text.unknown import Tokenising
 from stages.errors import DiptychError
 from store.backend import printable
@@ -48,7 +48,7 @@ def token_lines(params: Params, texts: Mapping[str, Sequence[str]]) -> Iterator[
 def _is_away(entry: EmbedParams) -> bool:
     model = entry.model or entry.row.model
     revision = entry.revision or (None if entry.model else entry.row.revision)
-    return hub.is_hub_id(model) and not hub.is_fetched(model, revision)
+    return is_hub_id(model) and not is_fetched(model, revision)
 
 
 def _looked(entry: EmbedParams, texts: Sequence[str]) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
+from stages.embed.encoder import encoder_and_fingerprint, stored_type
 from stages.embed.params import EmbedParams
 from stages.embed.request import Rows, make_request
-from stages.embed.run import encoder_and_fingerprint, stored_type
 from stages.encoders.batching import Encoded, Failed, encode_stream
 from stages.encoders.device import Engine, place
 from stages.encoders.inputs import Inputs

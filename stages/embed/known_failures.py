@@ -1,8 +1,4 @@
-"""Remembers on this machine which contents cannot be embedded, so that only `--retry-failed` tries them again.
-
-Only what lies in the content is remembered: a picture that cannot be decoded, a vector that the gate refused; a file
-that was lost or changed may be back at any time. The memory is no result: it says what a new try would say.
-"""
+"""Remembers on this machine which contents cannot be embedded, so that only `--retry-failed` tries them again."""
 
 from __future__ import annotations
 
@@ -42,7 +38,10 @@ Chosen = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class KnownFailures:
-    """The failures of one encoder, in one small JSON file.
+    """The failures of one encoder, remembered on this machine in one small JSON file; only `--retry-failed` tries them.
+
+    Only what lies in the content is remembered: a picture that cannot be decoded, a vector that the gate refused; a
+    file that was lost or changed may be back at any time. The memory is no result: it says what a new try would say.
 
     Parameters
     ----------

@@ -7,10 +7,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.profiles import Profile
 from stages.encoders.protocol import Precision
-from stages.encoders.row import RANDOM, Decode, Output, Pool, Resize, Scale
+from stages.encoders.row import RANDOM, Decode, EncoderChoice, EncoderRow, Output, Pool, Resize, Scale
 from stages.nearest import did_you_mean
 
 Dtype = Literal["float16", "float32"]

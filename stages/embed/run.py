@@ -22,16 +22,6 @@ from stages.encoders.inputs import Inputs
 from stages.items import Manifest
 from store import CorruptSegment, RowsRemoved
 
-__all__ = [
-    "EmbedInputs",
-    "EmbedOutputs",
-    "EmbedResult",
-    "EmbedSettings",
-    "encoder_and_fingerprint",
-    "run",
-    "stored_type",
-]
-
 _ROUNDS = 3
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.embed.encoder import stored_type
 from stages.embed.params import EmbedParams
 from stages.embed.parts_of_rows import take_apart
-from stages.embed.run import stored_type
 from stages.encoders.batching import Failed, encode_stream
 from stages.encoders.device import Engine, place
 from stages.encoders.protocol import Encoder, Raw

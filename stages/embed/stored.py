@@ -43,7 +43,7 @@ class Stored:
 
 
 class PortionStored:
-    """What a portion sees of `Stored`; implements `elsewhere.Watch`.
+    """What a portion sees of `Stored`; implements `Watch`.
 
     Parameters
     ----------

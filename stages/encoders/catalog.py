@@ -1,16 +1,51 @@
-"""The catalogue of encoders as data rows, and the one way to build an encoder from its row and the user's choices."""
+"""The catalogue of encoders, and the one way to build an encoder from its row and the user's choices."""
 
 from __future__ import annotations
 
-from stages.encoders.finetuned_rows import FINETUNED_ROWS
-from stages.encoders.fitted_rows import FITTED_ROWS
-from stages.encoders.frozen_rows import FROZEN
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stages.encoders.artefact import Artefact
+from stages.encoders.finetuned_pair import FinetunedPair
+from stages.encoders.image.rows import IMAGE_ROWS
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import EncoderChoice, EncoderRow, Kind
+from stages.encoders.row import EncoderChoice, EncoderRow, fitted_build
+from stages.encoders.text.rows import TEXT_ROWS
 
-__all__ = ["ENCODERS", "EncoderChoice", "EncoderRow", "Kind", "build_encoder"]
+FROZEN: dict[str, EncoderRow] = {row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS) if not row.fitted}
+"""The encoders that are never fitted: what `fit` fine-tunes or stands on."""
 
-ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*FROZEN.values(), *FITTED_ROWS, *FINETUNED_ROWS)}
+
+def frozen_image(options: Mapping[str, Any], seed: int) -> Encoder:
+    """Build the frozen image encoder that the options of `bert-pair-ft` name; `seed` draws the weights of `random`."""
+    choice = EncoderChoice(options["image_model"], options["image_revision"], seed=seed)
+    return FROZEN[options["image_encoder"]].build(choice)
+
+
+def _pair(folder: Path, choice: EncoderChoice) -> Encoder:
+    artefact = Artefact.open(folder, "bert-pair-ft")
+    return FinetunedPair(artefact, choice, frozen_image(artefact.options, artefact.seed))
+
+
+PAIR_ROWS: tuple[EncoderRow, ...] = (
+    EncoderRow(
+        name="bert-pair-ft",
+        kind="pair",
+        dim=768,
+        model="fit",
+        input="64 tokens, the first replaced by what a frozen image encoder sees",
+        pooling="tanh pooler of the first token",
+        normalisation="none",
+        licence="that of the weights it starts from",
+        source="paper 2",
+        options=("output",),
+        build=fitted_build("bert-pair-ft", _pair),
+        fitted=True,
+    ),
+)
+
+ENCODERS: dict[str, EncoderRow] = {row.name: row for row in (*TEXT_ROWS, *IMAGE_ROWS, *PAIR_ROWS)}
 
 
 def build_encoder(name: str, choice: EncoderChoice) -> Encoder:

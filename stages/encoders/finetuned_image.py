@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from stages.encoders.artefact import Artefact
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.encoders.image.backbones import Backbone
 from stages.encoders.image.cnn import ImageNetwork
-from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.row import EncoderChoice
 
 WEIGHTS, CONFIG, BASE = "model.safetensors", "config.json", "base.json"

@@ -18,11 +18,11 @@ from safetensors.numpy import load_file
 from stages.encoders.artefact import Artefact
 from stages.encoders.engines import Array
 from stages.encoders.finetuned_text import BASE, HEAD, class_count, scoring_module
-from stages.encoders.frozen_rows import FROZEN
 from stages.encoders.held import Feed, HeldNetwork
 from stages.encoders.protocol import Encoder, Part, Placement, Rows, Runtime, ZeroRows
 from stages.encoders.row import EncoderChoice, Output
-from stages.encoders.text.transformer import Pooling, TransformerText, padded
+from stages.encoders.text.transformer import Pooling, TransformerText
+from stages.encoders.text.trial import padded
 from stages.errors import InputError
 from stages.tensors import save_tensors
 from store import Fingerprint
@@ -44,12 +44,6 @@ class Projection(NamedTuple):
         return np.asarray(seen @ self.weight.T + self.bias, dtype=np.float32)
 
 
-def frozen_image(options: Mapping[str, Any], seed: int) -> Encoder:
-    """Build the frozen image encoder that the options of `bert-pair-ft` name; `seed` draws the weights of `random`."""
-    choice = EncoderChoice(options["image_model"], options["image_revision"], seed=seed)
-    return FROZEN[options["image_encoder"]].build(choice)
-
-
 class FinetunedPair:
     """A transformer with the weights of an artefact, and the frozen image encoder that it was fitted behind.
 
@@ -59,6 +53,8 @@ class FinetunedPair:
         A folder in the Hugging Face layout, the projections `visual.safetensors` and the classifier beside it.
     choice : EncoderChoice
         `output`: the pooled vector, never normalised, or the logits [K].
+    image : Encoder
+        The frozen image encoder that the options of the artefact name.
 
     Raises
     ------
@@ -73,14 +69,14 @@ class FinetunedPair:
     window = 128
     chunk = 1
 
-    def __init__(self, artefact: Artefact, choice: EncoderChoice) -> None:
+    def __init__(self, artefact: Artefact, choice: EncoderChoice, image: Encoder) -> None:
         options = artefact.options
         self.artefact = artefact
         self.output: Output = choice.output or "pooled"
         pooling = Pooling(options["pool"], options["max_len"], normalise=False)
         self.text = TransformerText(str(artefact.folder), pooling)
-        self.image = frozen_image(options, artefact.seed)
-        _refuse_another_image(artefact, self.image)
+        self.image = image
+        _refuse_another_image(artefact, image)
         self.budget = self.text.budget
         self.dim = self.text.dim if self.output == "pooled" else class_count(artefact.folder / HEAD)
         self.parts = (Part("vectors", (self.dim,)),)

@@ -10,10 +10,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def fold_batch_norms(network: Any) -> Any:
-    """Return a copy of a network in evaluation mode whose batch normalisations are folded away.
+    """Return a copy of a network in evaluation mode whose batch normalisations are folded into the convolutions before.
 
-    OpenVINO does so by itself; torch does not. A network whose steps cannot be traced comes back as it is: that costs
-    time and changes no number.
+    The same numbers come from fewer passes over the memory. OpenVINO does so by itself; torch does not. A network whose
+    steps cannot be traced comes back as it is: that costs time and changes no number.
 
     Parameters
     ----------

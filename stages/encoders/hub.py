@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from stages.errors import InputError
 
-FILES = (
+HUB_FILES = (
     "model.safetensors", "model-*.safetensors", "*.json", "*.txt", "tokenizer.model", "spiece.model",
     "sentencepiece*.model",
 )  # fmt: skip
@@ -16,9 +16,9 @@ FILES = (
 
 # Whatever `files` a caller asks for: pickles and code stay where they are, and so do exports for other engines, which
 # lie in folders of their own.
-_NEVER = ["*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.pickle", "*.pkl", "*.pt", "*.pth", "*.py", "*/*"]
+_NEVER_FETCHED = ["*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.pickle", "*.pkl", "*.pt", "*.pth", "*.py", "*/*"]
 _TIMEOUT = 5.0
-_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 OTHER_WAYS = (
     "a local folder that holds the model, `package:<import name>/<path>` for one that a Python package ships, or "
@@ -32,15 +32,15 @@ def is_hub_id(model: str) -> bool:
     What begins with a dot, a slash or a tilde, or has a second slash, is a path; `random` is no model of the hub.
     """
     odd = "--" in model or ".." in model or model.endswith((".git", "-", ".", "/"))
-    return model != "random" and not odd and _ID.fullmatch(model) is not None
+    return model != "random" and not odd and _HUB_ID.fullmatch(model) is not None
 
 
-def is_fetched(repo: str, revision: str | None, files: tuple[str, ...] = FILES) -> bool:
+def is_fetched(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -> bool:
     """Tell whether the model is on this machine already; the hub is not asked."""
     return revision is not None and _cached(repo, revision, files) is not None
 
 
-def fetch(repo: str, revision: str | None, files: tuple[str, ...] = FILES) -> Path:
+def fetch(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -> Path:
     """Return the folder of a hub model's files, from the cache of this machine or else from the hub.
 
     Parameters
@@ -68,10 +68,10 @@ def fetch(repo: str, revision: str | None, files: tuple[str, ...] = FILES) -> Pa
     except Exception as error:  # of the hub's client, its HTTP library and its transfer library, in many types
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # numbered by the system: this machine's disk, not the network
-        _refuse(repo, pinned, error)
+        _refuse_hub(repo, pinned, error)
     if not _is_whole(folder, files):
         raise InputError(
-            f"model: expected weights as safetensors ({', '.join(_weights(files))}) in {repo!r} at {pinned[:12]}; "
+            f"model: expected weights as safetensors ({', '.join(_patterns(files))}) in {repo!r} at {pinned[:12]}; "
             "found no such file, and pickles (.bin, .pt) are never loaded because they can run code; pin a commit that "
             f"has them, or convert the model with save_pretrained() and give {OTHER_WAYS}."
         )
@@ -97,7 +97,7 @@ def _cached(repo: str, revision: str, files: tuple[str, ...]) -> Path | None:
 
     try:
         folder = snapshot_download(
-            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER, local_files_only=True
+            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER_FETCHED, local_files_only=True
         )
     except LocalEntryNotFoundError:
         return None
@@ -117,29 +117,29 @@ def _download(repo: str, revision: str, files: tuple[str, ...]) -> Path:
         pass  # the hub answers, and knows the model; what lacks is told by what comes
     return Path(
         snapshot_download(
-            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER, etag_timeout=_TIMEOUT
+            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER_FETCHED, etag_timeout=_TIMEOUT
         )
     )
 
 
 def _is_whole(folder: Path, files: tuple[str, ...]) -> bool:
-    patterns = _weights(files)
+    patterns = _patterns(files)
     return folder.is_dir() and (not patterns or any(any(folder.glob(each)) for each in patterns))
 
 
-def _weights(files: tuple[str, ...]) -> list[str]:
+def _patterns(files: tuple[str, ...]) -> list[str]:
     return [pattern for pattern in files if pattern.endswith(".safetensors")]
 
 
-def _refuse(repo: str, revision: str, error: Exception) -> NoReturn:
+def _refuse_hub(repo: str, revision: str, error: Exception) -> NoReturn:
     # The client's own text may hold an address with credentials, so only its type and status are told.
     raise InputError(
         f"model: expected {repo!r} at {revision[:12]} in this machine's cache or on the model hub; found "
-        f"{_reason(error)}; mend that, or give {OTHER_WAYS}."
+        f"{_hub_reason(error)}; mend that, or give {OTHER_WAYS}."
     ) from None
 
 
-def _reason(error: Exception) -> str:
+def _hub_reason(error: Exception) -> str:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,

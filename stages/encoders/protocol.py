@@ -48,7 +48,7 @@ def row_width(parts: Sequence[Part]) -> int:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how an encoder shall compute; `stages.encoders.device` resolves it from the machine's settings.
+    """Where and how an encoder shall compute; `place` finds it from the machine's settings.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the catalogue says of one encoder, and what a user may choose of it; families of encoders list their rows."""
+"""What the catalogue says of one encoder, and what a user may choose of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from stages.encoders.profiles import Profile
 from stages.encoders.protocol import Encoder
+from stages.errors import InputError
 
 Kind = Literal["text", "image", "pair"]
 """What of an item an encoder reads: a text field, the picture, or a text field and the picture."""
@@ -134,3 +135,17 @@ class EncoderRow:
     fitted: bool = False
     empty_text: bool = False
     revision: str | None = None
+
+
+def fitted_build(name: str, make: Callable[[Path, EncoderChoice], Encoder]) -> Callable[[EncoderChoice], Encoder]:
+    """Return what builds an encoder from the folder that `choice.fitted` names, and says what is missing without."""
+
+    def build(choice: EncoderChoice) -> Encoder:
+        if choice.fitted is None:
+            raise InputError(
+                f"encoder {name!r}: expected the entry of `fit` that made its weights; found none; add an entry with "
+                f"`encoder: {name}` to the section `fit`, and name it in the section `embed` by `fit: <entry>`."
+            )
+        return make(choice.fitted, choice)
+
+    return build

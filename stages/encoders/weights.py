@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from stages.encoders import hub
+from stages.encoders.hub import HUB_FILES, fetch, is_hub_id
 from stages.errors import InputError
 
 PACKAGE_PREFIX = "package:"
@@ -16,7 +16,7 @@ _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 
 
-def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...] = hub.FILES) -> Path:
+def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...] = HUB_FILES) -> Path:
     """Return the file or folder that `model` names.
 
     Parameters
@@ -39,14 +39,14 @@ def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...
             "model: expected files of weights here; found 'random', which has none; choose an encoder that can draw "
             "its weights at random (`diptych catalog encoders`)."
         )
-    if revision is not None and not hub.is_hub_id(model):
+    if revision is not None and not is_hub_id(model):
         raise InputError(f"revision: expected it beside a hub id (owner/name); found {model!r}; leave it out.")
     if model.startswith(PACKAGE_PREFIX):
         return _inside_package(model)
     if revision is None and Path(model).exists():
         return Path(model)
-    if hub.is_hub_id(model):
-        return hub.fetch(model, revision, files)
+    if is_hub_id(model):
+        return fetch(model, revision, files)
     raise InputError(
         f"model: expected package:<import name>/<path>, an existing local file or folder, or a hub id (owner/name); "
         f"found {model!r}; correct it, or download the model once and give its folder."

@@ -12,7 +12,8 @@ import pytest
 from stages.contract import SilentProgress
 from stages.embed.audit import AuditSettings, audit
 from stages.embed.params import EmbedParams
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.embed.run import EmbedInputs, EmbedOutputs, run
+from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import ENCODERS
 from stages.items import Manifest
 from store import FeatureStore, Matrix, open_matrix

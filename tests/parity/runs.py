@@ -13,8 +13,8 @@ from typing import Any
 from pipeline.executors import DaskExecutor
 from stages.contract import Unit
 from stages.embed.params import EmbedParams
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, EmbedSettings, run
-from stages.embed.settings import StorePlace
+from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run
+from stages.embed.settings import EmbedSettings, StorePlace
 from store import FeatureStore
 from tests.stages.embed.album import Album
 

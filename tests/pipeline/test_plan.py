@@ -21,7 +21,8 @@ from pipeline.params import load_params
 from pipeline.plan import Plan, affected, print_plan
 from pipeline.settings import load_settings
 from stages.contract import SilentProgress
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.embed.run import EmbedInputs, EmbedOutputs, run
+from stages.embed.settings import EmbedSettings
 from stages.encoders.catalog import ENCODERS
 from stages.items import Item, ManifestInfo, write_manifest
 from store import image_key

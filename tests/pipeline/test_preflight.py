@@ -17,7 +17,8 @@ from pipeline.settings import Settings
 from stages import room
 from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedSettings, run
+from stages.embed.run import EmbedInputs, EmbedOutputs, run
+from stages.embed.settings import EmbedSettings
 from stages.encoders.text.hashing import HashText
 from stages.errors import RunError
 from stages.items import write_manifest

@@ -1,65 +1,20 @@
-"""The networks behind the image encoders: what each is, where its weights come from, and how it is built."""
+"""An image network with its weights: where they come from, and how it is built and loaded."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stages.encoders.image.architectures import Architecture, googlenet
 from stages.encoders.image.preprocessing import FILTERS, Preprocessing
 from stages.encoders.row import RANDOM, UNPUBLISHED, EncoderChoice
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
-
-State = Mapping[str, Any]
-
-
-def _halved(size: int) -> int:
-    """Cells across the last map of a network that pads: five times halved, rounded up."""
-    return -(-size // 32)
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """One network.
-
-    Attributes
-    ----------
-    name : str
-        In timm's registry, or `torchvision/<name>`.
-    pooled, channels : int
-        Width of the pooled features, and of the last map.
-    parameters : int
-        With the classifier for ImageNet's 1000 classes.
-    preprocessing : Preprocessing
-        What its own weights were trained with, at the size that the papers use.
-    cells : callable
-        From the input's side to that of the last map.
-    aside : tuple of str
-        Prefixes of weights that serve training only.
-    rename : callable, optional
-        From the names in a file of weights to those of the network.
-    redraw : bool
-        Whether random weights are drawn by He's rule in place of the library's, under which signals die or explode.
-    """
-
-    name: str
-    pooled: int
-    channels: int
-    parameters: int
-    preprocessing: Preprocessing
-    cells: Callable[[int], int] = _halved
-    aside: tuple[str, ...] = ()
-    rename: Callable[[State], State] | None = None
-    redraw: bool = False
-
-    def map_shape(self, size: int) -> tuple[int, int, int]:
-        """Return the shape [C, H, W] of the last map for an input of this size."""
-        return self.channels, self.cells(size), self.cells(size)
 
 
 class Backbone:
@@ -159,8 +114,6 @@ def _build(name: str, classes: int) -> Any:
 
     if not name.startswith("torchvision/"):
         return timm.create_model(name, pretrained=False, num_classes=classes)
-    from stages.encoders.image.googlenet import googlenet
-
     return googlenet(classes)
 
 

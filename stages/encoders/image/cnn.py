@@ -11,7 +11,8 @@ import numpy as np
 from stages.encoders.engines import Array
 from stages.encoders.folding import fold_batch_norms
 from stages.encoders.held import Feed, HeldNetwork
-from stages.encoders.image.backbones import Architecture, Backbone
+from stages.encoders.image.architectures import Architecture
+from stages.encoders.image.backbones import Backbone
 from stages.encoders.image.preprocessing import Pixels, Preprocessing, stacked, trial_pictures
 from stages.encoders.protocol import Part, Placement, Rows, Runtime, ZeroRows, row_width
 from stages.encoders.row import EncoderChoice, Output

@@ -20,6 +20,8 @@ _LARGEST_SIZE = 1024
 class PixelImage(Simple):
     """The bytes [3, size, size] of a picture, its red, green and blue planes one behind the other; never normalised.
 
+    End-to-end fusions train on them from the store.
+
     Parameters
     ----------
     size : int

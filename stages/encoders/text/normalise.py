@@ -6,6 +6,7 @@ import unicodedata
 from typing import Literal
 
 TEXT_RULE: Literal["NFC"] = "NFC"
+"""The one rule for raw text before any text encoder; its name is part of every text fingerprint."""
 
 
 def normalise_text(text: str) -> str:

@@ -17,7 +17,7 @@ from stages.encoders.row import RANDOM, Pool
 from stages.encoders.text.folder import read_sizes, refuse_left_to_right, refuse_words_beyond
 from stages.encoders.text.normalise import TEXT_RULE, normalise_text
 from stages.encoders.text.random_bert import RANDOM_SIZES, RANDOM_TOKENIZER, random_bert, random_identity
-from stages.encoders.text.trial import trial_texts
+from stages.encoders.text.trial import padded, trial_texts
 from stages.encoders.text.unknown import UnknownTokens
 from stages.encoders.weights import files_digest, resolve_model, weight_files
 from stages.errors import InputError
@@ -236,15 +236,6 @@ class TransformerText:
         rows[:, width:-1].reshape(len(batch), self.pooling.max_len, width)[:, :length][filled] = states[0][filled]
         rows[:, -1] = filled.sum(axis=1)
         return rows
-
-
-def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return token ids and mask, int64 [n, T] both, of n lists of ids."""
-    lengths = np.array([len(tokens) for tokens in batch])
-    filled = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.zeros(filled.shape, dtype=np.int64)
-    ids[filled] = np.concatenate(batch)
-    return ids, filled.astype(np.int64)
 
 
 def _without_loss(backbone: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ _LONGEST = 600
 
 
 def trial_texts(tokenizer: Any, max_len: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Draw words from a tokeniser's vocabulary, and frame them as it frames a text.
+    """Draw words from a tokeniser's vocabulary, and frame them as it frames a text, to try a network on (see `held`).
+
+    Whatever the network does by lengths shows between them.
 
     Parameters
     ----------
@@ -39,3 +42,12 @@ def trial_texts(tokenizer: Any, max_len: int) -> tuple[list[list[int]], list[lis
         return [*ids[:before].tolist(), *rng.choice(words, inner).tolist(), *ids[special][before:].tolist()]
 
     return [text(length) for length in _LENGTHS], [text(_LONGEST)]
+
+
+def padded(batch: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return token ids and mask, int64 [n, T] both, of n lists of ids."""
+    lengths = np.array([len(tokens) for tokens in batch])
+    filled = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.zeros(filled.shape, dtype=np.int64)
+    ids[filled] = np.concatenate(batch)
+    return ids, filled.astype(np.int64)

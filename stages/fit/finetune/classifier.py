@@ -14,9 +14,9 @@ from torch import nn
 
 from stages.epochs import Epoch, Schedule, run_epochs
 from stages.fit.context import FitContext, Fitted
-from stages.fit.finetune.freezing import Layer, TrainingMode, freeze
+from stages.fit.finetune.freezing import Classifier, Layer, TrainingMode, freeze
 from stages.fit.finetune.options import FinetuneOptions
-from stages.fit.finetune.training import Bench, Classifier, ClassifierTraining, Examples, Lesson
+from stages.fit.finetune.training import Bench, ClassifierTraining, Examples, Lesson
 from stages.fit.rows import FitRows, Index, Raw, cut_dev
 
 _LOG = logging.getLogger("diptych.fit")

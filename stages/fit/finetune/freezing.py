@@ -1,4 +1,4 @@
-"""Which layers of a network are fine-tuned and which keep their weights, and when batch normalisation learns."""
+"""The network that is fine-tuned: the classifier on its vectors, which layers keep their weights, when norms learn."""
 
 from __future__ import annotations
 
@@ -11,11 +11,56 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from stages.contract import Task
 from stages.errors import InputError
 from stages.nearest import did_you_mean
 
 BATCH_FOR_STATISTICS = 16
 """Batches smaller than this tell too little of a mean: batch normalisation then keeps to its running statistics."""
+
+
+class Classifier(nn.Module):
+    """A network, dropout, and a linear layer from its vectors [n, D] to logits [n, K].
+
+    Parameters
+    ----------
+    body : torch module
+        Returns a tuple whose first element is the vectors.
+    width, classes : int
+        D and K.
+    dropout : float
+    """
+
+    head: nn.Linear
+
+    def __init__(self, body: nn.Module, width: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.body, self.dropout = body, nn.Dropout(dropout)
+        self.head = nn.Linear(width, classes)
+
+    @property
+    def fresh(self) -> list[nn.Parameter]:
+        """The weights that start from nothing, which may have a learning rate of their own."""
+        return [*self.head.parameters()]
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """Return the logits [n, K]; a kind that learns more than labels returns what `loss` and `logits` take."""
+        return self.head(self.dropout(self.body(*inputs)[0]))
+
+    def logits(self, outputs: Any) -> Tensor:
+        """Return the logits [n, K] among what `forward` returned; behind the n items there may be others."""
+        return outputs  # type: ignore[no-any-return]
+
+    def loss(self, outputs: Any, targets: Tensor, task: Task) -> Tensor:
+        """Return the mean loss of what `forward` returned for n items."""
+        return label_loss(self.logits(outputs)[: len(targets)], targets, task)
+
+
+def label_loss(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
+    """Return the mean loss of logits [n, K]: binary cross-entropy over n x K, or that of the softmax over n."""
+    if task == "multilabel":
+        return nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    return nn.functional.cross_entropy(logits, targets)
 
 
 @dataclass(frozen=True)

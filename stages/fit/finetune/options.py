@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from stages.encoders.frozen_rows import FROZEN
-from stages.encoders.image.rows import ARCHITECTURES
+from stages.encoders.catalog import FROZEN
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.encoders.row import UNPUBLISHED, Decode, Pool, Resize, Scale
 from stages.flat_params import Options
 from stages.nearest import did_you_mean

@@ -23,14 +23,15 @@ from stages.contract import Task
 from stages.encoders.finetuned_pair import pair_module, write_visual
 from stages.encoders.finetuned_text import BASE, HEAD
 from stages.encoders.protocol import Rows
-from stages.encoders.text.transformer import TransformerText, padded
+from stages.encoders.text.transformer import TransformerText
+from stages.encoders.text.trial import padded
 from stages.errors import ItemError
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.classifier import Body, train_classifier
+from stages.fit.finetune.freezing import Classifier
 from stages.fit.finetune.options import PairOptions
 from stages.fit.finetune.semantic import SemanticBase, fit_base, text_of
 from stages.fit.finetune.texts import base_encoder
-from stages.fit.finetune.training import Classifier
 from stages.outputs import write_json
 
 

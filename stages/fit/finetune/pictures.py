@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
+from stages.encoders.catalog import FROZEN
 from stages.encoders.decoding import load_image
 from stages.encoders.finetuned_image import BASE, CONFIG, WEIGHTS
+from stages.encoders.image.architectures import ARCHITECTURES
+from stages.encoders.image.backbones import Backbone
 from stages.encoders.image.cnn import ImageNetwork, trainable_module
 from stages.encoders.image.preprocessing import Pixels, Preprocessing
-from stages.encoders.image.rows import IMAGE_ROWS, build_network
 from stages.encoders.row import EncoderChoice
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.augmentation import augmented
@@ -50,7 +52,6 @@ def fit_picture(context: FitContext, folder: Path) -> Fitted:
 
 
 def _base(options: ImageOptions, seed: int) -> ImageNetwork:
-    model = next(row.model for row in IMAGE_ROWS if row.name == options.base)
     choice = EncoderChoice(
         options.model,
         options.revision,
@@ -60,7 +61,7 @@ def _base(options: ImageOptions, seed: int) -> ImageNetwork:
         scale=options.scale,
         decode=options.decode,
     )
-    return cast("ImageNetwork", build_network(options.base, model, "pooled", choice))
+    return ImageNetwork(Backbone(ARCHITECTURES[options.base], FROZEN[options.base].model, choice), choice)
 
 
 def _body(encoder: ImageNetwork, network: nn.Module, options: ImageOptions) -> Body:

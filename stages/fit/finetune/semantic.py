@@ -1,7 +1,4 @@
-"""Trains the base of `bert-pair-ft`, of which a projection stays; docs/systems/fusions.md#visual-semantic-base.
-
-What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks for them.
-"""
+"""Trains the visual-semantic base of `bert-pair-ft` on train rows; docs/systems/fusions.md#visual-semantic-base."""
 
 from __future__ import annotations
 
@@ -12,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoders.finetuned_pair import Projection, frozen_image
-from stages.encoders.frozen_rows import FROZEN
-from stages.encoders.protocol import Encoder
-from stages.encoders.protocol import Rows as Seen
+from stages.encoders.catalog import FROZEN, frozen_image
+from stages.encoders.finetuned_pair import Projection
+from stages.encoders.protocol import Encoder, Rows
 from stages.encoders.row import EncoderChoice
 from stages.epochs import Watch
 from stages.errors import InputError
@@ -25,13 +21,17 @@ from stages.fit.finetune.frozen import Pictures, Words, read_words, see_pictures
 from stages.fit.finetune.options import PairOptions
 from stages.fit.rows import FieldRows, FitRows, Index
 from stages.fusions.vse_base import PairTable, VisualBase, VseOptions, fit_visual_base
-from stages.heads.model import Problem, Rows
+from stages.heads.model import Problem
+from stages.heads.model import Rows as Labelled
 from stages.records import IMAGE
 
 
 @dataclass(frozen=True)
 class _Column:
-    """An array [n, ...] of which only the rows that are asked for are made."""
+    """An array [n, ...] of which only the rows that are asked for are made.
+
+    What frozen encoders gave lies once for each content, the words in a file: rows are joined when a batch asks.
+    """
 
     rows: Index
     of_row: tuple[int, ...]
@@ -68,7 +68,7 @@ class SemanticBase:
 
     projection: Projection
     pictures: Pictures
-    seen: Seen
+    seen: Rows
     record: Mapping[str, Any]
     facts: Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def _train(context: FitContext, pictures: Pictures, words: Words, parts: tuple[I
     )
     problem = Problem(context.rows.task, len(context.rows.classes), context.seed, context.device)
     tables = [_table(pictures, words, rows) for rows in parts]
-    train, dev = (Rows(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
+    train, dev = (Labelled(table, context.rows.targets[rows]) for table, rows in zip(tables, parts, strict=True))
     watch = Watch(context.label, context.progress, context.checkpoints).part("vse")
     return fit_visual_base(tables[0].layout, (train, dev), how, problem, watch)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
+from stages.encoders.catalog import FROZEN
 from stages.encoders.finetuned_text import BASE, HEAD
-from stages.encoders.text.rows import TEXT_ROWS
-from stages.encoders.text.transformer import Pooling, TransformerText, padded
+from stages.encoders.text.transformer import Pooling, TransformerText
+from stages.encoders.text.trial import padded
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.classifier import Body, train_classifier
 from stages.fit.finetune.options import BertOptions
@@ -45,7 +46,7 @@ def fit_text(base: str, context: FitContext, folder: Path) -> Fitted:
 
 def base_encoder(name: str, options: BertOptions, seed: int) -> TransformerText:
     """Return the encoder of the catalogue that is fine-tuned, with the weights that the options name."""
-    row = next(each for each in TEXT_ROWS if each.name == name)
+    row = FROZEN[name]
     revision = options.revision if options.model else options.revision or row.revision
     pooling = Pooling(options.pool, options.max_len, normalise=False)
     return TransformerText(options.model or row.model, pooling, revision, seed)

@@ -1,8 +1,4 @@
-"""Fine-tune a network epoch by epoch: one pass over the train items, then loss and accuracy on the dev items.
-
-Equal inputs and seeds give equal weights, whether the run was interrupted or not: every epoch draws its order, its
-dropout and its augmentation from a seed of its own.
-"""
+"""Fine-tune a network epoch by epoch: one pass over the train items, then loss and accuracy on the dev items."""
 
 from __future__ import annotations
 
@@ -13,60 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.contract import Task, Tracker
 from stages.errors import InputError, RunError
-from stages.fit.finetune.freezing import TrainingMode
+from stages.fit.finetune.freezing import Classifier, TrainingMode
 from stages.fit.finetune.options import FinetuneOptions
 from stages.fit.finetune.reading import Batch, Reader
 from stages.training_state import Arrays, module_arrays, restore_module, restore_training, training_arrays
 
 _DEV_BATCH = 32
-
-
-class Classifier(nn.Module):
-    """A network, dropout, and a linear layer from its vectors [n, D] to logits [n, K].
-
-    Parameters
-    ----------
-    body : torch module
-        Returns a tuple whose first element is the vectors.
-    width, classes : int
-        D and K.
-    dropout : float
-    """
-
-    head: nn.Linear
-
-    def __init__(self, body: nn.Module, width: int, classes: int, dropout: float) -> None:
-        super().__init__()
-        self.body, self.dropout = body, nn.Dropout(dropout)
-        self.head = nn.Linear(width, classes)
-
-    @property
-    def fresh(self) -> list[nn.Parameter]:
-        """The weights that start from nothing, which may have a learning rate of their own."""
-        return [*self.head.parameters()]
-
-    def forward(self, *inputs: Tensor) -> Any:
-        """Return the logits [n, K]; a kind that learns more than labels returns what `loss` and `logits` take."""
-        return self.head(self.dropout(self.body(*inputs)[0]))
-
-    def logits(self, outputs: Any) -> Tensor:
-        """Return the logits [n, K] among what `forward` returned; behind the n items there may be others."""
-        return outputs  # type: ignore[no-any-return]
-
-    def loss(self, outputs: Any, targets: Tensor, task: Task) -> Tensor:
-        """Return the mean loss of what `forward` returned for n items."""
-        return label_loss(self.logits(outputs)[: len(targets)], targets, task)
-
-
-def label_loss(logits: Tensor, targets: Tensor, task: Task) -> Tensor:
-    """Return the mean loss of logits [n, K]: binary cross-entropy over n x K, or that of the softmax over n."""
-    if task == "multilabel":
-        return nn.functional.binary_cross_entropy_with_logits(logits, targets)
-    return nn.functional.cross_entropy(logits, targets)
 
 
 @dataclass(frozen=True)
@@ -108,6 +60,9 @@ class Bench:
 
 class ClassifierTraining:
     """One classifier being fine-tuned; `run_epochs` drives it.
+
+    Equal inputs and seeds give equal weights, whether the run was interrupted or not: every epoch draws its order, its
+    dropout and its augmentation from a seed of its own.
 
     Parameters
     ----------

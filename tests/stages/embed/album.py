@@ -15,7 +15,8 @@ from PIL import Image
 
 from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
-from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, EmbedSettings, run
+from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run
+from stages.embed.settings import EmbedSettings
 from stages.items import Item, ManifestInfo, write_manifest
 from store import FeatureStore, Matrix, image_key, open_matrix
 

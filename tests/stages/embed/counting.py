@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.catalog import EncoderRow, Kind
 from stages.encoders.protocol import Placement, Raw, Rows, Runtime, Simple
+from stages.encoders.row import EncoderRow, Kind
 
 DIM = 8
 

@@ -10,14 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from album import Album
-from counting import Counting
+sys.path.insert(0, str(next(each for each in Path(__file__).resolve().parents if each.name == "tests").parent))
 
 from stages.encoders.catalog import ENCODERS
 from stages.encoders.protocol import Rows
 from store import FeatureStore
+from tests.stages.embed.album import Album
+from tests.stages.embed.counting import Counting
 
 
 def main(root: Path, delay: float, commit_seconds: float) -> None:

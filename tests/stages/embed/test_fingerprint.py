@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.embed.encoder import encoder_and_fingerprint
 from stages.embed.params import EmbedParams
-from stages.embed.run import encoder_and_fingerprint
 from stages.encoders.weights import resolve_model
 from store import FeatureStore, Fingerprint, list_encoders
 from tests.stages.fit.tiny import tiny_bert

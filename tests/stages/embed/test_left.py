@@ -7,13 +7,12 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from stages.embed import left
 from stages.embed.left import Left
 
 
 @pytest.fixture(params=[1, 7, 1 << 20])
 def wanted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    monkeypatch.setattr(left, "_SCANNED", request.param)
+    monkeypatch.setattr("stages.embed.left._SCANNED", request.param)
     chosen = np.random.default_rng(3).random(200) > 0.4
     chosen[-30:] = False
     return chosen

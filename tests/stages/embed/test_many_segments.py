@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from stages.contract import SilentProgress
-from stages.embed import elsewhere, worker
 from stages.embed.compute import Job
 from stages.embed.elsewhere import Elsewhere
 from stages.embed.encoder import encoder_and_fingerprint, stored_type
@@ -17,6 +16,7 @@ from stages.embed.params import EmbedParams
 from stages.embed.portions import order_of
 from stages.embed.request import make_request
 from stages.embed.settings import EmbedSettings, StorePlace
+from stages.embed.worker import embed_portion
 from stages.encoders.inputs import Inputs
 from stages.items import Manifest
 from store import EncoderLog, FeatureStore, LocalBackend, key_array, text_key, verify
@@ -45,7 +45,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(elsewhere, "time", made)
+    monkeypatch.setattr("stages.embed.elsewhere.time", made)
     return made
 
 
@@ -141,11 +141,11 @@ def test_a_worker_reads_no_segment_again_for_its_next_portion(
     for start in range(0, 120, 8):
         if start == 80:
             append(log_in(album.store), CAPTIONS[100:110])
-        reports.append(worker.embed_portion({"order": order, "rows": list(range(start, start + 8))}))
+        reports.append(embed_portion({"order": order, "rows": list(range(start, start + 8))}))
     assert len(read) == len(set(read)) == 2  # that of before, and that of somebody else
     assert [len(each["found"]) for each in reports] == [0] * 6 + [3] + [0] * 5 + [4, 6, 0]
     assert len(counting.encoded) == len(set(counting.encoded)) == 107
-    again = worker.embed_portion({"order": order, "rows": [3, -1, 101]})
+    again = embed_portion({"order": order, "rows": [3, -1, 101]})
     assert (again["found"], counting.encoded[107:], len(read)) == ([0, 2], [""], 2)
     assert verify(FeatureStore(album.store), rows=True) == []
 
@@ -158,8 +158,8 @@ def test_a_worker_counts_failures_at_their_rows(job: Job, counting: Counting) ->
         return vectors
 
     counting.spoil = spoil
-    report = worker.embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
+    report = embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
     assert (report["found"], list(report["failures"])) == ([0], ["2"])
     counting.spoil = lambda _, vectors: vectors
-    report = worker.embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
+    report = embed_portion({"order": order_of(job), "rows": [10, 11, 12, 13]})
     assert (report["found"], report["failures"]) == ([0, 1, 3], {})

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from stages.embed.params import EmbedParams
-from stages.encoders.catalog import ENCODERS, EncoderChoice
+from stages.encoders.catalog import ENCODERS
+from stages.encoders.row import EncoderChoice
 
 
 def refused(**params: Any) -> str:

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from stages.embed.encoder import encoder_and_fingerprint
 from stages.embed.params import EmbedParams
 from stages.embed.parts_of_rows import arrays_beside, take_apart
-from stages.embed.run import encoder_and_fingerprint
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Part, Placement, row_width
+from stages.encoders.row import EncoderChoice
 from store import MatrixArray, cosines
 
 from .album import Album, picture

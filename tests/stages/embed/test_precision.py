@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stages.embed.encoder import encoder_and_fingerprint
 from stages.embed.params import EmbedParams
-from stages.embed.run import encoder_and_fingerprint
 from stages.encoders.device import resolve_placement
 from store import FeatureStore, cosines
 

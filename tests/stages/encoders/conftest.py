@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Encoder, Placement
+from stages.encoders.row import EncoderChoice
 from stages.encoders.weights import resolve_model
 
 

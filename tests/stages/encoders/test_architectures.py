@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.encoders.image.backbones import _build
-from stages.encoders.image.rows import ARCHITECTURES
+from stages.encoders.row import EncoderChoice
 
 PARAMETERS = {
     "efficientnet-lite0": 4_652_008, "resnet18": 11_689_512, "resnet50": 25_557_032, "resnet101": 44_549_160,

@@ -9,8 +9,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, EncoderRow, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
 from stages.encoders.protocol import Encoder, Placement, row_width
+from stages.encoders.row import EncoderChoice, EncoderRow
 from stages.errors import InputError
 from store import Fingerprint
 
@@ -121,7 +122,8 @@ def test_no_two_rows_share_a_fingerprint():
 def test_building_and_naming_all_encoders_imports_no_engine():
     code = """
 import sys
-from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
+from stages.encoders.row import EncoderChoice
 for row in ENCODERS.values():
     if row.fitted:
         continue

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
 from stages.encoders.protocol import Encoder, Placement, Rows, Runtime
+from stages.encoders.row import EncoderChoice
 from store import cosines
 
 CONTRACT = {"exact": 0.999999, "fast": 0.999}

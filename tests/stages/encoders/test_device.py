@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stages.encoders import device
 from stages.encoders.device import resolve_device, resolve_placement
 from stages.encoders.protocol import Placement
 from stages.errors import InputError
@@ -51,12 +50,12 @@ def test_on_a_processor_openvino_computes_unless_torch_is_asked_for(engine, expe
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with a GPU, as far as the choice of the engine sees it."""
-    monkeypatch.setattr(device, "resolve_device", lambda _: "cuda")
+    monkeypatch.setattr("stages.encoders.device.resolve_device", lambda _: "cuda")
 
 
 @pytest.fixture
 def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "find_spec", lambda _: None)
+    monkeypatch.setattr("stages.encoders.device.find_spec", lambda _: None)
 
 
 @pytest.mark.usefixtures("gpu")

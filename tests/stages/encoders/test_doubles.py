@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.decoding import UndecodableImage
 from stages.encoders.protocol import Placement, Runtime
+from stages.encoders.row import EncoderChoice
 from stages.encoders.text.normalise import TEXT_RULE
 from stages.errors import InputError
 

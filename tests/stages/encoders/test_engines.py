@@ -19,7 +19,7 @@ import torch
 from stages.encoders.engines import NotConvertible, TorchNetwork, compile_network
 from stages.encoders.protocol import OutOfMemory, Placement
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = next(each for each in Path(__file__).resolve().parents if (each / "pyproject.toml").is_file())
 ENGINES = ["torch", "openvino"]
 
 

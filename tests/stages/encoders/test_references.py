@@ -11,10 +11,10 @@ import timm
 import torch
 from PIL import Image
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
-from stages.encoders.image.lite0 import to_timm
-from stages.encoders.image.rows import ARCHITECTURES
+from stages.encoders.catalog import build_encoder
+from stages.encoders.image.architectures import ARCHITECTURES, to_timm
 from stages.encoders.protocol import Placement, Rows
+from stages.encoders.row import EncoderChoice
 from stages.encoders.weights import resolve_model
 from store import cosines
 

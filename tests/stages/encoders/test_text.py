@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Placement
+from stages.encoders.row import EncoderChoice
 from stages.encoders.text.transformer import Pooling, TransformerText
 from stages.encoders.text.use import MAX_CHARACTERS
 from stages.encoders.weights import resolve_model

@@ -14,8 +14,9 @@ import torch
 import transformers
 
 from stages.encoders import held
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Placement
+from stages.encoders.row import EncoderChoice
 from stages.encoders.text.transformer import Pooling, TransformerText
 from stages.encoders.weights import resolve_model
 from stages.errors import InputError

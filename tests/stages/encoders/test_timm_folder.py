@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.encoders.image.backbones import Backbone
 from stages.encoders.image.cnn import ImageNetwork
-from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.protocol import Encoder, Part, Placement
+from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
 from store import cosines
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Placement, Runtime
+from stages.encoders.row import EncoderChoice
 from stages.encoders.text.seeded import SeededWeights, buckets
 from stages.encoders.text.use import USE_MODEL
 from stages.encoders.weights import resolve_model

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
+from stages.encoders.row import EncoderChoice
 from stages.encoders.weights import files_digest, resolve_model
 from stages.errors import InputError
 

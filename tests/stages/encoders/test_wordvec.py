@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.protocol import Part, Placement, Runtime, row_width
+from stages.encoders.row import EncoderChoice
 from stages.encoders.text.vector_files import read_dim, read_vectors
 from stages.errors import InputError
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from stages.encoders.artefact import Artefact
-from stages.encoders.finetuned_rows import FINETUNED_ROWS
-from stages.encoders.fitted_rows import FITTED_ROWS
+from stages.encoders.catalog import ENCODERS
 from stages.errors import InputError
 from stages.fit.catalog import FITTERS
 
@@ -34,7 +33,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "bovw": {"encoder": "bovw", "field": "image", "k": 6, "sample": 200},
     "convae": {"encoder": "convae", "field": "image", "size": 8, "hidden": 6, "latent": 4, "batch": 5, "epochs": 4},
 }  # fmt: skip
-FINETUNED = [row.name for row in FINETUNED_ROWS]
+FINETUNED = [name for name, row in ENCODERS.items() if row.fitted and "output" in row.options]
 # The ones left out differ from mobilenetv2-ft50 in the name of their base alone, which is a tiny network here anyhow.
 COVERED = [name for name in SMALL if name not in {"inceptionv3-ft50", "resnet50v2-ft50"}]
 WITH_EPOCHS = [name for name in COVERED if "epochs" in SMALL[name]]
@@ -61,7 +60,7 @@ def _tiny_models(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def test_no_fitter_is_left_out_and_each_has_its_encoder() -> None:
     assert set(SMALL) == set(FITTERS)
-    rows = {row.name: row for row in (*FITTED_ROWS, *FINETUNED_ROWS)}
+    rows = {name: row for name, row in ENCODERS.items() if row.fitted}
     assert set(rows) == set(FITTERS)
     assert all(rows[name].fitted and rows[name].model == "fit" for name in rows)
     assert all(rows[name].kind == FITTERS[name].kind for name in rows)

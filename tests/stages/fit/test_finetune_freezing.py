@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from stages.encoders.image.rows import ARCHITECTURES
+from stages.encoders.image.architectures import ARCHITECTURES
 from stages.errors import InputError
 from stages.fit.finetune.freezing import (
     BATCH_FOR_STATISTICS,

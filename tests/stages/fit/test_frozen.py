@@ -10,9 +10,10 @@ import pytest
 
 from stages.checkpoints import Checkpoints
 from stages.contract import SilentProgress
-from stages.encoders.catalog import EncoderChoice, build_encoder
+from stages.encoders.catalog import build_encoder
 from stages.encoders.inputs import Inputs
 from stages.encoders.protocol import Encoder
+from stages.encoders.row import EncoderChoice
 from stages.fit.context import FitContext
 from stages.fit.finetune.frozen import read_words, see_pictures
 from stages.fit.rows import read_rows

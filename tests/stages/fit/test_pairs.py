@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.finetuned_pair import FinetunedPair
-from stages.encoders.finetuned_rows import FINETUNED_ROWS
 from stages.encoders.image.colorhist import ColorHistogram
 from stages.encoders.protocol import Placement, Precision
 from stages.encoders.row import EncoderChoice
@@ -26,7 +26,7 @@ from .case import LABELS, Case, Record, make_case, png
 from .killed import Counting, Killed
 from .tiny import tiny_bert, tiny_network
 
-(ROW,) = (row for row in FINETUNED_ROWS if row.kind == "pair")
+(ROW,) = (row for row in ENCODERS.values() if row.kind == "pair")
 WORDS = {"animal": "a red cat", "food": "some green apples", "place": "the blue harbour"}
 
 

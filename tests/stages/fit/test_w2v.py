@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.fitted_rows import FITTED_ROWS
+from stages.encoders.catalog import ENCODERS
 from stages.encoders.protocol import Placement
 from stages.encoders.row import EncoderChoice
 from stages.encoders.text.w2v import WordVectors
@@ -127,6 +127,6 @@ def test_the_identity_follows_the_artefact(fitted: WordVectors, tmp_path: Path) 
 
 
 def test_without_an_entry_of_fit_the_way_is_shown() -> None:
-    row = next(each for each in FITTED_ROWS if each.name == "w2v")
+    row = ENCODERS["w2v"]
     with pytest.raises(InputError, match=r"name it in the section `embed` by `fit: <entry>`"):
         row.build(EncoderChoice())

@@ -12,8 +12,9 @@ from PIL import Image
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from stages.encoders.catalog import ENCODERS, EncoderChoice, build_encoder
+from stages.encoders.catalog import ENCODERS, build_encoder
 from stages.encoders.protocol import Placement
+from stages.encoders.row import EncoderChoice
 from stages.errors import InputError
 from stages.fusions.catalog import FUSIONS, NoOptions, Recipe, count_mistakes
 from stages.fusions.early import EarlyFusion
