@@ -22,7 +22,7 @@ from stages.prepare.preview_sample import Sample
 from stages.prepare.preview_text import preview_lines
 
 from ..report.browser import chromium, open_page
-from .desk import COLUMNS, Desk
+from .desk import COLUMNS, VOCABULARY, Desk
 
 HEAD = "id,image,caption,kind\n"
 
@@ -130,8 +130,7 @@ def test_no_cell_reaches_the_terminal_as_it_is(desk: Desk) -> None:
 
 
 def test_scenes_are_drawn_aside_too(tmp_path: Path) -> None:
-    path = Path(__file__).parents[3] / "stages/prepare/sources/scenes.yaml"
-    params = PrepareParams(source="scenes", path=str(path), scenes={"items": 6, "size": 64})
+    params = PrepareParams(source="scenes", path=str(VOCABULARY), scenes={"items": 6, "size": 64})
     found = preview(params, tmp_path / "aside", SilentProgress())
     assert found.summary.kept == 6
     page = found.sheet.read_text("utf-8")
