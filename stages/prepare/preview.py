@@ -92,7 +92,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a dry run found; `preview_text` puts it into words.
+    """What a dry run found, in numbers; `preview_lines` puts it into words.
 
     Attributes
     ----------
