@@ -18,7 +18,7 @@ from stages.fusions.catalog import FUSIONS
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS
 from stages.nearest import did_you_mean
-from stages.prepare.sources import SOURCES
+from stages.prepare.sources.catalog import SOURCES
 
 Row = dict[str, Any]
 

@@ -22,7 +22,8 @@ from stages.fusions.catalog import FUSIONS
 from stages.fusions.row import FusionRow
 from stages.heads.catalog import HEADS, HeadRow
 from stages.nearest import did_you_mean
-from stages.prepare.sources import SOURCES, SourceRow
+from stages.prepare.sources.catalog import SOURCES
+from stages.prepare.sources.protocol import SourceRow
 
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 _OPTIONED: dict[str, Mapping[str, FitterRow | FusionRow | HeadRow | SourceRow]] = {

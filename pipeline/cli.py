@@ -52,7 +52,7 @@ AllowSplitMismatch = Annotated[
     bool, typer.Option("--allow-split-mismatch", help="Embed with an encoder that was fitted on other train rows.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, say what is there, draw a contact sheet; write no output.")
+    bool, typer.Option("--dry-run", help="Check everything, say what is there, make a contact sheet; write no output.")
 ]
 Rows = Annotated[
     int | None, typer.Option("--rows", metavar="N", min=1, help="With --dry-run: look at the first rows only.")
@@ -79,7 +79,7 @@ def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
     if rows is not None and not dry_run:
         raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
     if dry_run:
-        from pipeline.dry_run import preview_data  # draws with matplotlib's font, which takes a while to import
+        from pipeline.dry_run import preview_data
 
         preview_data(rows)
     else:

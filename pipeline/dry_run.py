@@ -1,4 +1,4 @@
-"""`diptych prepare --dry-run`: say what `prepare` would make of the data set, and draw a contact sheet."""
+"""`diptych prepare --dry-run`: say what `prepare` would make of the data set, and make a contact sheet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stages.prepare.preview_text import preview_lines
 
 
 def preview_data(rows: int | None) -> None:
-    """Say what `prepare` would make of the data set, and draw a contact sheet; the outputs stay as they are.
+    """Say what `prepare` would make of the data set, and make a contact sheet; the outputs stay as they are.
 
     Mistakes in other sections of params.yaml are told last: one looks at the data first, and then writes those.
 

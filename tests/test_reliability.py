@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parent
-ROWS = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \| (.*?) \|$", (TESTS.parent / "docs/reliability.md").read_text(), re.M)
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = re.findall(r"^\| (\d+) \| (.*?) \| (.*?) \| (.*?) \|$", (ROOT / "docs/reliability.md").read_text(), re.M)
 
 
 def _tests(path: Path) -> set[str]:
@@ -31,4 +31,4 @@ def test_every_test_of_a_case_exists(row: tuple[str, str, str, str]) -> None:
     named = re.findall(r"`([^`]+)::([^`]+)`", tests)
     assert named
     assert tests == "<br>".join(f"`{file}::{name}`" for file, name in named)  # nothing escapes the look below
-    assert [f"{file}::{name}" for file, name in named if name not in _tests(TESTS / file)] == []
+    assert [f"{file}::{name}" for file, name in named if name not in _tests(ROOT / file)] == []

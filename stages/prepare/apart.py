@@ -1,8 +1,4 @@
-"""Have the workers of an executor look at pictures, in blocks of rows; `run` gets the rows checked, in their order.
-
-Paths go out, and keys, hashes and sizes come back. A row is rejected here alone: what a worker cannot read is read
-again, so that a worker without the pictures ends the run, and never drops rows.
-"""
+"""Have the workers of an executor look at pictures, in blocks of rows; `run` gets the rows checked, in their order."""
 
 from __future__ import annotations
 
@@ -28,6 +24,9 @@ Check = Callable[[Row], Checked | Reject | Skip]
 
 def check_apart(executor: Executor, images: Path, rows: Iterable[Row]) -> Iterator[Checked | Reject | Skip]:
     """Yield the rows checked, in their order, with pictures below `images` looked at by workers.
+
+    Paths go out, and keys, hashes and sizes come back. A row is rejected here alone: what a worker cannot read is read
+    again, so that a worker without the pictures ends the run, and never drops rows.
 
     Raises
     ------

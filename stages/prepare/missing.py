@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stages.records import IMAGE, Item, ManifestInfo
+from stages.items import Item, ManifestInfo
+from stages.records import IMAGE
 
 SOURCE = "source"
 """The column of the meta that tells origins apart, such as google and flickr."""

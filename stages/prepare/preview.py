@@ -12,7 +12,7 @@ from pathlib import Path
 from stages.contract import Progress
 from stages.items import Manifest, ManifestInfo
 from stages.prepare.checks import Checked
-from stages.prepare.contact_sheet import draw_sheet
+from stages.prepare.contact_sheet import sheet_page
 from stages.prepare.params import PrepareParams
 from stages.prepare.preview_sample import Sample
 from stages.prepare.run import PrepareOutputs, run
@@ -72,7 +72,7 @@ class Measures:
 
 
 class _Look:
-    """Measures what `run` shows it, and draws a sample of it."""
+    """Measures what `run` shows it, and keeps a sample of it."""
 
     def __init__(self, seed: int) -> None:
         self.measures = Measures()
@@ -92,7 +92,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a dry run found; `preview_text` puts it into words.
+    """What a dry run found, in numbers; `preview_lines` puts it into words.
 
     Attributes
     ----------
@@ -106,8 +106,6 @@ class Preview:
         The contact sheet.
     rejects : Path
         All rejected rows.
-    boxes : str
-        Signs that the font of the sheet lacks.
     rows : int or None
         Where only the first rows were looked at, how many.
     """
@@ -117,7 +115,6 @@ class Preview:
     bytes_written: int
     sheet: Path
     rejects: Path
-    boxes: str
     rows: int | None
 
 
@@ -129,7 +126,7 @@ def preview(params: PrepareParams, folder: Path, progress: Progress, rows: int |
     params : PrepareParams
         The source, and how much of it may be rejected.
     folder : Path
-        Gets `contact-sheet.png` and `rejects.csv`, replacing those of the last time.
+        Gets `contact-sheet.html` and `rejects.csv`, replacing those of the last time.
     progress : Progress
         Draws one bar over the rows.
     rows : int, optional
@@ -152,10 +149,9 @@ def preview(params: PrepareParams, folder: Path, progress: Progress, rows: int |
         outputs = PrepareOutputs(Path(aside) / "prepare")
         summary = run(params.model_copy(update={"limit": least}), outputs, progress, look)
         root = Path(Manifest.open(outputs.folder / "manifest.parquet").info.root)
-        sheet = draw_sheet(look.sample.items(), root)
+        page = sheet_page(look.sample.items(), root)
         size = sum(path.stat().st_size for path in outputs.folder.rglob("*") if path.is_file())
-        sheet.image.save(Path(aside) / "sheet.png")
-        shutil.move(Path(aside) / "sheet.png", folder / "contact-sheet.png")
+        (Path(aside) / "sheet.html").write_text(page, encoding="utf-8")
+        shutil.move(Path(aside) / "sheet.html", folder / "contact-sheet.html")
         shutil.move(outputs.folder / "rejects.csv", folder / "rejects.csv")
-    where = (folder / "contact-sheet.png", folder / "rejects.csv")
-    return Preview(summary, look.measures, size, *where, sheet.boxes, rows)
+    return Preview(summary, look.measures, size, folder / "contact-sheet.html", folder / "rejects.csv", rows)

@@ -47,8 +47,6 @@ def preview_lines(found: Preview, target: Path) -> Iterator[str]:
         yield _row("pictures", _sizes(measures, summary.animated))
     yield from _targets(summary, measures) if summary.task == "regression" else _labels(summary, measures)
     yield from (_row("note", printable(note)) for note in summary.notes)
-    if found.boxes:
-        yield _row("note", f"the font of the sheet lacks {len(found.boxes)} signs: a box stands for each")
     yield ""
     yield _row("would write", f"{target}: {summary.kept:,} items, {found.bytes_written / 1e6:.1f} MB")
     yield _row("look at", str(found.sheet))

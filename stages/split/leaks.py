@@ -64,7 +64,7 @@ def near_pictures(
     hashes : ndarray of uint64, [N]
         Difference hashes of the pictures.
     known : ndarray of bool, [N]
-        Which rows have one; flat hashes (see `near.flat`) are left out.
+        Which rows have one; flat hashes (see `flat`) are left out.
     keys : ndarray of uint8, [N, 32]
         Content keys of the pictures: equal files are no near-duplicates.
     parts : sequence of str, length N

@@ -38,7 +38,7 @@ def run(params: SplitParams, manifest: Path, output: Path, progress: Progress) -
     dict
         `protocol`, `declared` (bool: whether a split of the data's own was honoured); `rows`, `groups` and `labelled`
         per part; `roles` where the protocol gives some; `untrained_classes`, those without a train row, counted and
-        named; what the protocol counts; `notes`; and what `leak_report.find_leaks` counts. The same is kept in the
+        named; what the protocol counts; `notes`; and what `find_leaks` counts. The same is kept in the
         metadata of the file.
 
     Raises

@@ -94,7 +94,7 @@ def test_a_dry_run_needs_the_section_prepare_alone_and_writes_no_output(tmp_path
     assert done.returncode == 0, done.stderr
     assert "30 read, 30 kept, 0 rejected" in done.stdout
     assert "no field 'caption'" in done.stdout  # the section embed, told last
-    assert (folder / ".diptych/preview/contact-sheet.png").is_file()
+    assert (folder / ".diptych/preview/contact-sheet.html").is_file()
     assert not (folder / "data").exists()
     status = subprocess.run(["git", "status", "--short"], cwd=folder, capture_output=True, text=True, check=True)
     assert status.stdout.split() == ["??", "posts/"]

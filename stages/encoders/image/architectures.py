@@ -1,4 +1,4 @@
-"""The networks behind the image encoders: what each is, and how pictures are prepared for it; systems.md 2.5."""
+"""The networks behind the image encoders, and how pictures meet them; docs/systems/encoders.md#imagenet-networks."""
 
 from __future__ import annotations
 

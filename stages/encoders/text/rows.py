@@ -27,7 +27,7 @@ _MOST_WORDS = 2048
 
 @dataclass(frozen=True)
 class _Own:
-    """A row's own model, the commit of it, and how its vector is made; systems.md 2.1 and 2.2."""
+    """A row's own model, the commit of it, and how its vector is made; docs/systems/encoders.md#bert."""
 
     model: str
     revision: str | None

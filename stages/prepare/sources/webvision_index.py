@@ -1,8 +1,4 @@
-"""Keeps the metadata of WebVision in an SQLite file, since 16 million entries fit no dictionary; for `webvision`.
-
-The file is made again whenever names, sizes or times of the metadata files change. It holds nothing that cannot be
-made again, so it may lie in a cache, where the next run finds it.
-"""
+"""Keeps the metadata of WebVision in an SQLite file, since 16 million entries fit no dictionary; for `webvision`."""
 
 from __future__ import annotations
 
@@ -38,6 +34,9 @@ class FoundEntry(NamedTuple):
 
 def open_index(files: Sequence[MetadataFile], folder: Path) -> Path:
     """Return the index of some metadata files, made where `folder` does not have it yet.
+
+    It is an SQLite file, since 16 million entries fit no dictionary, and made again whenever names, sizes or times of
+    the metadata files change. It holds nothing that cannot be made again, so it may lie in a cache.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
 """NLVR version 1: one row for each picture, the sentence as its class, and the counts of the published dev set."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,7 @@ from stages.prepare.sources.protocol import Folders, Reject
 from stages.prepare.summary import PrepareSummary
 from store.key import image_key
 
-from .sets.nlvr import sentence_of, write_nlvr
-
-DATA = Path(os.environ.get("DIPTYCH_TEST_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
-REAL = DATA / "nlvr-dev" / "raw"
+from .sets.nlvr import PUBLISHED, sentence_of, write_nlvr
 
 
 def source(folder: Path, **params: Any) -> NlvrSource:
@@ -162,9 +158,9 @@ def test_a_subset_is_a_name_and_no_path() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason="the published dev set is not at hand")
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published dev set is not at hand")
 def test_the_published_dev_set_has_the_counts_that_were_verified(tmp_path: Path) -> None:
-    manifest, summary = prepare(REAL, tmp_path / "out")
+    manifest, summary = prepare(PUBLISHED, tmp_path / "out")
     assert (summary.read, summary.kept, summary.rejected) == (5934, 5934, {})
     assert len(set(manifest.meta("identifier"))) == 989
     assert len(manifest.info.classes) == 249

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import html
+import re
+from base64 import b64decode
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from stages.contract import SilentProgress
 from stages.errors import InputError
 from stages.items import Item
-from stages.prepare.contact_sheet import draw_sheet
+from stages.prepare.contact_sheet import sheet_page
 from stages.prepare.params import PrepareParams
 from stages.prepare.preview import ITEMS, Preview, preview
 from stages.prepare.preview_sample import Sample
 from stages.prepare.preview_text import preview_lines
 
-from .desk import COLUMNS, Desk
+from ..report.browser import chromium, open_page
+from .desk import COLUMNS, VOCABULARY, Desk
 
 HEAD = "id,image,caption,kind\n"
 
@@ -83,7 +87,7 @@ def test_nothing_is_written_and_nothing_is_left_over(desk: Desk) -> None:
     desk.put("posts.csv", HEAD + "a,1.png,one,x\n")
     found = look(desk)
     desk.assert_nothing_written()
-    assert sorted(path.name for path in found.sheet.parent.iterdir()) == ["contact-sheet.png", "rejects.csv"]
+    assert sorted(path.name for path in found.sheet.parent.iterdir()) == ["contact-sheet.html", "rejects.csv"]
     first = found.sheet.read_bytes()
     assert look(desk).sheet.read_bytes() == first
 
@@ -126,14 +130,14 @@ def test_no_cell_reaches_the_terminal_as_it_is(desk: Desk) -> None:
 
 
 def test_scenes_are_drawn_aside_too(tmp_path: Path) -> None:
-    path = Path(__file__).parents[3] / "stages/prepare/sources/scenes.yaml"
-    params = PrepareParams(source="scenes", path=str(path), scenes={"items": 6, "size": 64})
+    params = PrepareParams(source="scenes", path=str(VOCABULARY), scenes={"items": 6, "size": 64})
     found = preview(params, tmp_path / "aside", SilentProgress())
     assert found.summary.kept == 6
-    with Image.open(found.sheet) as sheet:
-        drawn = np.asarray(sheet.convert("RGB"))[14:164]
-    assert 0.8 * 6 * 64 < (drawn.min(axis=(0, 2)) < 250).sum() <= 6 * 64  # six pictures, 64 columns each
-    assert sorted(path.name for path in found.sheet.parent.iterdir()) == ["contact-sheet.png", "rejects.csv"]
+    page = found.sheet.read_text("utf-8")
+    pictures = re.findall(r' src="data:image/jpeg;base64,([^"]+)"', page)
+    assert 5 <= page.count('class="tile"') == len(pictures) <= 6
+    assert {Image.open(BytesIO(b64decode(each))).size for each in pictures} == {(64, 64)}
+    assert sorted(path.name for path in found.sheet.parent.iterdir()) == ["contact-sheet.html", "rejects.csv"]
 
 
 def test_a_sample_spreads_over_the_classes_and_is_the_same_again() -> None:
@@ -166,16 +170,50 @@ def test_a_sample_of_more_classes_than_tiles_and_of_none() -> None:
     assert {len(each.texts["caption"] or "") for each in free.items()} == {400}
 
 
+ODD = [
+    "x" * 4000,
+    "a\0b\nc\t\x1b[2J",
+    "\u202eright to left עברית",
+    "日本語 👨‍👩‍👧",
+    "  ",
+    "ё" * 300,
+    "{{ 7 * 7 }}",
+    "<script>document.title = 'taken'</script><img src=x onerror=alert(1)>",
+]
+
+
+def odd_items() -> list[Item]:
+    items = [
+        item(n, (f"{text} label " * 40, "b"), texts={"caption": text, "title": None}) for n, text in enumerate(ODD)
+    ]
+    return [*items, item(98, None, image='"><b>.png', target=-1.5), item(99, (), image="gone.png")]
+
+
 def test_any_text_can_stand_on_a_sheet(tmp_path: Path) -> None:
-    texts = ["x" * 4000, "a\0b\nc\t\x1b[2J", "\u202eright to left עברית", "日本語 👨‍👩‍👧", "  ", "ё" * 300]
-    items = [item(n, ("label " * 40, "b"), texts={"caption": text, "title": None}) for n, text in enumerate(texts)]
-    items.append(item(9, None, image="gone.png", target=-1.5))
-    sheet = draw_sheet(items, tmp_path)
-    assert set(sheet.boxes) >= set("日本語")
-    assert not set(sheet.boxes) & set("ёעברית")
-    rows = np.asarray(sheet.image.convert("L"))
-    assert (rows[:, -10:] == 255).all()  # nothing is written beyond the last tile
-    assert draw_sheet([], tmp_path).image.width == sheet.image.width
+    page = sheet_page(odd_items(), tmp_path)
+    assert all(html.escape(text).replace("&#x27;", "&#39;") in page for text in ODD[1:])
+    assert f"<bdi>{'x' * 299}…</bdi>" in page
+    assert "<script" not in page
+    assert "<img" not in page  # neither the text nor the pictures that are not there
+    assert page.count("no picture") == len(ODD) + 2
+    assert "target -1.5" in page
+    assert "none of the classes" in page
+    assert "0 items" in sheet_page([], tmp_path)
+
+
+def test_a_sheet_in_a_browser(tmp_path: Path) -> None:
+    Image.new("RGB", (600, 100)).save(tmp_path / "wide.png")
+    sheet = tmp_path / "sheet.html"
+    sheet.write_text(sheet_page([*odd_items(), item(5, ("a",), image="wide.png")], tmp_path), "utf-8")
+    with chromium() as browser:
+        window = open_page(browser, sheet)
+        for width in (1280, 390):
+            window.wide(width)
+            assert window.overflow() <= 0, width
+        assert window.ask("document.images.length") == 1
+        assert window.ask("document.images[0].naturalWidth") == 240
+        assert (window.ask("document.title"), window.said) == ("Contact sheet", [])
+        assert window.asked == [sheet.as_uri()]
 
 
 def test_cells_that_span_lines_are_counted(desk: Desk) -> None:

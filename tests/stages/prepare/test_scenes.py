@@ -15,13 +15,13 @@ from stages.errors import InputError
 from stages.items import Manifest
 from stages.prepare.params import PrepareParams, ScenesParams
 from stages.prepare.run import PrepareOutputs, run
-from stages.prepare.sources import SOURCES
 from stages.prepare.sources.captions import caption
+from stages.prepare.sources.catalog import SOURCES
 from stages.prepare.sources.composing import choose_glyphs, compose
 from stages.prepare.sources.vocabulary import Vocabulary, read_vocabulary
 from stages.prepare.summary import PrepareSummary
 
-VOCABULARY = Path(__file__).parents[3] / "stages" / "prepare" / "sources" / "scenes.yaml"
+from .desk import VOCABULARY
 
 
 def prepare(folder: Path, items: int = 12, seed: int = 0, limit: int | None = None) -> tuple[Manifest, PrepareSummary]:

@@ -21,7 +21,7 @@ from stages.prepare.run import PrepareOutputs, run
 from stages.prepare.sources.catalog import SOURCES
 from stages.prepare.unwatched import Changes, compare, last_notes, notes_of, taking_notes
 
-from .desk import COLUMNS, picture
+from .desk import COLUMNS, VOCABULARY, picture
 from .sets.coco import write_coco
 from .sets.goodreads import write_goodreads, write_goodreads_table
 from .sets.mmfrb import write_mmfrb
@@ -214,8 +214,8 @@ def test_where_dvc_watches_all_nothing_is_noted(
 
 
 def test_scenes_that_are_drawn_are_an_output_and_not_noted(tmp_path: Path) -> None:
-    path = Path(__file__).resolve().parents[3] / "stages/prepare/sources/scenes.yaml"
-    params = PrepareParams.model_validate({"source": "scenes", "path": str(path), "scenes": {"items": 3, "size": 32}})
+    asked = {"source": "scenes", "path": str(VOCABULARY), "scenes": {"items": 3, "size": 32}}
+    params = PrepareParams.model_validate(asked)
     run(params, PrepareOutputs(tmp_path / "prepare", unwatched=tmp_path / "notes"), SilentProgress())
     assert not (tmp_path / "notes").exists()
 

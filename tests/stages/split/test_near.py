@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from stages.split import near as near_module
 from stages.split.near import flat, neighbours, varied_bits
 
 Pair = tuple[int, int, int]
@@ -46,8 +45,8 @@ def test_all_near_pairs_are_found_up_to_the_most_asked_for(near: int, most: int)
 def test_many_bands_and_small_batches_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, others = crowd(1, 80), crowd(2, 250)
     before = neighbours(asked, others, 4, 10**6)
-    monkeypatch.setattr(near_module, "_MANY", (10,))
-    monkeypatch.setattr(near_module, "_PAIRS_AT_ONCE", 300)
+    monkeypatch.setattr("stages.split.near._MANY", (10,))
+    monkeypatch.setattr("stages.split.near._PAIRS_AT_ONCE", 300)
     after = neighbours(asked, others, 4, 10**6)
     assert [part.tolist() for part in before] == [part.tolist() for part in after]
 

@@ -1,6 +1,5 @@
 """Both protocols of docs/systems/evaluation.md#p-group on the published dev set."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,18 @@ from stages.prepare.run import PrepareOutputs
 from stages.prepare.run import run as prepare
 from stages.split.params import SplitParams
 from stages.split.run import run
-
-DATA = Path(os.environ.get("DIPTYCH_TEST_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
-REAL = DATA / "nlvr-dev" / "raw"
+from tests.stages.prepare.sets.nlvr import PUBLISHED
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not REAL.is_dir(), reason="the published dev set is not at hand"),
+    pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published dev set is not at hand"),
 ]
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nlvr") / "out"
-    prepare(PrepareParams(source="nlvr", path=str(REAL)), PrepareOutputs(folder), SilentProgress())
+    prepare(PrepareParams(source="nlvr", path=str(PUBLISHED)), PrepareOutputs(folder), SilentProgress())
     return folder / "manifest.parquet"
 
 

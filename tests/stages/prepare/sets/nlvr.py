@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+import stages
+
+PUBLISHED = Path(os.environ.get("DIPTYCH_TEST_DATA", Path(stages.__path__[0]).resolve().parents[1] / "shared" / "data"))
+PUBLISHED /= "nlvr-dev/raw"
+"""The published dev set, which need not be at hand."""
 DIRECTORIES = 6
 PRESENTATIONS = 18
 EXAMPLES = 2
