@@ -12,7 +12,7 @@ from pipeline.search import Found
 from pipeline.search_output import headline
 from stages.errors import InputError
 from stages.outputs import write_text
-from stages.report.examples import Cards
+from stages.report.cards import Cards
 from stages.report.thumbnails import Thumbnails, thumbnail
 from store.backend import printable
 

@@ -9,17 +9,9 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.report.calibration import calibration_plot
+from stages.report.cards import Cards
 from stages.report.confusion import confusion_plot, count_pairs
-from stages.report.examples import Cards
-from stages.report.figures import (
-    Curves,
-    Series,
-    compared,
-    leaderboard_plot,
-    learning_plot,
-    per_class_plot,
-    scatter_plot,
-)
+from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
 from stages.report.leaderboard import Leaderboard
 from stages.report.lineage import Lineage
 from stages.report.readings import Predictions, read_class_scores, read_rows
@@ -78,7 +70,7 @@ def draw_insides(board: Leaderboard, lineage: Lineage, reductions: Sequence[Path
 
 
 def _series(board: Leaderboard, folder: Path) -> Iterator[Series]:
-    for one in compared(board):
+    for one in board.compared():
         yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
 
 

@@ -57,6 +57,11 @@ class Leaderboard:
         """Return the first experiment, or the first of some kinds."""
         return next((one for one in self.experiments if not kinds or self.kinds[one.name] in kinds), None)
 
+    def compared(self) -> Iterator[Experiment]:
+        """Yield the best experiment, then the best on the text alone and the best on the image alone, each once."""
+        chosen = [self.experiments[0], self.best("text"), self.best("image")]
+        yield from {one.name: one for one in chosen if one is not None}.values()
+
 
 def rank_experiments(experiments: Sequence[Experiment], primary: str | None, lineage: Lineage) -> Leaderboard:
     """Order experiments by a metric.

@@ -10,11 +10,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from stages.records import IMAGE as PICTURE
-from stages.report.figures import WIDTH, shorten
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.readings import read_json, read_optional, read_rows
-from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, Plot, Words, bare, draw
-from stages.report.verdict import metric_name, number
+from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
+from stages.report.words import metric_name, shorten, signed
 
 _FULL, _WHOLE = "full", "all rows"
 _MARKERS = "^v<>Pp*hHd"
@@ -111,12 +110,6 @@ def read_missing(board: Leaderboard, metrics: Path, data: Path) -> MissingData |
     plot = _plot(board, drops, conditions, metric) if drops else None
     reasons = {reason: ", ".join(names) for reason, names in refused.items()}
     return MissingData(metric, conditions, drops, _classes(metrics, tables), reasons, plot, rates)
-
-
-def signed(value: float) -> str:
-    """Write a change with its sign: as finely as scores are written, so that a small one is 0.000."""
-    size = f"{abs(value):.3f}" if abs(value) < 0.001 else number(abs(value))
-    return f"{'−' if value < 0 else '+' if value > 0 else ''}{size}"
 
 
 def _metric(board: Leaderboard, rows: Sequence[Mapping[str, str]]) -> str:

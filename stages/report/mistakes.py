@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.examples import Cards, Example, marks
+from stages.report.cards import Cards
+from stages.report.examples import Example, marks
 from stages.report.outcomes import Outcomes, Tops, read_outcomes
 
 PAIRS = 4

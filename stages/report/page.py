@@ -12,7 +12,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.records import ManifestInfo
-from stages.report.anchors import anchor
 from stages.report.compare import Comparison
 from stages.report.examples import Gallery
 from stages.report.fitted import FittedRow
@@ -20,17 +19,17 @@ from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.leaks import Leaks
 from stages.report.matrices import MatrixRow
 from stages.report.measures import measure_name, shown_of
-from stages.report.missing import MissingData, signed
+from stages.report.missing import MissingData
 from stages.report.mistakes import Confusion
 from stages.report.pairs_plot import PairSection
 from stages.report.panels import Panel
 from stages.report.presence import Presence
-from stages.report.provenance import Origin, clock, size
+from stages.report.provenance import Origin
 from stages.report.strips import System
 from stages.report.summaries import DataSummary
 from stages.report.svg import Plot
 from stages.report.tsne import Maps
-from stages.report.verdict import bracketed, metric_name, number, spread
+from stages.report.words import anchor, bracketed, clock, metric_name, number, signed, size, spread
 
 MAX_BYTES = 10_000_000
 _HERE = Path(__file__).parent

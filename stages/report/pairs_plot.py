@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.report.figures import WIDTH, shorten
 from stages.report.leaderboard import LOWER_IS_BETTER
-from stages.report.paired import Pair, p_value
+from stages.report.paired import Pair
 from stages.report.pairs import PairTests
-from stages.report.svg import BEST, CARD, INK, MUTED, Plot, Words, bare, draw
-from stages.report.verdict import metric_name, number
+from stages.report.svg import BEST, CARD, INK, MUTED, WIDTH, Plot, Words, bare, draw
+from stages.report.words import metric_name, number, p_value, shorten
 
 SHOWN = 24  # of each kind
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.report.anchors import anchor
 from stages.report.leaderboard import Leaderboard
 from stages.report.matrices import MatrixRow, Step, trail
 from stages.report.measures import lead_of, measure_name
 from stages.report.readings import Experiment, intervals_of, read_json
 from stages.report.settings import Asked, Setting, settings, written
-from stages.report.verdict import bracketed, metric_name, number, spread
+from stages.report.words import anchor, bracketed, metric_name, number, spread
 
 _SHOWN_ELSEWHERE = ("features", "fusion", "head", "task")
 _ADDED = ("_std", "_low", "_high")

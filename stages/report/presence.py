@@ -9,11 +9,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from stages.report.figures import WIDTH, shorten
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
-from stages.report.svg import BEST, FLOOR, GRID, IMAGE, TEXT, Plot, Words, bare, draw
+from stages.report.svg import BEST, FLOOR, GRID, IMAGE, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
-from stages.report.verdict import metric_name, number
+from stages.report.words import metric_name, number, shorten
 
 SHOWN = 24
 _LOOKS = {

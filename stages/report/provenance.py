@@ -162,25 +162,3 @@ def _by_verb(times: Sequence[Timed]) -> list[VerbTime]:
         seconds = sum(one.seconds for one in entries)
         found.append(VerbTime(verb, seconds, 100 * seconds / total if total else 0.0, entries))
     return found
-
-
-def clock(seconds: float) -> str:
-    """Write a time as people say it: "0.4 s", "12 s", "3 min 05 s", "2 h 07 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes: "812 B", "3.1 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

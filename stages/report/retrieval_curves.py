@@ -9,11 +9,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stages.report.figures import WIDTH, shorten
 from stages.report.lineage import Lineage
 from stages.report.strips import System
-from stages.report.svg import BEST, IMAGE, MUTED, TEXT, Plot, Words, bare, draw
+from stages.report.svg import BEST, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
+from stages.report.words import shorten
 
 SHOWN = 8
 _COLUMNS = ("k", "top_k", "recall", "precision", "random")

@@ -12,9 +12,10 @@ from stages.errors import InputError, RunError
 from stages.items import Manifest
 from stages.outputs import write_text
 from stages.parts import read_split
+from stages.report.cards import Cards
 from stages.report.compare import Comparison, compare, write_comparison
 from stages.report.comparison import draw_insides, draw_plots
-from stages.report.examples import Cards, choose_examples
+from stages.report.examples import choose_examples
 from stages.report.fitted import read_fitted, read_fused
 from stages.report.leaderboard import Leaderboard, rank_experiments, write_leaderboard
 from stages.report.leaks import leak_warning, read_leaks

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from stages.errors import InputError
-from stages.report.examples import Card, Cards
+from stages.report.cards import Card, Cards
 from stages.report.leaderboard import Leaderboard
 from stages.report.scatter import Cloud, Look, legend, scatter
 from stages.report.tables import Row, read_table
