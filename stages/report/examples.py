@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from stages.decisions import Decision
 from stages.report.cards import Card, Cards
 from stages.report.decisions import label_quality, pick
+from stages.report.finished import FinishedRun
 from stages.report.params import ReportParams
 from stages.report.readings import Predictions
+from stages.report.section import Section
 from stages.report.words import number
 
 Outcome = Literal["hit", "missed", "false alarm"]
@@ -37,11 +39,21 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Gallery(Section):
     """The examples: some of the best predicted and some of the worst."""
+
+    name: ClassVar[str] = "examples"
+    title: ClassVar[str] = "Examples"
 
     best: tuple[Example, ...]
     worst: tuple[Example, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> Gallery | None:
+        """Choose the examples; None without predictions, and where nobody wants any."""
+        if run.predictions is None or not run.params.examples or not run.closer:
+            return None
+        return choose_examples(run.predictions, str(run.scores), run.cards, run.params, run.best.decision)
 
 
 def choose_examples(

@@ -15,6 +15,9 @@ from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 
 Kind = Literal["text", "image", "both", "floor", "other"]
+KINDS: Mapping[Kind, str] = {
+    "both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other",
+}  # fmt: skip
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "hamming", "log_loss", "ece", "brier"})
 _ORDER = (
     "f1_macro", "f1_micro", "f1_samples", "f1_weighted", "f1_macro_all", "subset_accuracy", "label_accuracy", "hamming",

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 
 from stages.records import IMAGE as PICTURE
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.readings import read_json, read_optional, read_rows
+from stages.report.section import Section
 from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.words import metric_name, shorten, signed
 
@@ -43,7 +45,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class MissingData:
+class MissingData(Section):
     """The section; each attribute may be empty.
 
     Attributes
@@ -63,6 +65,9 @@ class MissingData:
         By source and for all; none where the data set tells no sources.
     """
 
+    name: ClassVar[str] = "missing"
+    title: ClassVar[str] = "Missing inputs"
+
     metric: str
     conditions: tuple[str, ...]
     drops: tuple[Drops, ...]
@@ -70,6 +75,11 @@ class MissingData:
     refused: Mapping[str, str]
     plot: Plot | None
     rates: tuple[Rate, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> MissingData | None:
+        """Read the section as `read_missing` does."""
+        return read_missing(run.board, run.inputs.metrics, run.inputs.data)
 
     @property
     def fields(self) -> tuple[str, ...]:

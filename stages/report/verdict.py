@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.leaks import leak_warning
 from stages.report.measures import blind_of, lead_of, rank_of
 from stages.report.paired import Pair
 from stages.report.readings import Experiment
 from stages.report.words import metric_name, number, p_value, score
+
+
+def sentences(run: FinishedRun) -> str:
+    """Say what the run shows; where nothing is trained but a floor, what retrieval does comes first.
+
+    What makes the figures doubtful, test items that resemble train or dev, comes last.
+    """
+    trained = verdict(run.board, () if run.tests is None else run.tests.pairs)
+    found = retrieval_verdict({system.name: system.metrics for system in run.systems})
+    said = (found, trained) if run.board.only_floors else (trained, found)
+    return " ".join(filter(None, (*said, leak_warning(run.leaks, run.data.overlaps))))
 
 
 def verdict(board: Leaderboard, tests: Sequence[Pair] = ()) -> str:
