@@ -50,8 +50,8 @@ SECTIONS: tuple[type[Section], ...] = (
 )
 """All that a page can have, in its order."""
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_FOLDERS = (_TEMPLATES, _TEMPLATES / "measured", _TEMPLATES / "made_of")
+TEMPLATES = Path(__file__).parent / "templates"
+_FOLDERS = (TEMPLATES, TEMPLATES / "measured", TEMPLATES / "made_of")
 _STYLES = ("page.css", "sections.css")
 
 
@@ -99,7 +99,7 @@ def render(page: Page) -> str:
     )
     environment.filters |= {"number": number, "metric_name": metric_name, "signed": signed, "bracketed": bracketed}
     environment.filters |= {"clock": clock, "size": size, "measure_name": measure_name}
-    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         page=page,
         info=page.run.info,
@@ -109,7 +109,7 @@ def render(page: Page) -> str:
         kinds=KINDS,
         spread=spread,
         lower=LOWER_IS_BETTER,
-        style=Markup("".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)),  # noqa: S704 (our own files)
+        style=Markup("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLES)),  # noqa: S704 (our own files)
         script=Markup(script),  # noqa: S704 (our own file)
         script_digest=_digest(script),
     )
