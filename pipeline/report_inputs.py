@@ -19,8 +19,7 @@ from pipeline.timing import read_phases, read_seconds
 from pipeline.yaml_file import read_yaml
 from stages.errors import InputError, RunError
 from stages.fusions.option_keys import option_keys
-from stages.report.provenance import Provenance, Stored, Timed
-from stages.report.run import ReportInputs
+from stages.report.inputs import Provenance, ReportInputs, Stored, Timed
 from store import list_encoders
 from store.errors import StoreError
 

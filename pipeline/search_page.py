@@ -12,7 +12,7 @@ from pipeline.search import Found
 from pipeline.search_output import headline
 from stages.errors import InputError
 from stages.outputs import write_text
-from stages.report.examples import Cards
+from stages.report.cards import Cards
 from stages.report.thumbnails import Thumbnails, thumbnail
 from store.backend import printable
 
@@ -48,7 +48,7 @@ def render(found: Found) -> str:
     )
     request, manifest, query = found.request, found.vectors.manifest, found.vectors.query
     cards = Cards(manifest, Thumbnails(Path(manifest.info.root))).of([hit.row for hit in found.hits])
-    style = (files("stages.report") / "page.css").read_text(encoding="utf-8")
+    style = (files("stages.report") / "templates/page.css").read_text(encoding="utf-8")
     return environment.get_template("search.html.j2").render(
         found=found,
         headline=headline(found),

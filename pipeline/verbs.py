@@ -146,10 +146,11 @@ def _split(session: Session) -> None:
 def _report(session: Session) -> None:
     from pipeline.report_inputs import report_inputs
     from stages.report import run as report
+    from stages.report.inputs import ReportOutputs
 
     inputs = report_inputs(session.params, session.settings)
     names = ("index.html", "leaderboard.csv", "compare.md", "pairs.csv")
-    outputs = report.ReportOutputs(*(paths.REPORT / each for each in names))
+    outputs = ReportOutputs(*(paths.REPORT / each for each in names))
     result = report.run(session.params.report, inputs, outputs, session.progress)
     out.print(f"report: {outputs.page}. {result['verdict']}", markup=False)
 

@@ -1,4 +1,4 @@
-"""Look into the model of an experiment's first seed: weights of its inputs by class, and vectors for `tsne_panels`.
+"""Look into the model of an experiment's first seed: weights of its inputs by class, and vectors for t-SNE.
 
 It restores models, and so imports torch or scikit-learn: `run` imports it only where something is asked for.
 """

@@ -40,7 +40,7 @@ class EvaluateInputs:
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """What `evaluate` writes: flat metrics, and a folder of tables; see `writing`."""
+    """What `evaluate` writes: flat metrics, and a folder of tables."""
 
     metrics: Path
     tables: Path

@@ -12,8 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from stages.evaluate.params import TsneParams
 from stages.evaluate.tsne_rows import FEWEST
+from stages.heads.model import Array
 
-Array = NDArray[np.float32]
 _LOG = logging.getLogger("diptych.evaluate")
 
 

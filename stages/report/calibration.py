@@ -9,12 +9,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.report.figures import LOOKS, WIDTH, compared, shorten
 from stages.report.leaderboard import Kind, Leaderboard
 from stages.report.readings import Experiment
-from stages.report.svg import GRID, MUTED, Plot, Words, bare, draw
+from stages.report.svg import GRID, LOOKS, MUTED, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
-from stages.report.verdict import number
+from stages.report.words import number, shorten
 
 _COLUMNS = ("low", "high", "count")
 _MAYBE = ("confidence", "share")  # an empty bin has neither
@@ -74,7 +73,7 @@ def calibration_plot(board: Leaderboard, folder: Path) -> Plot | None:
 
 
 def _series(board: Leaderboard, folder: Path) -> Iterator[Reliability]:
-    for one in compared(board):
+    for one in board.compared():
         rows = read_table(folder / one.name / "calibration.csv", (), _COLUMNS, blank=_MAYBE)
         yield Reliability(one, board.kinds[one.name], tuple(row for row in rows if row.numbers["count"] > 0))
 

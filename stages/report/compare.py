@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from stages.outputs import write_lines
-from stages.report.published import NOT_REPORTED, Published
+from stages.report.finished import FinishedRun
+from stages.report.inputs import ReportOutputs
+from stages.report.published import NOT_REPORTED, Published, read_published
 from stages.report.readings import Experiment, intervals_of
+from stages.report.section import Section
 
 _HEADER = ("system", "metric", "measured as", "published", "measured", "difference")
 
@@ -72,7 +75,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Section):
     """A published table beside what was measured.
 
     Attributes
@@ -84,9 +87,26 @@ class Comparison:
         What the measured figures were taken on: it may be far from what the paper had.
     """
 
+    name: ClassVar[str] = "published"
+    title: ClassVar[str] = "Published and measured"
+
     published: Published
     lines: tuple[Line, ...]
     scored: str
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> Comparison | None:
+        """Compare with the figures that the params name; None where they name none."""
+        if run.inputs.published is None:
+            return None
+        published = read_published(run.inputs.published, run.params.published or "published figures")
+        one = run.best
+        scored = f"{one.rows:,} rows of the {one.part} part of {run.info.source}, {len(run.manifest):,} items"
+        return compare(published, run.board.experiments, {each.name: each.metrics for each in run.systems}, scored)
+
+    def write(self, outputs: ReportOutputs) -> None:
+        """Write the Markdown."""
+        write_comparison(outputs.compare, self)
 
     @property
     def printed(self) -> list[Line]:

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from stages.errors import InputError
 from stages.report.calibration import calibration_plot
+from stages.report.cards import Cards
 from stages.report.confusion import confusion_plot, count_pairs
-from stages.report.examples import Cards
-from stages.report.figures import (
-    Curves,
-    Series,
-    compared,
-    leaderboard_plot,
-    learning_plot,
-    per_class_plot,
-    scatter_plot,
-)
+from stages.report.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import Leaderboard
 from stages.report.lineage import Lineage
 from stages.report.readings import Predictions, read_class_scores, read_rows
+from stages.report.section import Section
 from stages.report.svg import Plot
 from stages.report.variance import variance_plot
 from stages.report.weights import weight_plots
+
+
+@dataclass(frozen=True)
+class PlotSection(Section):
+    """The plots, in the order of the page."""
+
+    name: ClassVar[str] = "plots"
+    title: ClassVar[str] = "Plots"
+
+    plots: tuple[Plot, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> PlotSection | None:
+        """Draw every plot for which the run left something; None where there is none."""
+        data = run.inputs.data
+        plots = draw_plots(run.board, run.cards, run.predictions, data) if run.closer else []
+        plots += draw_insides(run.board, run.lineage, run.inputs.cards("reduce"), data)
+        return cls(tuple(plots)) if plots else None
 
 
 def draw_plots(board: Leaderboard, cards: Cards, predictions: Predictions | None, data: Path) -> list[Plot]:
@@ -78,7 +92,7 @@ def draw_insides(board: Leaderboard, lineage: Lineage, reductions: Sequence[Path
 
 
 def _series(board: Leaderboard, folder: Path) -> Iterator[Series]:
-    for one in compared(board):
+    for one in board.compared():
         yield Series(one, board.kinds[one.name], read_class_scores(folder / one.name / "per_class.csv"))
 
 

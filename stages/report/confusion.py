@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from stages.report.figures import WIDTH, shorten
-from stages.report.svg import BEST, CARD, INK, MUTED, Plot, Words, draw
+from stages.report.svg import BEST, CARD, INK, MUTED, WIDTH, Plot, Words, draw
+from stages.report.words import shorten
 
 SHOWN = 20
 NOTHING = "(nothing)"

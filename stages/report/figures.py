@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,30 +13,22 @@ from numpy.typing import NDArray
 
 from stages.report.leaderboard import Kind, Leaderboard
 from stages.report.readings import ClassScore, Experiment
-from stages.report.svg import BEST, FLOOR, GRID, IMAGE, INK, MUTED, TEXT, Plot, Words, bare, draw
-from stages.report.verdict import metric_name, number, score
+from stages.report.svg import (
+    BEST,
+    GRID,
+    INK,
+    LOOKS,
+    MUTED,
+    SHOWN_CLASSES,
+    WIDTH,
+    Plot,
+    Words,
+    bare,
+    draw,
+)
+from stages.report.words import metric_name, number, score, shorten
 
-WIDTH = 5.3  # inches of 72 units: about what a phone shows unshrunk; a desk shows it larger
-SHOWN_CLASSES = 40
 SHOWN_CURVES = 12
-LOOKS: Mapping[Kind, tuple[str, str, str]] = {
-    "both": (BEST, "o", "text and image"),
-    "text": (TEXT, "^", "text only"),
-    "image": (IMAGE, "s", "image only"),
-    "floor": (FLOOR, "X", "floor (looks at nothing)"),
-    "other": (MUTED, "D", "other"),
-}
-
-
-def shorten(text: str, length: int = 26) -> str:
-    """Cut a long label so that it leaves room for the drawing."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def compared(board: Leaderboard) -> Iterator[Experiment]:
-    """Yield the best experiment, then the best on the text alone and the best on the image alone, each once."""
-    chosen = [board.experiments[0], board.best("text"), board.best("image")]
-    yield from {one.name: one for one in chosen if one is not None}.values()
 
 
 def leaderboard_plot(board: Leaderboard) -> Plot:

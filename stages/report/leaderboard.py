@@ -15,6 +15,9 @@ from stages.report.lineage import Lineage
 from stages.report.readings import Experiment
 
 Kind = Literal["text", "image", "both", "floor", "other"]
+KINDS: Mapping[Kind, str] = {
+    "both": "text + image", "text": "text", "image": "image", "floor": "floor", "other": "other",
+}  # fmt: skip
 LOWER_IS_BETTER = frozenset({"mse", "rmse", "mae", "hamming", "log_loss", "ece", "brier"})
 _ORDER = (
     "f1_macro", "f1_micro", "f1_samples", "f1_weighted", "f1_macro_all", "subset_accuracy", "label_accuracy", "hamming",
@@ -56,6 +59,11 @@ class Leaderboard:
     def best(self, *kinds: Kind) -> Experiment | None:
         """Return the first experiment, or the first of some kinds."""
         return next((one for one in self.experiments if not kinds or self.kinds[one.name] in kinds), None)
+
+    def compared(self) -> Iterator[Experiment]:
+        """Yield the best experiment, then the best on the text alone and the best on the image alone, each once."""
+        chosen = [self.experiments[0], self.best("text"), self.best("image")]
+        yield from {one.name: one for one in chosen if one is not None}.values()
 
 
 def rank_experiments(experiments: Sequence[Experiment], primary: str | None, lineage: Lineage) -> Leaderboard:

@@ -10,7 +10,7 @@ from typing import Any
 
 from stages.errors import InputError
 from stages.records import IMAGE
-from stages.report.examples import Card, Cards
+from stages.report.cards import Card, Cards
 from stages.report.readings import read_optional
 from stages.report.summaries import Overlap
 from stages.report.tables import Row, read_table

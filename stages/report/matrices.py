@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stages.report.anchors import anchor
 from stages.report.readings import read_json
 from stages.report.settings import Asked
+from stages.report.words import anchor
 
 PRODUCERS = ("embed", "reduce", "fuse")
 

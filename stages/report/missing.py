@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 
 from stages.records import IMAGE as PICTURE
-from stages.report.figures import WIDTH, shorten
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.readings import read_json, read_optional, read_rows
-from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, Plot, Words, bare, draw
-from stages.report.verdict import metric_name, number
+from stages.report.section import Section
+from stages.report.svg import BEST, GRID, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
+from stages.report.words import metric_name, shorten, signed
 
 _FULL, _WHOLE = "full", "all rows"
 _MARKERS = "^v<>Pp*hHd"
@@ -44,7 +45,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class MissingData:
+class MissingData(Section):
     """The section; each attribute may be empty.
 
     Attributes
@@ -64,6 +65,9 @@ class MissingData:
         By source and for all; none where the data set tells no sources.
     """
 
+    name: ClassVar[str] = "missing"
+    title: ClassVar[str] = "Missing inputs"
+
     metric: str
     conditions: tuple[str, ...]
     drops: tuple[Drops, ...]
@@ -71,6 +75,11 @@ class MissingData:
     refused: Mapping[str, str]
     plot: Plot | None
     rates: tuple[Rate, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> MissingData | None:
+        """Read the section as `read_missing` does."""
+        return read_missing(run.board, run.inputs.metrics, run.inputs.data)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -111,12 +120,6 @@ def read_missing(board: Leaderboard, metrics: Path, data: Path) -> MissingData |
     plot = _plot(board, drops, conditions, metric) if drops else None
     reasons = {reason: ", ".join(names) for reason, names in refused.items()}
     return MissingData(metric, conditions, drops, _classes(metrics, tables), reasons, plot, rates)
-
-
-def signed(value: float) -> str:
-    """Write a change with its sign: as finely as scores are written, so that a small one is 0.000."""
-    size = f"{abs(value):.3f}" if abs(value) < 0.001 else number(abs(value))
-    return f"{'−' if value < 0 else '+' if value > 0 else ''}{size}"
 
 
 def _metric(board: Leaderboard, rows: Sequence[Mapping[str, str]]) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.examples import Cards, Example, marks
+from stages.report.cards import Cards
+from stages.report.examples import Example, marks
+from stages.report.finished import FinishedRun
 from stages.report.outcomes import Outcomes, Tops, read_outcomes
+from stages.report.section import Section
 
 PAIRS = 4
 EACH = 3
@@ -32,6 +36,22 @@ class Confusion:
     predicted: str
     count: int
     mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True)
+class MistakeSection(Section):
+    """The most frequent confusions of the best experiment."""
+
+    name: ClassVar[str] = "mistakes"
+    title: ClassVar[str] = "Most confused"
+
+    confusions: tuple[Confusion, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> MistakeSection | None:
+        """Choose the confusions; None where nothing is confused."""
+        confusions = read_mistakes(run.best.name, run.cards, run.evaluated) if run.closer else []
+        return cls(tuple(confusions)) if confusions else None
 
 
 def read_mistakes(experiment: str, cards: Cards, folder: Path) -> list[Confusion]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stages.contract import Task
 from stages.errors import InputError
 from stages.items import Manifest
-from stages.report.examples import Cards
+from stages.report.cards import Cards
 
 Values = NDArray[np.bool_] | NDArray[np.float64]
 _COLUMNS = ["seed", "id", "group", "truth", "predicted"]

@@ -64,8 +64,3 @@ def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
             values = (one.first_value, one.second_value, one.paired.difference, one.paired.low, one.paired.high)
             numbers = [f"{value:.6f}" for value in (*values, one.paired.p, one.p_holm)]
             writer.writerow([safe_cell(one.first), safe_cell(one.second), one.metric, *numbers, one.groups])
-
-
-def p_value(p: float) -> str:
-    """Write a p: "p = 0.031", and "p < 0.001" for what is smaller."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.report.examples import Cards
+from stages.report.cards import Cards
 from stages.report.leaderboard import Leaderboard
 from stages.report.outcomes import Outcomes, read_outcomes
 from stages.report.paired import Pair

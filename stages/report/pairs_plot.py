@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stages.report.figures import WIDTH, shorten
+from stages.report.finished import FinishedRun
+from stages.report.inputs import ReportOutputs
 from stages.report.leaderboard import LOWER_IS_BETTER
-from stages.report.paired import Pair, p_value
+from stages.report.paired import Pair, write_pairs
 from stages.report.pairs import PairTests
-from stages.report.svg import BEST, CARD, INK, MUTED, Plot, Words, bare, draw
-from stages.report.verdict import metric_name, number
+from stages.report.section import Section
+from stages.report.svg import BEST, CARD, INK, MUTED, WIDTH, Plot, Words, bare, draw
+from stages.report.words import metric_name, number, p_value, shorten
 
 SHOWN = 24  # of each kind
 
 
 @dataclass(frozen=True)
-class PairSection:
+class PairSection(Section):
     """The tests of the run and their drawing."""
+
+    name: ClassVar[str] = "pairs"
+    title: ClassVar[str] = "Told apart?"
 
     tests: PairTests
     plot: Plot
 
+    @classmethod
+    def read(cls, run: FinishedRun) -> PairSection | None:
+        """Draw the tests; None where there are none."""
+        return None if run.tests is None else cls(run.tests, pairs_plot(run.tests))
 
-def pair_section(tests: PairTests | None) -> PairSection | None:
-    """Draw the tests; None where there are none."""
-    return None if tests is None else PairSection(tests, pairs_plot(tests))
+    def write(self, outputs: ReportOutputs) -> None:
+        """Write the CSV."""
+        write_pairs(outputs.pairs, self.tests.pairs)
 
 
 def pairs_plot(tests: PairTests) -> Plot:

@@ -6,15 +6,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from stages.report.anchors import anchor
-from stages.report.leaderboard import Leaderboard
+from stages.report.finished import FinishedRun
+from stages.report.leaderboard import KINDS, Leaderboard
 from stages.report.matrices import MatrixRow, Step, trail
 from stages.report.measures import lead_of, measure_name
 from stages.report.readings import Experiment, intervals_of, read_json
+from stages.report.section import Section
 from stages.report.settings import Asked, Setting, settings, written
-from stages.report.verdict import bracketed, metric_name, number, spread
+from stages.report.words import anchor, bracketed, metric_name, number, spread
 
 _SHOWN_ELSEWHERE = ("features", "fusion", "head", "task")
 _ADDED = ("_std", "_low", "_high")
@@ -111,9 +112,30 @@ class Sources:
         return sorted(where.glob("*")) if last == "*" else [where / last]
 
 
-def experiment_panels(board: Leaderboard, sources: Sources, kinds: Mapping[str, str]) -> list[Panel]:
-    """Return a panel per experiment, in the order of the leaderboard; `kinds` says in words what each looks at."""
-    return [_experiment(one, board, sources, kinds[board.kinds[one.name]]) for one in board.experiments]
+@dataclass(frozen=True)
+class ExperimentSection(Section):
+    """The experiments, then the retrieval systems, each in full; `learning` where the page has learning curves."""
+
+    name: ClassVar[str] = "experiments"
+    title: ClassVar[str] = "Experiments"
+
+    panels: tuple[Panel, ...]
+    learning: bool
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> ExperimentSection:
+        """Put the panels together."""
+        matrices = {row.name: row for row in run.matrices}
+        inputs = run.inputs
+        sources = Sources(inputs.metrics, inputs.data, matrices, inputs.asked, inputs.defaults)
+        searches = [(system.name, system.metrics) for system in run.systems]
+        panels = [*experiment_panels(run.board, sources), *retrieval_panels(searches, sources)]
+        return cls(tuple(panels), run.closer)
+
+
+def experiment_panels(board: Leaderboard, sources: Sources) -> list[Panel]:
+    """Return a panel per experiment, in the order of the leaderboard."""
+    return [_experiment(one, board, sources, KINDS[board.kinds[one.name]]) for one in board.experiments]
 
 
 def _experiment(one: Experiment, board: Leaderboard, sources: Sources, kind: str) -> Panel:

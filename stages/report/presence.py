@@ -6,14 +6,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 
-from stages.report.figures import WIDTH, shorten
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
-from stages.report.svg import BEST, FLOOR, GRID, IMAGE, TEXT, Plot, Words, bare, draw
+from stages.report.section import Section
+from stages.report.svg import BEST, FLOOR, GRID, IMAGE, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
-from stages.report.verdict import metric_name, number
+from stages.report.words import metric_name, number, shorten
 
 SHOWN = 24
 _LOOKS = {
@@ -30,7 +32,7 @@ class Pattern:
 
 
 @dataclass(frozen=True)
-class Presence:
+class Presence(Section):
     """The section.
 
     Attributes
@@ -43,10 +45,18 @@ class Presence:
     plot : Plot
     """
 
+    name: ClassVar[str] = "presence"
+    title: ClassVar[str] = "With and without inputs"
+
     metric: str
     patterns: tuple[Pattern, ...]
     values: Mapping[str, Mapping[str, float]]
     plot: Plot
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> Presence | None:
+        """Read the section as `read_presence` does."""
+        return read_presence(run.board, run.evaluated)
 
 
 def read_presence(board: Leaderboard, folder: Path) -> Presence | None:

@@ -4,83 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from stages.report.finished import FinishedRun
+from stages.report.inputs import Provenance, Stored, Timed
+from stages.report.section import Section
 from stages.report.settings import Asked, seeds
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What the store holds of one encoder, told from the names of its segments.
-
-    Attributes
-    ----------
-    encoder, fingerprint, dtype : str
-    dim, segments, rows, bytes : int
-        The rows of every data set that the store serves, not of this run alone.
-    """
-
-    encoder: str
-    fingerprint: str
-    dtype: str
-    dim: int
-    segments: int
-    rows: int
-    bytes: int
-
-
-@dataclass(frozen=True)
-class Timed:
-    """How long one entry of a verb took when it last ran on this machine.
-
-    Attributes
-    ----------
-    verb, name : str
-        The name is "" for a verb without entries.
-    seconds : float
-        By the clock.
-    phases : mapping of str to float
-        For `embed`, the seconds of its phases. They run beside each other, and need not add up to the whole.
-    """
-
-    verb: str
-    name: str
-    seconds: float
-    phases: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def shown(self) -> dict[str, float]:
-        """The phases that took a twentieth of a second at least."""
-        return {phase: seconds for phase, seconds in self.phases.items() if seconds >= 0.05}
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What the report is told of the machine and the moment; nothing in it changes a result.
-
-    Attributes
-    ----------
-    versions : mapping of str to str
-        Of what computes, by the names of the packages.
-    commit : str
-        The commit of the working tree; "" without git.
-    changed : bool
-        Whether code or parameters differ from it.
-    store : sequence of Stored or None
-        None where the store cannot be reached.
-    unreachable : str
-        Why not.
-    times : sequence of Timed
-        In the order of the verbs; what did not run on this machine is not among them.
-    """
-
-    versions: Mapping[str, str]
-    commit: str = ""
-    changed: bool = False
-    store: Sequence[Stored] | None = ()
-    unreachable: str = ""
-    times: Sequence[Timed] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +34,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Origin(Section):
     """The section of the page.
 
     Attributes
@@ -120,6 +51,9 @@ class Origin:
     machine : Provenance
     """
 
+    name: ClassVar[str] = "provenance"
+    title: ClassVar[str] = "Provenance"
+
     manifest: str
     split: str
     seeds: tuple[tuple[str, str, tuple[str, ...]], ...]
@@ -127,6 +61,13 @@ class Origin:
     held: tuple[Held, ...]
     others: tuple[Stored, ...]
     machine: Provenance
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> Origin:
+        """Put the section together."""
+        encoders = {row.fingerprint: row.what for row in run.matrices if row.fingerprint}
+        inputs = run.inputs
+        return origin(inputs.provenance, inputs.asked, encoders, inputs.manifest, inputs.split)
 
     @property
     def seconds(self) -> float:
@@ -162,25 +103,3 @@ def _by_verb(times: Sequence[Timed]) -> list[VerbTime]:
         seconds = sum(one.seconds for one in entries)
         found.append(VerbTime(verb, seconds, 100 * seconds / total if total else 0.0, entries))
     return found
-
-
-def clock(seconds: float) -> str:
-    """Write a time as people say it: "0.4 s", "12 s", "3 min 05 s", "2 h 07 min"."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def size(count: float) -> str:
-    """Write a number of bytes: "812 B", "3.1 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stages.report.figures import WIDTH, shorten
+from stages.report.finished import FinishedRun
 from stages.report.lineage import Lineage
+from stages.report.measures import shown_of
+from stages.report.section import Section
 from stages.report.strips import System
-from stages.report.svg import BEST, IMAGE, MUTED, TEXT, Plot, Words, bare, draw
+from stages.report.svg import BEST, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
+from stages.report.words import shorten
 
 SHOWN = 8
 _COLUMNS = ("k", "top_k", "recall", "precision", "random")
@@ -31,6 +35,28 @@ class Curve:
     def values(self, column: str) -> list[float]:
         """Return one column, by K."""
         return [row.numbers[column] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class RetrievalSection(Section):
+    """The retrieval systems, the best first, and how often they find something within the first K."""
+
+    name: ClassVar[str] = "retrieval"
+    title: ClassVar[str] = "Retrieval"
+
+    systems: tuple[System, ...]
+    curve: Plot | None
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> RetrievalSection | None:
+        """Draw the curves; None without a system."""
+        curve = curve_plot(run.systems, run.inputs.data / "retrieve", run.lineage)
+        return cls(tuple(run.systems), curve) if run.systems else None
+
+    @property
+    def measures(self) -> list[str]:
+        """The columns of the table."""
+        return shown_of(one.metrics for one in self.systems)
 
 
 def curve_plot(systems: Sequence[System], folder: Path, lineage: Lineage) -> Plot | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.errors import InputError
-from stages.report.examples import Card, Cards
+from stages.report.cards import Card, Cards
 from stages.report.measures import blind_of, lead_of, rank_of
 from stages.report.readings import intervals_of, read_json
 

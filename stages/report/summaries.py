@@ -16,7 +16,7 @@ from stages.items import Manifest
 from stages.records import IMAGE
 from stages.report.readings import read_optional, read_rows
 
-_LEAKS = ("leaks", "near_duplicates", "listed_per_row")  # told beside the examples of `leaks`
+_LEAKS = ("leaks", "near_duplicates", "listed_per_row")  # told beside their examples
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from stages.report.leaderboard import Kind
 
 # matplotlib knows no CSS variables. Each colour is drawn as a number that nothing else uses and renamed afterwards, so
 # that one drawing is readable on a light and on a dark page.
@@ -24,7 +26,17 @@ _VARIABLES = {
     CARD: "--card",
 }  # fmt: skip
 
+LOOKS: Mapping[Kind, tuple[str, str, str]] = {
+    "both": (BEST, "o", "text and image"),
+    "text": (TEXT, "^", "text only"),
+    "image": (IMAGE, "s", "image only"),
+    "floor": (FLOOR, "X", "floor (looks at nothing)"),
+    "other": (MUTED, "D", "other"),
+}
+
+WIDTH = 5.3  # inches of 72 units: about what a phone shows unshrunk; a desk shows it larger
 _PHONE = 5.6  # inches of 72 units
+SHOWN_CLASSES = 40
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, in the fonts of the page

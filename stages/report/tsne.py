@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from stages.errors import InputError
-from stages.report.examples import Card, Cards
+from stages.report.cards import Card, Cards
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import Leaderboard
 from stages.report.scatter import Cloud, Look, legend, scatter
+from stages.report.section import Section
 from stages.report.tables import Row, read_table
 
 LANDMARKS = 6
@@ -71,6 +74,22 @@ class Maps:
     panels: tuple[Panel, ...]
     landmarks: tuple[Landmark, ...]
     ringed: bool
+
+
+@dataclass(frozen=True)
+class MapSection(Section):
+    """The maps of all experiments that have some."""
+
+    name: ClassVar[str] = "maps"
+    title: ClassVar[str] = "Maps of the vectors"
+
+    maps: tuple[Maps, ...]
+
+    @classmethod
+    def read(cls, run: FinishedRun) -> MapSection | None:
+        """Draw the maps; None where there are none."""
+        maps = read_maps(run.board, run.cards, run.evaluated)
+        return cls(tuple(maps)) if maps else None
 
 
 def read_maps(board: Leaderboard, cards: Cards, folder: Path) -> list[Maps]:

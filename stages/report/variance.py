@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.errors import InputError
-from stages.report.figures import WIDTH, shorten
 from stages.report.lineage import Lineage
 from stages.report.readings import read_json
-from stages.report.svg import BEST, IMAGE, INK, MUTED, TEXT, Plot, Words, bare, draw
+from stages.report.svg import BEST, IMAGE, INK, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import read_table
+from stages.report.words import shorten
 
 SHOWN = 10
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)), (0, (8, 2)))

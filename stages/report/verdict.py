@@ -2,56 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stages.report.finished import FinishedRun
 from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.leaks import leak_warning
 from stages.report.measures import blind_of, lead_of, rank_of
-from stages.report.paired import Pair, p_value
+from stages.report.paired import Pair
 from stages.report.readings import Experiment
-
-_NAMES = {
-    "f1_macro": "macro F1", "f1_micro": "micro F1", "f1_samples": "F1 per item", "f1_weighted": "weighted F1",
-    "subset_accuracy": "subset accuracy", "balanced_accuracy": "balanced accuracy", "mse": "mean squared error",
-    "f1_macro_all": "macro F1 (all classes)", "label_accuracy": "label accuracy", "hamming": "Hamming loss",
-    "r2": "R²", "top_5": "top-5 accuracy", "f1": "F1",
-    "ece": "calibration error", "brier": "Brier score", "mae": "mean absolute error", "rmse": "root mean squared error",
-    "precision_macro": "macro precision", "recall_macro": "macro recall", "ovr_accuracy": "one-vs-rest accuracy",
-}  # fmt: skip
+from stages.report.words import metric_name, number, p_value, score
 
 
-def metric_name(metric: str) -> str:
-    """Return what people call a metric."""
-    return _NAMES.get(metric, metric.replace("_", " "))
+def sentences(run: FinishedRun) -> str:
+    """Say what the run shows; where nothing is trained but a floor, what retrieval does comes first.
 
-
-def number(value: float | None) -> str:
-    """Write a figure with three decimals, or with three digits where it is small or large."""
-    if value is None or math.isnan(value):
-        return "–"
-    if value != 0 and (abs(value) < 0.001 or abs(value) >= 1000):
-        return f"{value:.3g}"
-    return f"{value:.3f}"
-
-
-def bracketed(ends: tuple[float, float] | None) -> str:
-    """Write the ends of an interval, "[0.401, 0.423]"; "" without one."""
-    return f"[{number(ends[0])}, {number(ends[1])}]" if ends else ""
-
-
-def spread(experiment: Experiment, metric: str) -> str:
-    """Write a deviation as finely as its mean; "" where there is none."""
-    mean, deviation = experiment.means.get(metric), experiment.deviations.get(metric)
-    if mean is None or deviation is None or experiment.seeds < 2:
-        return ""
-    return f"{deviation:.3f}" if mean == 0 or 0.001 <= abs(mean) < 1000 else number(deviation)
-
-
-def score(experiment: Experiment, metric: str) -> str:
-    """Write a mean and its deviation, "0.412 ± 0.004"."""
-    mean, deviation = number(experiment.means.get(metric)), spread(experiment, metric)
-    return f"{mean} ± {deviation}" if deviation else mean
+    What makes the figures doubtful, test items that resemble train or dev, comes last.
+    """
+    trained = verdict(run.board, () if run.tests is None else run.tests.pairs)
+    found = retrieval_verdict({system.name: system.metrics for system in run.systems})
+    said = (found, trained) if run.board.only_floors else (trained, found)
+    return " ".join(filter(None, (*said, leak_warning(run.leaks, run.data.overlaps))))
 
 
 def verdict(board: Leaderboard, tests: Sequence[Pair] = ()) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from stages.errors import InputError
-from stages.report.figures import SHOWN_CLASSES, WIDTH, shorten
 from stages.report.leaderboard import Leaderboard
 from stages.report.lineage import Lineage
-from stages.report.svg import BEST, GRID, IMAGE, INK, TEXT, Plot, Words, bare, draw
+from stages.report.svg import BEST, GRID, IMAGE, INK, SHOWN_CLASSES, TEXT, WIDTH, Plot, Words, bare, draw
 from stages.report.tables import Row, read_table
+from stages.report.words import shorten
 
 _ALL = "(all)"
 _ALIKE = 0.005  # weights that differ by less than this look the same

@@ -20,7 +20,7 @@ class RetrieveParams(BaseModel):
     ----------
     features : list of str
         Names of the matrices; several are scaled one by one and laid side by side. Of two items those count that both
-        have; see `presence`.
+        have; see `at_mean_distance`.
     head : {"knn", "kmeans_svm"}
         Exact Euclidean nearest neighbours, or the same with the cluster first that a machine tells.
     index : {"exact", "hnsw"}

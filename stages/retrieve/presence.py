@@ -1,11 +1,4 @@
-"""Which inputs two items have in common, and what a missing one counts: asked by `run`, `ranking` and `query`.
-
-Of a query and a gallery item only the inputs that both have are compared. An input that the query lacks is not read.
-One that the gallery item lacks adds to the squared distance what it adds on average over the gallery items that have
-it. This average is ``mean |q - g|^2 = |q - m|^2 + v`` with their mean m and their mean squared distance v from m. So
-one point stands for all that lack it, whatever the query: m, and the root of v in a column where all others are 0.
-Distances stay Euclidean, and every search by distance is as exact as without missing inputs.
-"""
+"""Which inputs two items have in common, and what a missing one counts: asked by `run`, `ranking` and `query`."""
 
 from __future__ import annotations
 
@@ -74,6 +67,12 @@ def missing_some(inputs: Bools, rows: Ints) -> int:
 
 def at_mean_distance(blocks: Sequence[Block], gallery: Ints) -> tuple[Block, ...]:
     """Let each gallery item that lacks an input stand as far from every query as the others do on average.
+
+    Of a query and a gallery item only the inputs that both have are compared. An input that the query lacks is not
+    read. One that the gallery item lacks adds to the squared distance what it adds on average over the gallery items
+    that have it: ``mean |q - g|^2 = |q - m|^2 + v`` with their mean m and their mean squared distance v from m. So one
+    point stands for all that lack it, whatever the query: m, and the root of v in a column where all others are 0.
+    Distances stay Euclidean, and every search by distance is as exact as without missing inputs.
 
     Parameters
     ----------

@@ -16,8 +16,7 @@ from stages.errors import InputError, RunError
 from stages.evaluate.params import EvaluateParams
 
 from .case import LABELS, PARTS, RIGHT, Case
-from .trained import PARTS as TRAINED_PARTS
-from .trained import Experiment
+from .trained import TRAINED_PARTS, Experiment
 
 
 def refused(case: Case, error: type[Exception], message: str) -> None:

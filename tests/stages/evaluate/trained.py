@@ -19,7 +19,7 @@ from stages.experiment import Data, ExperimentInputs, read_data
 from stages.train import run as train
 from stages.train.params import TrainParams
 
-PARTS = (["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16
+TRAINED_PARTS = (["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16
 NETWORK = {"epochs": 3, "batch": 32}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "mlp": {"fusion": "concat", "head": "mlp", "hidden": [8], "scale": "standard", **NETWORK},
@@ -63,7 +63,7 @@ class Experiment:
         return TrainedInputs(self.outputs.model, self.features, self.matrices, (), self.fields)
 
     def train(self, system: str = "mlp", **params: Any) -> None:
-        self.dataset.write(self.task, self.targets, PARTS)
+        self.dataset.write(self.task, self.targets, TRAINED_PARTS)
         self.matrices = tuple(
             self.dataset.matrix(name, block, usable=usable, missing=0.25)
             for name, block, usable in zip(self.features, self.blocks, self.usable, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stages.report.run import ReportInputs
+from stages.report.inputs import ReportInputs
 
 from .outcome_files import write_sections
 from .run_folder import CLASSES, SYSTEMS, RunFolder, System

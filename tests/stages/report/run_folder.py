@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from stages.contract import Task
 from stages.items import Item, ManifestInfo, write_manifest
 from stages.parts import write_split
-from stages.report.run import ReportInputs, ReportOutputs
+from stages.report.inputs import ReportInputs, ReportOutputs
 from store import image_key
 
 CLASSES = ("animal bird", "food <script>alert(2)</script>", "tool", "weather", "plant", "sport")

@@ -13,7 +13,8 @@ from stages.report.leaderboard import Leaderboard, rank_experiments, write_leade
 from stages.report.lineage import Lineage
 from stages.report.measures import blind_of, rank_of, shown_of
 from stages.report.readings import Experiment
-from stages.report.verdict import number, retrieval_verdict, score, verdict
+from stages.report.verdict import retrieval_verdict, verdict
+from stages.report.words import number, score
 
 LINEAGE = Lineage(
     {"caption-use": "caption", "image-lite0": "image", "title-use": "title", "pair": "caption + image"},

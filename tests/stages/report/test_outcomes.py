@@ -11,7 +11,7 @@ import pytest
 
 from stages.errors import InputError
 from stages.items import Manifest
-from stages.report.examples import Cards
+from stages.report.cards import Cards
 from stages.report.outcomes import Outcomes, read_outcomes
 from stages.report.thumbnails import Thumbnails
 

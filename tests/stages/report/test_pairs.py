@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from stages.report.leaderboard import Leaderboard, rank_experiments
-from stages.report.paired import Pair, p_value, write_pairs
+from stages.report.paired import Pair, write_pairs
 from stages.report.pairs import PairTests, read_pairs
 from stages.report.pairs_plot import pairs_plot
 from stages.report.verdict import verdict
+from stages.report.words import p_value
 from stages.swaps import Paired, holm
 
 from .outcome_files import outcomes, write_outcomes, write_regression, wrong_on

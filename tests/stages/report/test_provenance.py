@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from stages.contract import SilentProgress
-from stages.report.anchors import anchor
+from stages.report.inputs import Provenance, Stored, Timed
 from stages.report.matrices import MatrixRow, trail
 from stages.report.params import ReportParams
-from stages.report.provenance import Provenance, Stored, Timed, clock, size
 from stages.report.run import run
 from stages.report.settings import seeds, settings, written
+from stages.report.words import anchor, clock, size
 
 from .hostile import NAMES
 from .run_folder import RunFolder, whole_run

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.errors import InputError
+from stages.report.page import SECTIONS, TEMPLATES
 
 from .outcome_files import table, write_sections
 from .run_folder import RunFolder, System
@@ -49,6 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 @pytest.fixture(scope="module")
 def page(folder: RunFolder) -> Page:
     return report(folder, examples=0)[1]
+
+
+def test_every_section_has_a_name_and_a_template_of_its_own() -> None:
+    names = [section.name for section in SECTIONS]
+    assert len({*names}) == len({section.title for section in SECTIONS}) == len(names)
+    templates = {path.name.removesuffix(".html.j2") for path in TEMPLATES.glob("*/*.html.j2")}
+    assert templates == {*names, "leaks"}  # a part of the data
 
 
 def test_every_section_is_there_and_linked(page: Page) -> None:
