@@ -24,13 +24,12 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from benchmarks.timing import Row, against
-from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.catalog import build_encoder
-from stages.encoders.device import resolve_placement
-from stages.encoders.protocol import Encoder, Precision
-from stages.encoders.row import EncoderChoice
-from stages.encoders.timing import Seconds
-from stages.encoders.weights import resolve_model
+from stages.models.encoders.catalog.encoders import build_encoder
+from stages.models.encoders.catalog.row import EncoderChoice
+from stages.models.encoders.protocol import Encoder, Precision
+from stages.models.encoders.running.batching import Encoded, Seconds, encode_stream
+from stages.models.encoders.running.engines import resolve_placement
+from stages.models.encoders.weights import resolve_model
 
 Loop = Callable[[], object]
 _WORKERS = os.cpu_count() or 1

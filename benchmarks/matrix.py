@@ -30,7 +30,7 @@ Action = Callable[[], object]
 _SUFFIXES = {"zarr": "zarr.zip", "h5": "h5"}
 _BLOCK = 8192
 _DTYPE = "float16"
-# Older than this, a file's verification is remembered; see `store.verified`.
+# Older than this, a file's verification is remembered; see `store.trust.verified`.
 _SETTLED_SECONDS = 2.5
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from benchmarks.timing import Row, against
-from pipeline.yaml_file import read_yaml
+from pipeline.params.yaml_file import read_yaml
 
 _ROOT = Path(__file__).parents[1]
 _DVC = (sys.executable, "-m", "dvc")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.encoders.catalog import ENCODERS
-from stages.encoders.protocol import Placement, Rows, Runtime, Simple
-from stages.encoders.row import EncoderChoice, EncoderRow
-from store.key import text_key
+from stages.models.encoders.catalog.encoders import ENCODERS
+from stages.models.encoders.catalog.row import EncoderChoice, EncoderRow
+from stages.models.encoders.protocol import Placement, Rows, Runtime, Simple
+from store.items.keys import text_key
 
 WIDTHS = {"scale-text": 768, "scale-image": 2048}
 CLASSES = 20

@@ -15,13 +15,13 @@ from sympy import sympify
 from benchmarks.scale_data import WIDTHS
 from benchmarks.scale_steps import GRAPH_ROW_BYTES
 from stages.embed import compute
-from stages.embed.elsewhere import REST
+from stages.embed.request import REST
 from stages.embed.settings import EmbedSettings
-from store.compaction import TARGET_ROWS
-from store.key import KEY_BYTES
-from store.key_table import BYTES_PER_ROW
-from store.segment import rows_per_segment
-from store.segment_parts import ROW_DIGEST_BYTES
+from store.care.compaction import TARGET_ROWS
+from store.features.index import BYTES_PER_ROW
+from store.items.keys import KEY_BYTES
+from store.segments.formats import ROW_DIGEST_BYTES
+from store.segments.segment import rows_per_segment
 
 Result = Mapping[str, Any]
 TARGETS = {"1M": 10**6, "16M, WebVision 2.0": 16 * 10**6, "1B": 10**9}
@@ -57,14 +57,19 @@ def of_the_code() -> list[Number]:
         Number("wide", wide, "numbers", "the second encoder"),
         Number("number", _ITEMSIZE, "bytes", "float16"),
         Number(
-            "key", KEY_BYTES + ROW_DIGEST_BYTES, "bytes", "of a row beside its vector: `store.key`, `segment_parts`"
+            "key",
+            KEY_BYTES + ROW_DIGEST_BYTES,
+            "bytes",
+            "of a row beside its vector: `store.items.keys`, `store.segments.formats`",
         ),
-        Number("index_row", BYTES_PER_ROW, "bytes", "`store.key_table`"),
+        Number("index_row", BYTES_PER_ROW, "bytes", "`store.features.index`"),
         Number("commit", settings["commit_bytes"].default, "bytes", "`stages.embed.settings`: publish at the latest"),
         Number("pause", settings["commit_seconds"].default, "s", "`stages.embed.settings`: or after so long"),
-        Number("half_narrow", half[0], "rows", "`store.compaction`: smaller segments are merged, up to twice that"),
+        Number(
+            "half_narrow", half[0], "rows", "`store.care.compaction`: smaller segments are merged, up to twice that"
+        ),
         Number("half_wide", half[1], "rows", "the same of the second encoder"),
-        Number("rest", REST, "times", "`stages.embed.elsewhere`: so long as a listing took, none follows"),
+        Number("rest", REST, "times", "`stages.embed.request`: so long as a listing took, none follows"),
     ]
 
 

@@ -93,7 +93,7 @@ def split(case: Case) -> Action:
 
 def portion(case: Case) -> Action:
     """Read the texts of one portion of an `embed`."""
-    from stages.items import Manifest
+    from store.items.manifest import Manifest
 
     manifest = Manifest.open(case.manifest)
     return lambda: manifest.texts("caption", np.arange(min(1000, case.rows)))
@@ -128,7 +128,7 @@ def verify(case: Case) -> Action:
     """Open both matrices, holding every row against its digest; it is remembered, as a run remembers it."""
     from store import open_matrix
 
-    time.sleep(2.5)  # a file changed just now is not remembered; see `store.verified`
+    time.sleep(2.5)  # a file changed just now is not remembered; see `store.trust.verified`
     return lambda: [open_matrix(case.matrix(name), memory=case.folder / "verified") for name in _NAMES]
 
 
@@ -159,10 +159,10 @@ def reduce(case: Case) -> Action:
 
 def train(case: Case) -> Action:
     """Train a linear head for one epoch on both matrices, and score dev and test rows."""
-    from stages.checkpoints import TrainingSettings
     from stages.contract import SilentProgress
-    from stages.experiment import ExperimentInputs
-    from stages.heads import network_training  # noqa: F401 (the import of torch is no part of what is timed)
+    from stages.models.experiment import ExperimentInputs
+    from stages.models.heads import network_training  # noqa: F401 (the import of torch is no part of what is timed)
+    from stages.models.training.checkpoints import TrainingSettings
     from stages.train.params import TrainParams
     from stages.train.run import TrainOutputs, run
 
@@ -203,13 +203,12 @@ def _job(case: Case, name: str) -> Any:
     """Put together what `stages.embed.run` does, so that its parts can be timed one by one."""
     from stages.contract import SilentProgress
     from stages.embed.compute import Job
-    from stages.embed.encoder import encoder_and_fingerprint, stored_type
-    from stages.embed.params import EmbedParams
+    from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
     from stages.embed.request import make_request
     from stages.embed.settings import EmbedSettings
-    from stages.encoders.inputs import Inputs
-    from stages.items import Manifest
+    from stages.models.encoders.inputs import Inputs
     from store import FeatureStore
+    from store.items.manifest import Manifest
 
     register_encoders()
     params = EmbedParams(encoder=name, field="caption")

@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from benchmarks.timing import Row, against
-from stages.fusions.pca import PcaProjection
+from stages.models.fusions.pca import PcaProjection
 from store import Matrix, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 
 _COMPONENTS = 64

@@ -22,9 +22,9 @@ from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, run
 from stages.embed.settings import EmbedSettings
-from stages.items import Item, ManifestInfo, write_manifest
 from store import EncoderLog, FeatureStore, Fingerprint
-from store.segment import row_digests
+from store.items.records import Item, ManifestInfo, write_manifest
+from store.segments.segment import row_digests
 
 _FINGERPRINT = Fingerprint.of("benchmark", {"weights": "none"})
 _DIM = 512

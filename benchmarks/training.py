@@ -21,14 +21,13 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Row, against
-from stages.epochs import UNWATCHED, Watch
-from stages.fusions.catalog import Recipe
-from stages.fusions.model import FusedModel
-from stages.fusions.options import NoOptions
-from stages.fusions.table import FeatureTable, layout_of
-from stages.heads.model import Problem, Rows
-from stages.heads.network import Mlp
-from stages.heads.options import LinearOptions, MlpOptions, NetworkOptions
+from stages.models.features.table import FeatureTable, layout_of
+from stages.models.fusions.catalog import NoOptions, Recipe
+from stages.models.fusions.model import FusedModel
+from stages.models.heads.model import Problem, Rows
+from stages.models.heads.network import Mlp
+from stages.models.heads.options import LinearOptions, MlpOptions, NetworkOptions
+from stages.models.training.epochs import UNWATCHED, Watch
 from store import Matrix, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 
 _WIDTHS = {"text": 384, "image": 1280}

@@ -10,26 +10,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pipeline import catalog as catalogs
-from pipeline import catalog_entry, paths
-from pipeline import doctor as machine
-from pipeline import recipes as overlays
-from pipeline import repeat as repetitions
-from pipeline import status as state
-from pipeline import sweep as tables
-from pipeline import wire as plumbing
-from pipeline.compare_cli import compare
-from pipeline.console import ConsoleProgress, err, out, print_json, spell_out
-from pipeline.experiment_copy import told_of_copy
-from pipeline.export_cli import export_app
-from pipeline.help import App
-from pipeline.params import load_params
-from pipeline.plan import make_plan, print_plan
-from pipeline.search_cli import search
-from pipeline.store_cli import store_app
+from pipeline import paths
+from pipeline import wiring as plumbing
+from pipeline.commands import compare, export_app, search
+from pipeline.experiments import repeat as repetitions
+from pipeline.experiments import sweep as tables
+from pipeline.forecast.plan import make_plan, print_plan
+from pipeline.journal import status as state
+from pipeline.journal.console import ConsoleProgress, err, out, print_json, spell_out
+from pipeline.journal.help import App
+from pipeline.machine import doctor as machine
+from pipeline.params import catalog as catalogs
+from pipeline.params import recipes as overlays
+from pipeline.params.sections import load_params
+from pipeline.paths import told_of_copy
+from pipeline.storage.cli import store_app
 from pipeline.verbs import Session, run_verb
-from stages.errors import DiptychError
-from store import StoreError
+from store.errors import DiptychError
 
 app = App(
     name="diptych",
@@ -79,7 +76,7 @@ def prepare(dry_run: DryRun = False, rows: Rows = None) -> None:
     if rows is not None and not dry_run:
         raise typer.BadParameter("expected --rows beside --dry-run; prepare.limit in params.yaml cuts a real run short")
     if dry_run:
-        from pipeline.dry_run import preview_data
+        from pipeline.forecast.dry_run import preview_data
 
         preview_data(rows)
     else:
@@ -165,8 +162,8 @@ def catalog(
 ) -> None:
     """List what params.yaml may name, or describe one of it."""
     if name:
-        found = catalog_entry.entry(kind, name)
-        print_json(found) if as_json else catalog_entry.print_entry(found)
+        found = catalogs.entry(kind, name)
+        print_json(found) if as_json else catalogs.print_entry(found)
         return
     rows = catalogs.rows(kind)
     print_json(rows) if as_json else catalogs.print_rows(kind, rows)
@@ -271,7 +268,7 @@ def main() -> None:
             signal.signal(each, _terminate)
     try:
         app(standalone_mode=True)
-    except (DiptychError, StoreError) as error:
+    except DiptychError as error:
         err.print(f"error: {error}", markup=False, style="red")
         _tell_of_copy()
         sys.exit(error.exit_code)

@@ -12,25 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import paths
-from pipeline.cards import stated_digests
-from pipeline.console import ConsoleProgress, out
-from pipeline.executors import DaskExecutor, SerialExecutor, make_executor
-from pipeline.other_fit import refuse_other_fit
-from pipeline.params import Params, load_params
-from pipeline.preflight import refuse_lack
-from pipeline.recorded import Recorder, entry, recorded
-from pipeline.settings import Settings, load_settings
-from pipeline.spent import Spent
-from pipeline.tokens import told_alike
-from pipeline.watched import refuse_odd_files
-from stages.encoders.decoding import allow_pixels
-from stages.errors import InputError
-from stages.files import trust_roots
-from stages.nearest import did_you_mean
-from stages.outputs import write_json
-from stages.workers import Apart
+from pipeline.forecast.preflight import refuse_lack
+from pipeline.forecast.watched import refuse_odd_files
+from pipeline.journal.console import ConsoleProgress, out
+from pipeline.journal.notices import told_alike
+from pipeline.journal.recorded import Recorder, entry, recorded
+from pipeline.journal.times import Spent
+from pipeline.machine.executors import DaskExecutor, SerialExecutor, make_executor
+from pipeline.machine.settings import Settings, load_settings
+from pipeline.params.sections import Params, load_params
+from pipeline.wiring import refuse_other_fit, stated_digests
+from stages.models.catalog import did_you_mean
+from stages.models.encoders.image.decoding import allow_pixels
+from stages.models.workers import Apart
 from store import remember_verifications
-from store.backend import printable
+from store.errors import InputError
+from store.files.outputs import write_json
+from store.files.reading import printable, trust_roots
 
 # Stage packages are imported by the verb that runs them: torch and scikit-learn take seconds.
 
@@ -116,7 +114,7 @@ def _entries(params: Params, verb: str) -> Mapping[str, Any]:
 
 
 def _prepare(session: Session) -> None:
-    from pipeline.prepared import print_summary, tell_of_changes
+    from pipeline.journal.notices import print_summary, tell_of_changes
     from stages.prepare import run as prepare
 
     params = session.params.prepare
@@ -144,7 +142,7 @@ def _split(session: Session) -> None:
 
 
 def _report(session: Session) -> None:
-    from pipeline.report_inputs import report_inputs
+    from pipeline.journal.report_inputs import report_inputs
     from stages.report import run as report
     from stages.report.inputs import ReportOutputs
 
@@ -218,8 +216,8 @@ def _reduce(session: Session, name: str) -> str:
 
 
 def _fuse(session: Session, name: str) -> str:
-    from stages.checkpoints import TrainingSettings
     from stages.fuse import run as fuse
+    from stages.models.training.checkpoints import TrainingSettings
 
     params, matrices = session.params.fuse[name], session.params.matrices
     sources, digests = matrices.features(params.features), stated_digests(matrices, params.features)
@@ -232,8 +230,8 @@ def _fuse(session: Session, name: str) -> str:
 
 
 def _train(session: Session, name: str) -> str:
-    from stages.checkpoints import TrainingSettings
-    from stages.experiment import ExperimentInputs
+    from stages.models.experiment import ExperimentInputs
+    from stages.models.training.checkpoints import TrainingSettings
     from stages.train import run as train
 
     params, matrices = session.params.train[name], session.params.matrices
@@ -255,7 +253,7 @@ def _evaluate(session: Session, name: str) -> str:
     params, predictions, trained = session.params, paths.DATA / "train" / f"{name}.parquet", None
     asked = params.evaluate
     if asked.missing is not None or asked.weights or asked.tsne is not None:
-        from pipeline.trained import trained_inputs
+        from pipeline.wiring import trained_inputs
 
         trained = trained_inputs(params, name)
     inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions, trained)

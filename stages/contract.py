@@ -1,4 +1,4 @@
-"""What the stages ask of whoever runs them (progress, executor) and of each other (tasks): protocols, no behaviour."""
+"""What the stages ask of whoever runs them (progress, executor), and the words they share: protocols, no behaviour."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol, get_args
 
-Task = Literal["multilabel", "multiclass", "regression"]
 Part = Literal["train", "dev", "test"]
 Scale = Literal["none", "standard", "l2"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -20,7 +19,7 @@ class Tracker(Protocol):
 
 
 class Progress(Protocol):
-    """Opens progress bars; `pipeline.console` draws them, tests pass `SilentProgress`."""
+    """Opens progress bars; `pipeline.journal.console` draws them, tests pass `SilentProgress`."""
 
     def track(self, description: str, total: int | None) -> AbstractContextManager[Tracker]:
         """Open a bar over `total` items (None when the number is not known)."""
@@ -43,7 +42,7 @@ Unit = Callable[[Any], Any]
 
 
 class Executor(Protocol):
-    """Does many units of work, here or in other processes; `pipeline.executors` makes one from the settings.
+    """Does many units of work, here or in other processes; `pipeline.machine.executors` makes one from the settings.
 
     What goes to a worker and what comes back is plain JSON data: paths, positions, counts. Vectors and pictures stay
     out of it; a worker reads them from, and writes them to, the place that it is told.

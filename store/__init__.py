@@ -4,11 +4,24 @@
 every later stage reads only that file. Nothing here knows of stages or of the pipeline.
 """
 
-from store.archive import UnsafeArchive
-from store.backend import Backend, Entry
-from store.compaction import Merge, compact
-from store.conflicting import Conflict, conflicts
-from store.encoder_log import EncoderLog
+from store.backends.local import LocalBackend, exposure, foreign_owner
+from store.backends.objects import ObjectBackend
+from store.backends.protocol import Backend, Entry
+from store.care.compaction import Merge, compact
+from store.care.conflicts import Conflict, conflicts
+from store.care.garbage import GRACE_DAYS, Garbage, Trashed, gc, list_trash, restore
+from store.care.inventory import (
+    EncoderSummary,
+    Holding,
+    StoreStats,
+    holdings,
+    list_encoders,
+    not_searched,
+    parse_key,
+    stats,
+)
+from store.care.transfer import TransferReport, export_store, import_store
+from store.care.verify import Problem, Repair, SignReport, repair, sign_sound, verify
 from store.errors import (
     CorruptMatrix,
     CorruptSegment,
@@ -23,34 +36,27 @@ from store.errors import (
     StoreNotReadable,
     StoreNotWritable,
     StoreUnreachable,
+    UnknownEncoder,
+    UnsafeArchive,
     UnsupportedFormat,
     UnsupportedStore,
 )
-from store.explain import EncoderSummary, Holding, StoreStats, holdings, list_encoders, not_searched, parse_key, stats
-from store.exposed import exposure, foreign_owner
-from store.feature_store import FeatureStore
-from store.fingerprint import Fingerprint
-from store.garbage import GRACE_DAYS, Garbage, gc
-from store.index import KeySet, Locations, locate
-from store.key import KEY_BYTES, content_key, image_key, key_array, text_key
-from store.local_backend import LocalBackend
-from store.maintenance import Problem, verify
-from store.matrix import write_matrix
-from store.matrix_arrays import MatrixArray
-from store.matrix_opening import open_matrix
-from store.matrix_parts import MatrixBlock, MatrixHeader, MatrixInfo
-from store.matrix_reader import Matrix
-from store.object_backend import ObjectBackend
-from store.plain_json import canonical_json
-from store.publish import Durability, atomic_output, probe_writable
-from store.repairing import Repair, repair
-from store.rows import VectorType, cosines, row_problems
-from store.segment import Segment, SegmentFormat
-from store.sign_store import SignReport, sign_sound
-from store.signing import AllowedSigners, Signer
-from store.transfer import TransferReport, UnknownEncoder, export_store, import_store
-from store.trash import Trashed, list_trash, restore
-from store.verified import remember_verifications
+from store.features.fingerprint import Fingerprint
+from store.features.index import KeySet, Locations, locate
+from store.features.log import EncoderLog
+from store.features.store import FeatureStore
+from store.files.plain_json import canonical_json
+from store.files.publish import Durability, atomic_output, probe_writable
+from store.items.keys import KEY_BYTES, content_key, image_key, key_array, text_key
+from store.items.vectors import VectorType, cosines, row_problems
+from store.matrices.arrays import MatrixArray
+from store.matrices.contents import MatrixBlock, MatrixHeader, MatrixInfo
+from store.matrices.opening import open_matrix
+from store.matrices.reader import Matrix
+from store.matrices.writing import write_matrix
+from store.segments.segment import Segment, SegmentFormat
+from store.trust.signing import AllowedSigners, Signer
+from store.trust.verified import remember_verifications
 
 __all__ = [
     "GRACE_DAYS",

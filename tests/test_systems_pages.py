@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.encoders.catalog import ENCODERS
-from stages.fusions.catalog import FUSIONS
-from stages.heads.catalog import HEADS
+from stages.models.encoders.catalog.encoders import ENCODERS
+from stages.models.fusions.catalog import FUSIONS
+from stages.models.heads.catalog import HEADS
 from stages.prepare.sources.catalog import SOURCES
 from stages.split.params import SplitParams
 from tests.pipeline.project import ROOT

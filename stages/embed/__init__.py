@@ -1,1 +1,1 @@
-"""Stage `embed`: one encoder over one field of every item, through the store, into a dataset-aligned matrix."""
+"""Stage `embed`: one encoder over one field of every item, through the store, into an aligned matrix."""

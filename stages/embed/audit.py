@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
-from stages.embed.encoder import encoder_and_fingerprint, stored_type
-from stages.embed.params import EmbedParams
+from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
 from stages.embed.request import Rows, make_request
-from stages.encoders.batching import Encoded, Failed, encode_stream
-from stages.encoders.device import Engine, place
-from stages.encoders.inputs import Inputs
-from stages.encoders.timing import Seconds
-from stages.items import Manifest
+from stages.models.encoders.inputs import Inputs
+from stages.models.encoders.running.batching import Encoded, Failed, Seconds, encode_stream
+from stages.models.encoders.running.engines import Engine, place
 from store import FeatureStore, cosines
+from store.items.manifest import Manifest
 
 # Both vectors keep the numeric contract against the reference, so they may differ by twice its angle; `exact` leaves
 # room for the rounding of half precision and of another batch size.

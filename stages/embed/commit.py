@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
+import socket
 import time
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Tracker
-from stages.embed.elsewhere import Rows, Watch
-from stages.embed.known_failures import REFUSED
-from stages.embed.provenance import provenance_of
+from stages.embed.failures import REFUSED
+from stages.embed.request import Rows, Watch
 from stages.embed.settings import EmbedSettings
-from stages.encoders.protocol import Rows as Encodings
-from stages.encoders.protocol import Runtime
-from stages.encoders.timing import Seconds
-from stages.errors import RunError
+from stages.models.encoders.protocol import Rows as Encodings
+from stages.models.encoders.protocol import Runtime
+from stages.models.encoders.running.batching import Seconds
 from store import EncoderLog, FeatureStore, StoreError, row_problems
+from store.errors import RunError
+
+_PACKAGES = {"opencv": "opencv-python-headless"}
+
+
+def provenance_of(runtime: Runtime) -> dict[str, str]:
+    """Describe this machine: equal runs on it give equal segments, so no time, path, process or user is in it.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        What computes.
+    """
+    return {
+        "compute_dtype": runtime.compute_dtype,
+        "device": runtime.device.partition(":")[0],
+        "device_name": _device_name(runtime.device),
+        "diptych": _version_of("diptych"),
+        "engine": runtime.engine,
+        "engine_version": _version_of(_PACKAGES.get(runtime.engine, runtime.engine)),
+        "host": socket.gethostname(),
+    }
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "not installed"
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch  # loaded already: the model is on that device
+
+        return str(torch.cuda.get_device_name(device))
+    return platform.machine()
 
 
 @dataclass

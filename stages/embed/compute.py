@@ -1,7 +1,4 @@
-"""Compute what the store lacks of a request: look up, encode, commit, look up again; `run` exports what is then there.
-
-`batching` drives the encoder, `commit` gates and stores the rows.
-"""
+"""Compute what the store lacks of a request: look up, see that there is room, encode, commit, look up again."""
 
 from __future__ import annotations
 
@@ -15,20 +12,46 @@ from numpy.typing import NDArray
 
 from stages.contract import Progress
 from stages.embed.commit import Committer
-from stages.embed.elsewhere import Elsewhere, Watch
-from stages.embed.known_failures import KnownFailures
-from stages.embed.left import Left
+from stages.embed.failures import KnownFailures
 from stages.embed.params import EmbedParams
-from stages.embed.request import Request, Rows
-from stages.embed.room import refuse_full_disks
+from stages.embed.request import Elsewhere, Left, Request, Rows, Watch
 from stages.embed.settings import EmbedSettings
-from stages.encoders.batching import Encoded, encode_stream
-from stages.encoders.device import place
-from stages.encoders.inputs import Inputs
-from stages.encoders.protocol import Encoder, Runtime
-from stages.encoders.timing import Seconds
-from stages.errors import RunError
-from store import EncoderLog, Locations
+from stages.models.encoders.inputs import Inputs
+from stages.models.encoders.protocol import Encoder, Runtime
+from stages.models.encoders.running.batching import Encoded, Seconds, encode_stream
+from stages.models.encoders.running.engines import place
+from store import EncoderLog, FeatureStore, LocalBackend, Locations
+from store.errors import RunError
+from store.files.room import Policy, check_disk
+
+_KEY_BYTES = 40  # of a row in a segment: its key and its digest
+_SPARE = 1.1
+
+
+def refuse_full_disks(
+    store: FeatureStore, log: EncoderLog, policy: Policy, missing: int, export: tuple[Path | None, int]
+) -> None:
+    """Refuse to begin what a disk cannot take in; of a storage that is no folder nobody knows the room.
+
+    Parameters
+    ----------
+    missing : int
+        Rows that the store will get.
+    export : (Path or None, int)
+        The matrix that is written afterwards, and its rows.
+
+    Raises
+    ------
+    RunError
+        When there is too little room and the policy says so.
+    """
+    row_bytes, (matrix, rows) = log.dim * np.dtype(log.dtype).itemsize, export
+    needs = {} if matrix is None else {matrix.parent: int(rows * row_bytes * _SPARE)}
+    if isinstance(store.backend, LocalBackend):
+        root = store.backend.root
+        needs[root] = needs.get(root, 0) + int(missing * (row_bytes + _KEY_BYTES) * _SPARE)
+    check_disk(f"embed {log.fingerprint.encoder}", needs, policy)
+
 
 _SLICE = 65_536  # contents read, encoded and forgotten together, so that memory does not grow with the data set
 _ROUNDS = 3

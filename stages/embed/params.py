@@ -1,4 +1,4 @@
-"""The parameters of one `embed` entry: what changes its vectors, and nothing of the machine that computes it."""
+"""The parameters of one `embed` entry, and the encoder and fingerprint that they stand for."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stages.encoders.catalog import ENCODERS
-from stages.encoders.profiles import Profile
-from stages.encoders.protocol import Precision
-from stages.encoders.row import RANDOM, Decode, EncoderChoice, EncoderRow, Output, Pool, Resize, Scale
-from stages.nearest import did_you_mean
+from stages.models.catalog import did_you_mean
+from stages.models.encoders.catalog.encoders import ENCODERS, build_encoder
+from stages.models.encoders.catalog.row import RANDOM, Decode, EncoderChoice, EncoderRow, Output, Pool, Resize, Scale
+from stages.models.encoders.image.profiles import Profile
+from stages.models.encoders.protocol import Encoder, Precision
+from store import Fingerprint, VectorType
 
 Dtype = Literal["float16", "float32"]
 Missing = Literal["encode_empty", "zero"]
@@ -117,3 +118,26 @@ class EmbedParams(BaseModel):
     def missing_rule(self) -> Missing:
         """The rule in force for absent inputs, docs/systems/encoders.md#missing-vectors."""
         return self.missing or ("encode_empty" if self.row.empty_text else "zero")
+
+
+def stored_type(params: EmbedParams, encoder: Encoder) -> VectorType:
+    """Return the type in which the store keeps the rows: bytes as bytes, all else as the params say."""
+    return "uint8" if encoder.bytewise else params.dtype
+
+
+def encoder_and_fingerprint(params: EmbedParams, fitted: Path | None = None) -> tuple[Encoder, Fingerprint]:
+    """Build the encoder and the record of all that causes its vectors; nothing heavy is loaded.
+
+    Raises
+    ------
+    InputError
+        When the model's files are not there, or do not go with the other choices.
+    """
+    encoder = build_encoder(params.encoder, params.choice(fitted))
+    record = {
+        **encoder.identity(),
+        "numeric_contract": params.precision,
+        "dtype": stored_type(params, encoder),
+        **({} if encoder.zero_rows == "refused" else {"zero_rows": "legal"}),
+    }
+    return encoder, Fingerprint.of(params.encoder, record)

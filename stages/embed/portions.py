@@ -17,14 +17,13 @@ import numpy as np
 
 from stages.contract import Executor, Tracker
 from stages.embed.compute import Filled, Job, title_of
-from stages.embed.elsewhere import Watch
-from stages.embed.request import Rows
+from stages.embed.request import Rows, Watch
 from stages.embed.settings import StorePlace
 from stages.embed.worker import embed_portion, stop_portions
-from stages.encoders.decoding import allowed_pixels
-from stages.encoders.protocol import Runtime
-from stages.errors import RunError, UnitLost
-from stages.files import file_digest, trusted_roots
+from stages.models.encoders.image.decoding import allowed_pixels
+from stages.models.encoders.protocol import Runtime
+from store.errors import RunError, UnitLost
+from store.files.reading import file_digest, trusted_roots
 
 # Each worker gets several portions, so that a slow one holds up the end by little; a portion is more than a batch or
 # two, since the model waits at its begin and end.

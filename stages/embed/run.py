@@ -9,18 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from stages.contract import Progress
-from stages.embed.alike import Alike
 from stages.embed.compute import Filled, Job, compute_here, fill_store
-from stages.embed.encoder import encoder_and_fingerprint, stored_type
-from stages.embed.export import export
+from stages.embed.export import Alike, export
 from stages.embed.failures import refuse_failures, write_failures
-from stages.embed.params import EmbedParams
+from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
 from stages.embed.portions import compute_apart
 from stages.embed.request import make_request
 from stages.embed.settings import EmbedSettings
-from stages.encoders.inputs import Inputs
-from stages.items import Manifest
+from stages.models.encoders.inputs import Inputs
 from store import CorruptSegment, RowsRemoved
+from store.items.manifest import Manifest
 
 _ROUNDS = 3
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.contract import Executor
-from stages.encoders.device import Engine
-from stages.room import Policy
+from stages.models.encoders.running.engines import Engine
 from store import AllowedSigners, FeatureStore, SegmentFormat, Signer
+from store.files.room import Policy
 
 
 @dataclass(frozen=True)

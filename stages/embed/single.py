@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.embed.encoder import stored_type
-from stages.embed.params import EmbedParams
-from stages.embed.parts_of_rows import take_apart
-from stages.encoders.batching import Failed, encode_stream
-from stages.encoders.device import Engine, place
-from stages.encoders.protocol import Encoder, Raw
-from stages.encoders.timing import Seconds
-from stages.errors import InputError
+from stages.embed.export import take_apart
+from stages.embed.params import EmbedParams, stored_type
+from stages.models.encoders.protocol import Encoder, Raw
+from stages.models.encoders.running.batching import Failed, Seconds, encode_stream
+from stages.models.encoders.running.engines import Engine, place
 from store import row_problems
+from store.errors import InputError
 
 
 @dataclass(frozen=True)

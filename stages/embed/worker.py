@@ -16,23 +16,77 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.embed.compute import Filled, Job, compute_here
-from stages.embed.encoder import encoder_and_fingerprint, stored_type
-from stages.embed.params import EmbedParams
-from stages.embed.request import Request, Rows, make_request
+from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
+from stages.embed.request import Elsewhere, Request, Rows, make_request
 from stages.embed.settings import EmbedSettings, StorePlace
-from stages.embed.stored import PortionStored, Stored
-from stages.encoders.decoding import allow_pixels
-from stages.encoders.inputs import Inputs
-from stages.encoders.protocol import Encoder, Runtime
-from stages.encoders.timing import Seconds
-from stages.errors import InputError, RunError
-from stages.files import file_digest
-from stages.items import Manifest, trust_roots
-from stages.records import IMAGE
-from stages.workers import held_once, told_where, worker_name
+from stages.models.encoders.image.decoding import allow_pixels
+from stages.models.encoders.inputs import Inputs
+from stages.models.encoders.protocol import Encoder, Runtime
+from stages.models.encoders.running.batching import Seconds
+from stages.models.workers import held_once, told_where, worker_name
 from store import EncoderLog, Fingerprint, Locations
+from store.errors import InputError, RunError
+from store.files.reading import file_digest, trust_roots
+from store.items.manifest import Manifest
+from store.items.records import IMAGE
+
+
+class Stored:
+    """Which contents of a request lie in a log; each segment is looked at once, however many portions there are.
+
+    Parameters
+    ----------
+    log : EncoderLog
+    request : Request
+    """
+
+    def __init__(self, log: EncoderLog, request: Request) -> None:
+        self._elsewhere = Elsewhere(log, request.keys)
+        self._found = log.locate(request.keys).found
+
+    def missing(self, places: Rows) -> NDArray[np.bool_]:
+        """Tell which of some positions in the request [n] are not stored, as far as was seen: bool [n]."""
+        return ~self._found[places]
+
+    def add(self, places: Rows) -> None:
+        """Note what this process has stored."""
+        self._found[places] = True
+
+    def own(self, name: str) -> None:
+        """Leave a segment of this process out of the next look; `add` notes its rows."""
+        self._elsewhere.own(name)
+
+    def look(self) -> Rows:
+        """Return the positions in the request of what others have published since the last look."""
+        new = self._elsewhere.look()
+        self.add(new)
+        return new
+
+
+class PortionStored:
+    """What a portion sees of `Stored`; implements `Watch`.
+
+    Parameters
+    ----------
+    stored : Stored
+    places : ndarray of int64, [n]
+        The portion: positions in the request, each once.
+    """
+
+    def __init__(self, stored: Stored, places: Rows) -> None:
+        self._stored, self._places = stored, places
+
+    def own(self, name: str) -> None:
+        """Leave a segment of this process out of the next look."""
+        self._stored.own(name)
+
+    def look(self) -> Rows:
+        """Return the positions in the portion of what others have published since the last look."""
+        return np.flatnonzero(np.isin(self._places, self._stored.look()))
+
 
 _STOP_SECONDS = 60.0
 _one_at_a_time = threading.Lock()  # one encoder in memory, whatever the number of threads that a worker was given

@@ -11,21 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress
-from stages.errors import InputError
-from stages.evaluate.calibration import Calibration
-from stages.evaluate.conditions import TrainedInputs
-from stages.evaluate.inside import Inside, Look
-from stages.evaluate.intervals import interval_ends
-from stages.evaluate.outcomes import Robustness, metric_names
+from stages.evaluate.metrics import Calibration
 from stages.evaluate.params import EvaluateParams
-from stages.evaluate.readings import Truth, read_predictions
-from stages.evaluate.scoring import Scored, evaluate, means_at, over_seeds
-from stages.evaluate.thresholds import tune_threshold
-from stages.evaluate.writing import Findings, write_folder
-from stages.files import file_digest
-from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json
-from stages.parts import read_split
+from stages.evaluate.scoring import Scored, evaluate, interval_ends, means_at, over_seeds, tune_threshold
+from stages.evaluate.tables import Findings, write_folder
+from stages.evaluate.trained.inside import Inside, Look
+from stages.evaluate.trained.missing import Robustness, TrainedInputs, metric_names
+from stages.evaluate.truth import Truth, read_predictions
+from store.errors import InputError
+from store.files.outputs import fresh_folder, write_json
+from store.files.reading import file_digest
+from store.items.manifest import Manifest
+from store.items.split import read_split
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,8 @@ def _robustness(
     if inputs.trained is None:
         raise InputError("evaluate: expected trained models for `evaluate.missing`; found none given; set it to null.")
     # A second to import, and team-mates who pulled the predictions alone need none of it.
-    from stages.evaluate.robustness import RobustnessTest
-    from stages.experiment import ExperimentInputs
+    from stages.evaluate.trained.robustness import RobustnessTest
+    from stages.models.experiment import ExperimentInputs
 
     trained = inputs.trained
     experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
@@ -181,8 +178,8 @@ def _inside(
     look = Look.asked(params, trained.name, fusion)
     if not look:
         return Inside()
-    from stages.evaluate.inside_models import look_inside
-    from stages.experiment import ExperimentInputs
+    from stages.evaluate.trained.looking import look_inside
+    from stages.models.experiment import ExperimentInputs
 
     experiment = ExperimentInputs(inputs.manifest, inputs.split, trained.matrices, trained.digests)
     return look_inside(look, trained, experiment, scored, settings.device, progress)

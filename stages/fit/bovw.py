@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from stages.encoders.image.bovw import VOCABULARY
-from stages.encoders.image.sift import describe
-from stages.errors import InputError
-from stages.fit.ahead import prepared_rows
-from stages.fit.context import FitContext, Fitted
+from stages.fit.context import FitContext, Fitted, prepared_rows
 from stages.fit.options import BovwOptions
-from stages.tensors import save_tensors
+from stages.models.encoders.image.bovw import VOCABULARY, describe
+from store.errors import InputError
+from store.files.tensors import save_tensors
 
 _INITS = 3
 

@@ -6,20 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.contract import Task
-from stages.encoders.row import Kind
 from stages.fit.context import FitContext, Fitted
-from stages.fit.finetune.options import (
+from stages.fit.options import (
     BertOptions,
     BgeOptions,
+    BovwOptions,
+    ConvaeOptions,
     ImageOptions,
     Inceptionv3Options,
     Mobilenetv2Options,
     PairOptions,
     Resnet50v2Options,
+    W2vOptions,
 )
-from stages.fit.options import BovwOptions, ConvaeOptions, W2vOptions
-from stages.flat_params import Options
+from stages.models.catalog import Options
+from stages.models.encoders.catalog.row import Kind
+from store.items.records import Task
 
 Fit = Callable[[FitContext, Path], Fitted]
 _CLASSES: tuple[Task, ...] = ("multilabel", "multiclass")

@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stages.checkpoints import Tensors
 from stages.contract import Tracker
-from stages.encoders.image.convae import DECODER, ENCODER, preprocessing
-from stages.encoders.image.convae_network import Autoencoder, Scaled
-from stages.epochs import Schedule, run_epochs
-from stages.fit.ahead import prepared_rows
-from stages.fit.context import FitContext, Fitted
+from stages.fit.context import FitContext, Fitted, prepared_rows
 from stages.fit.options import ConvaeOptions
-from stages.training_state import restore_training, training_arrays
+from stages.models.encoders.image.autoencoder import Autoencoder, Scaled
+from stages.models.encoders.image.convae import DECODER, ENCODER, preprocessing
+from stages.models.training.checkpoints import Tensors
+from stages.models.training.epochs import Schedule, run_epochs
+from stages.models.training.state import restore_training, training_arrays
 
 
 def fit_convae(context: FitContext, folder: Path) -> Fitted:

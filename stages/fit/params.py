@@ -8,9 +8,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 from stages.fit.catalog import FITTERS, FitterRow
-from stages.flat_params import Mistake, Options, Seed, mistake, option_mistakes, report_all
-from stages.nearest import did_you_mean
-from stages.records import IMAGE
+from stages.models.catalog import Mistake, Options, Seed, did_you_mean, mistake, option_mistakes, report_all
+from store.items.records import IMAGE
 
 
 class FitParams(BaseModel):

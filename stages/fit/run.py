@@ -10,21 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stages.checkpoints import Checkpoints
-from stages.closure import code_of
 from stages.contract import Progress
-from stages.encoders.artefact import Artefact, visible, visible_digest
-from stages.encoders.device import resolve_device
-from stages.encoders.inputs import Inputs
-from stages.epochs import finals
-from stages.errors import InputError
-from stages.fit.context import FitContext, Fitted
+from stages.fit.context import FitContext, FitRows, Fitted, read_rows
 from stages.fit.params import FitParams
-from stages.fit.rows import FitRows, read_rows
-from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json, write_lines
-from stages.parts import read_split
+from stages.models.encoders.artefact import Artefact, visible, visible_digest
+from stages.models.encoders.inputs import Inputs
+from stages.models.encoders.running.engines import resolve_device
+from stages.models.training.cause import code_of
+from stages.models.training.checkpoints import Checkpoints
+from stages.models.training.epochs import finals
 from store import canonical_json
+from store.errors import InputError
+from store.files.outputs import fresh_folder, write_json, write_lines
+from store.items.manifest import Manifest
+from store.items.split import read_split
 
 
 @dataclass(frozen=True)

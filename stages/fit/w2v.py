@@ -11,15 +11,14 @@ import numpy as np
 from gensim.models import Word2Vec
 from numpy.typing import NDArray
 
-from stages.checkpoints import Tensors
 from stages.contract import Tracker
-from stages.encoders.text.w2v import VECTORS, WORDS
-from stages.encoders.text.words import words_of
-from stages.epochs import Schedule, run_epochs
-from stages.errors import InputError
 from stages.fit.context import FitContext, Fitted
 from stages.fit.options import W2vOptions
-from stages.tensors import save_tensors
+from stages.models.encoders.text.w2v import VECTORS, WORDS, words_of
+from stages.models.training.checkpoints import Tensors
+from stages.models.training.epochs import Schedule, run_epochs
+from store.errors import InputError
+from store.files.tensors import save_tensors
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's defaults; the rate falls evenly over all epochs
 

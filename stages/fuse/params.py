@@ -8,10 +8,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from stages.contract import Scale
-from stages.flat_params import Mistake, Options, Seed, chosen, mistake, option_mistakes, report_all
-from stages.fusions.catalog import FUSIONS, count_mistakes
-from stages.fusions.row import FusionRow
-from stages.nearest import did_you_mean
+from stages.models.catalog import Mistake, Options, Seed, chosen, did_you_mean, mistake, option_mistakes, report_all
+from stages.models.fusions.catalog import FUSIONS, count_mistakes
+from stages.models.fusions.row import FusionRow
 
 
 class FuseParams(BaseModel):

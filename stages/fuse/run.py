@@ -9,23 +9,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.cause import training_cause
-from stages.checkpoints import Checkpoints, TrainingSettings
 from stages.contract import Progress, Tracker
-from stages.encoders.device import resolve_device
-from stages.epochs import Watch
-from stages.errors import InputError
-from stages.features import open_aligned
 from stages.fuse.params import FuseParams
-from stages.fusions.layout import layout_columns
-from stages.fusions.model import VectorFusion
-from stages.fusions.scaling import BlockScaler
-from stages.fusions.table import FeatureTable, MappedTable, layout_of, missing_row
-from stages.heads.model import Problem, blocks_of
-from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json
-from stages.parts import read_split
+from stages.models.encoders.running.engines import resolve_device
+from stages.models.features.layout import layout_columns
+from stages.models.features.opening import open_aligned
+from stages.models.features.scaling import BlockScaler
+from stages.models.features.table import FeatureTable, MappedTable, layout_of, missing_row
+from stages.models.fusions.model import VectorFusion
+from stages.models.heads.model import Problem, blocks_of
+from stages.models.training.cause import training_cause
+from stages.models.training.checkpoints import Checkpoints, TrainingSettings
+from stages.models.training.epochs import Watch
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
+from store.errors import InputError
+from store.files.outputs import fresh_folder, write_json
+from store.items.manifest import Manifest
+from store.items.split import read_split
 
 
 @dataclass(frozen=True)

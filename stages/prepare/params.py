@@ -7,17 +7,17 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.encoders.decoding import MAX_PIXELS
-from stages.prepare.frozen import Frozen
-from stages.prepare.set_params import (
+from stages.models.encoders.image.decoding import MAX_PIXELS
+from stages.prepare.sections import (
     CocoParams,
+    Frozen,
     GoodreadsParams,
     MmfrbParams,
     NlvrParams,
     VisualGenomeParams,
     WebvisionParams,
 )
-from stages.prepare.table_params import TableParams
+from stages.prepare.sources.table.params import TableParams
 
 
 class ScenesParams(Frozen):

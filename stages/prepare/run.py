@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from stages.contract import Executor, Progress, Tracker
-from stages.encoders.decoding import allow_pixels
-from stages.errors import InputError
-from stages.items import Item, ManifestInfo, ManifestRow, write_manifest
-from stages.outputs import fresh_folder
-from stages.prepare.apart import check_apart
+from stages.models.encoders.image.decoding import allow_pixels
 from stages.prepare.checks import Checked, Row, checker
-from stages.prepare.ordered import map_in_order
+from stages.prepare.parallel import check_apart, map_in_order
 from stages.prepare.params import PrepareParams
-from stages.prepare.rejects import RejectsFile
 from stages.prepare.sources.catalog import open_source
 from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.summary import PrepareSummary, Tally
 from stages.prepare.unwatched import taking_notes
+from store.errors import InputError
+from store.files.outputs import fresh_folder, safe_cell
+from store.items.records import Item, ManifestInfo, ManifestRow, write_manifest
+
+
+class RejectsFile:
+    """A CSV file of `id, where, reason, detail`, open while rows are being checked.
+
+    Parameters
+    ----------
+    path : Path
+        The file to make.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # backslashreplace: an id may hold half of a surrogate pair, and its row must still be told of
+        self._file = path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(Reject._fields)
+
+    def add(self, reject: Reject) -> None:
+        """Write one row."""
+        self._writer.writerow([safe_cell(cell) for cell in reject])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.contract import Progress, SilentProgress
-from stages.files import file_digest
-from stages.items import Item
 from stages.prepare.checks import Row
-from stages.prepare.ordered import map_in_order
+from stages.prepare.parallel import map_in_order
 from stages.prepare.params import PrepareParams
-from store.publish import put_in_place, temporary_output
+from store.files.publish import put_in_place, temporary_output
+from store.files.reading import file_digest
+from store.items.records import Item
 
 _VERSION = 1
 _ABOUT = b"diptych"

@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
-from stages.errors import InputError
-from stages.features import open_aligned
-from stages.fusions.pca import PcaProjection
-from stages.items import Manifest
-from stages.outputs import fresh_folder, write_json, write_lines
-from stages.parts import read_split
-from stages.reduce.apart import Workers, pays
+from stages.models.features.opening import open_aligned
+from stages.models.fusions.pca import PcaProjection
+from stages.models.workers import Apart
 from stages.reduce.params import ReduceParams
-from stages.reduce.passes import Here, Source, block_rows
-from stages.scratch import scratch_folder
-from stages.workers import Apart
+from stages.reduce.passes import Here, Source, Workers, block_rows, pays
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
+from store.errors import InputError
+from store.files.outputs import fresh_folder, write_json, write_lines
+from store.files.scratch import scratch_folder
+from store.items.manifest import Manifest
+from store.items.split import read_split
 
 _LOG = logging.getLogger("diptych.reduce")
 

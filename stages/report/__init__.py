@@ -1,1 +1,1 @@
-"""`report`: one page and one table that say what a run did and how well; called by `pipeline`."""
+"""Stage `report`: one page and one table that say what a run did and how well."""

@@ -10,43 +10,43 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from stages.report.compare import Comparison
-from stages.report.comparison import PlotSection
-from stages.report.data_sections import DataSection, EncoderSection, FittedSection
-from stages.report.examples import Gallery
-from stages.report.finished import FinishedRun
-from stages.report.leaderboard import KINDS, LOWER_IS_BETTER
-from stages.report.leaderboard_section import LeaderboardSection
-from stages.report.measures import measure_name
-from stages.report.missing import MissingData
-from stages.report.mistakes import MistakeSection
-from stages.report.pairs_plot import PairSection
-from stages.report.panels import ExperimentSection
-from stages.report.presence import Presence
-from stages.report.provenance import Origin
-from stages.report.retrieval_curves import RetrievalSection
-from stages.report.section import Section
-from stages.report.tsne import MapSection
+from stages.report.read.finished import FinishedRun
+from stages.report.read.leaderboard import KINDS, LOWER_IS_BETTER
+from stages.report.read.systems import measure_name
+from stages.report.sections.made_of.data import DataSection, EncoderSection, FittedSection
+from stages.report.sections.made_of.experiments import ExperimentSection
+from stages.report.sections.made_of.provenance import ProvenanceSection
+from stages.report.sections.measured.examples import ExampleSection
+from stages.report.sections.measured.leaderboard import LeaderboardSection
+from stages.report.sections.measured.maps import MapSection
+from stages.report.sections.measured.missing import MissingSection
+from stages.report.sections.measured.mistakes import MistakeSection
+from stages.report.sections.measured.pairs import PairSection
+from stages.report.sections.measured.plots import PlotSection
+from stages.report.sections.measured.presence import PresenceSection
+from stages.report.sections.measured.published import PublishedSection
+from stages.report.sections.measured.retrieval import RetrievalSection
+from stages.report.sections.protocol import Section
 from stages.report.verdict import sentences
 from stages.report.words import anchor, bracketed, clock, metric_name, number, signed, size, spread
 
 MAX_BYTES = 10_000_000
 SECTIONS: tuple[type[Section], ...] = (
     LeaderboardSection,
-    Comparison,
+    PublishedSection,
     PairSection,
     PlotSection,
-    MissingData,
-    Presence,
+    MissingSection,
+    PresenceSection,
     MapSection,
-    Gallery,
+    ExampleSection,
     MistakeSection,
     RetrievalSection,
     ExperimentSection,
     DataSection,
     EncoderSection,
     FittedSection,
-    Origin,
+    ProvenanceSection,
 )
 """All that a page can have, in its order."""
 

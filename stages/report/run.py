@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from stages.contract import Progress
-from stages.errors import RunError
-from stages.outputs import write_text
-from stages.report.finished import FinishedRun
 from stages.report.inputs import ReportInputs, ReportOutputs
 from stages.report.page import MAX_BYTES, read_page, render
 from stages.report.params import ReportParams
-from stages.report.section import WritesBeside
+from stages.report.read.finished import FinishedRun
+from stages.report.sections.protocol import WritesBeside
+from store.errors import RunError
+from store.files.outputs import write_text
 
 
 def run(params: ReportParams, inputs: ReportInputs, outputs: ReportOutputs, progress: Progress) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stages.report.finished import FinishedRun
-from stages.report.leaderboard import LOWER_IS_BETTER, Leaderboard
-from stages.report.leaks import leak_warning
-from stages.report.measures import blind_of, lead_of, rank_of
-from stages.report.paired import Pair
-from stages.report.readings import Experiment
+from stages.report.read.data import leak_warning
+from stages.report.read.experiments import Experiment
+from stages.report.read.finished import FinishedRun
+from stages.report.read.leaderboard import LOWER_IS_BETTER, Leaderboard
+from stages.report.read.pairs import Pair
+from stages.report.read.systems import blind_of, lead_of, rank_of
 from stages.report.words import metric_name, number, p_value, score
 
 

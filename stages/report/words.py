@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 
-from stages.report.readings import Experiment
+from stages.report.read.experiments import Experiment
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*")
 

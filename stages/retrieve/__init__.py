@@ -1,1 +1,1 @@
-"""`retrieve`: rank gallery items by nearness to each query and score the ranking; called by `pipeline`."""
+"""Stage `retrieve`: rank gallery items by nearness to each query and score the ranking."""

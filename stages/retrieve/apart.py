@@ -15,16 +15,9 @@ from typing import Any
 import numpy as np
 
 from stages.contract import Progress
-from stages.errors import RunError, UnitLost
-from stages.features import open_place, place_of
-from stages.heads.tiers import Tiers
-from stages.retrieve.exclusions import Exclusions
-from stages.retrieve.features import Block, FeatureRows
-from stages.retrieve.ranking import QUERIES_AT_ONCE, Ranking, Search, joined, rank, rank_part
-from stages.retrieve.relevance import Relevance
-from stages.retrieve.roles import Roles
-from stages.scratch import put_arrays, scratch_folder, take_arrays
-from stages.workers import (
+from stages.models.features.opening import open_place, place_of
+from stages.models.measures.tiers import Tiers
+from stages.models.workers import (
     LEAST_PRODUCTS,
     Apart,
     arrays_of,
@@ -34,6 +27,12 @@ from stages.workers import (
     told_where,
     versions_of,
 )
+from stages.retrieve.features import Block, FeatureRows
+from stages.retrieve.ranking import QUERIES_AT_ONCE, Ranking, Search, joined, rank, rank_part
+from stages.retrieve.relevance import Relevance
+from stages.retrieve.roles import Exclusions, Roles
+from store.errors import RunError, UnitLost
+from store.files.scratch import put_arrays, scratch_folder, take_arrays
 
 _LOG = logging.getLogger("diptych.retrieve")
 _COMPUTING = ("numpy",)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress
-from stages.errors import InputError
-from stages.heads.neighbours import Neighbours
+from stages.models.measures.neighbours import Neighbours
 from stages.retrieve.features import FeatureRows
+from store.errors import InputError
 
 Ints = NDArray[np.int64]
 AllowedPairs = Callable[[Ints], NDArray[np.bool_]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.heads.kmeans_svm import KMeansSvm
-from stages.heads.options import KMeansSvmOptions
-from stages.heads.tiers import Tiers
+from stages.models.heads.kmeans_svm import KMeansSvm
+from stages.models.heads.options import KMeansSvmOptions
+from stages.models.measures.tiers import Tiers
 from stages.retrieve.features import FeatureRows, Ints
 from stages.retrieve.roles import Roles
 

@@ -1,15 +1,18 @@
-"""The retrieval metrics of one ranking: pure functions on arrays, called by `run` with what `ranking` found."""
+"""The retrieval metrics of one ranking, and how it does at every list length: functions of arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.errors import InputError
-from stages.intervals import mean_estimates, named_ends
+from stages.models.measures.intervals import mean_estimates, named_ends
+from store.errors import InputError
+from store.files.outputs import write_lines
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -182,3 +185,32 @@ def reached_shares(outcome: Outcome, ks: Sequence[int]) -> dict[int, float]:
     """Return ``top_K`` of each K alone, for a ranking that is only compared."""
     hits = outcome.hits[outcome.relevant > 0]
     return {k: float(hits[:, :k].any(axis=1).mean()) for k in sorted(ks)}
+
+
+COLUMNS = ("k", "top_k", "recall", "precision", "random")
+
+
+def curve(outcome: Outcome) -> Iterator[tuple[float, ...]]:
+    """Yield for k = 1, 2, ... what `retrieval_metrics` calls top_K, recall_K, precision_K and random_top_K.
+
+    All are means over the answerable queries, of which there is at least one.
+    """
+    answerable = outcome.relevant > 0
+    hits, relevant = outcome.hits[answerable], outcome.relevant[answerable]
+    candidates = outcome.candidates[answerable]
+    found, missed = np.zeros(len(relevant)), np.ones(len(relevant))
+    for drawn in range(hits.shape[1]):
+        found += hits[:, drawn]
+        # One more blind draw misses again: those before took irrelevant items only.
+        missed *= np.maximum(candidates - relevant - drawn, 0) / (candidates - drawn)
+        k = drawn + 1
+        shares = (found > 0).mean(), (found / relevant).mean(), (found / k).mean(), 1.0 - missed.mean()
+        yield k, *map(float, shares)
+
+
+def write_curve(path: Path, outcome: Outcome) -> None:
+    """Write the curve as CSV, one line per k, six digits behind the point."""
+    with write_lines(path) as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([k, *(f"{value:.6f}" for value in values)] for k, *values in curve(outcome))

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from stages.contract import Scale
-from stages.flat_params import Seed
-from stages.heads.options import KMeansSvmOptions
+from stages.models.catalog import Seed
+from stages.models.heads.options import KMeansSvmOptions
 
 RelevanceRule = Literal["any_label", "same_labels", "jaccard", "same_meta"]
 

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Progress, Tracker
-from stages.errors import InputError
-from stages.heads.neighbours import Picks
-from stages.heads.tiers import Tiers, nearest_in_tiers
-from stages.items import Manifest
-from stages.retrieve.features import Block, FeatureRows, Ints
+from stages.models.measures.neighbours import Picks
+from stages.models.measures.tiers import Tiers, nearest_in_tiers
+from stages.retrieve.features import Block, FeatureRows, Ints, at_mean, at_mean_distance, offered_inputs
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.presence import at_mean, at_mean_distance, offered_inputs
 from stages.retrieve.relevance import relevance_of
+from store.errors import InputError
+from store.items.manifest import Manifest
 
 Bools = NDArray[np.bool_]
 

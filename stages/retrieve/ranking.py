@@ -10,16 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stages.contract import Progress
-from stages.heads.neighbours import Neighbours, Picks
-from stages.heads.tiers import Tiers, first_places, nearest_in_tiers
+from stages.models.measures.neighbours import Neighbours, Picks
+from stages.models.measures.tiers import Tiers, first_places, nearest_in_tiers
 from stages.retrieve.approximate import HnswIndex, index_recall
-from stages.retrieve.exclusions import Exclusions, count_pairs
-from stages.retrieve.features import FeatureRows
-from stages.retrieve.graded import Grades, grades_of
+from stages.retrieve.features import FeatureRows, Kind, kinds_of
 from stages.retrieve.metrics import Graded, Outcome
-from stages.retrieve.presence import Kind, kinds_of
-from stages.retrieve.relevance import Relevance
-from stages.retrieve.roles import Roles
+from stages.retrieve.relevance import Grades, Relevance, grades_of
+from stages.retrieve.roles import Exclusions, Roles, count_pairs
 
 Ints = NDArray[np.int64]
 QUERIES_AT_ONCE = 2048

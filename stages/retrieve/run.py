@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,30 +10,43 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stages.contract import Progress
-from stages.features import open_aligned
-from stages.files import file_digest
-from stages.heads.tiers import Tiers
-from stages.items import Manifest
-from stages.outputs import write_json
-from stages.parts import read_roles, read_split
-from stages.records import IMAGE
+from stages.models.features.opening import open_aligned
+from stages.models.measures.tiers import Tiers
+from stages.models.workers import Apart
 from stages.retrieve.apart import rank_where_it_pays
 from stages.retrieve.approximate import HnswIndex
-from stages.retrieve.curve import write_curve
-from stages.retrieve.exclusions import exclusions_of
-from stages.retrieve.features import Block, FeatureRows, inputs_of, scaled_blocks
-from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics
+from stages.retrieve.features import (
+    Block,
+    FeatureRows,
+    at_mean,
+    at_mean_distance,
+    inputs_of,
+    offered_inputs,
+    scaled_blocks,
+)
+from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics, write_curve
 from stages.retrieve.params import RetrieveParams
-from stages.retrieve.presence import at_mean, at_mean_distance, offered_inputs
 from stages.retrieve.ranking import Ranking, Search, measure_index
 from stages.retrieve.relevance import relevance_of
-from stages.retrieve.roles import Roles, cast_roles, check_reach
-from stages.retrieve.writing import write_ranked
-from stages.workers import Apart
+from stages.retrieve.roles import Roles, cast_roles, check_reach, exclusions_of
 from store import Matrix
-from store.publish import atomic_output
+from store.files.outputs import write_json
+from store.files.publish import atomic_output
+from store.files.reading import file_digest
+from store.items.manifest import Manifest
+from store.items.records import IMAGE
+from store.items.split import read_roles, read_split
+
+
+def write_ranked(path: Path, table: pa.Table, params: RetrieveParams) -> None:
+    """Write the ranked results, with what made them in the metadata `diptych` of the schema."""
+    note = json.dumps(params.model_dump(), ensure_ascii=False, sort_keys=True)
+    pq.write_table(table.replace_schema_metadata({b"diptych": note.encode()}), path, compression="zstd")
+
 
 _LOG = logging.getLogger("diptych.retrieve")
 

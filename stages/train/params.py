@@ -7,13 +7,12 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
-from stages.contract import Scale, Task
-from stages.flat_params import Mistake, Seed, mistake, report_all
-from stages.fusions.catalog import FUSIONS, Recipe, count_mistakes, dropout_mistakes
-from stages.fusions.option_keys import NATIVE, PREFIX, option_keys
-from stages.fusions.row import FusionRow
-from stages.heads.catalog import HEADS, HeadRow, task_refusal
-from stages.nearest import did_you_mean
+from stages.contract import Scale
+from stages.models.catalog import Mistake, Seed, did_you_mean, mistake, report_all
+from stages.models.fusions.catalog import FUSIONS, NATIVE, PREFIX, Recipe, count_mistakes, dropout_mistakes, option_keys
+from stages.models.fusions.row import FusionRow
+from stages.models.heads.catalog import HEADS, HeadRow, task_refusal
+from store.items.records import Task
 
 _PREDICTING = [row.name for row in HEADS.values() if row.tasks]
 _HEADS = (*HEADS, NATIVE)

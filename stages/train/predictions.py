@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.heads.model import Scores
+from stages.models.heads.model import Scores
 
 _METADATA = b"diptych"
 

@@ -8,23 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.cause import training_cause
-from stages.checkpoints import Checkpoints, TrainingSettings
 from stages.contract import PARTS, Progress
-from stages.encoders.device import resolve_device
-from stages.epochs import Epoch, Watch
-from stages.errors import InputError, RunError
-from stages.experiment import RECIPE, Data, ExperimentInputs, read_data
-from stages.files import file_digest
-from stages.fusions.catalog import Recipe
-from stages.fusions.model import FusedModel
-from stages.fusions.option_keys import option_keys
-from stages.heads.catalog import HEADS, task_refusal
-from stages.heads.model import Problem, Rows, blocks_of
-from stages.outputs import fresh_folder, write_json, write_lines
+from stages.models.encoders.running.engines import resolve_device
+from stages.models.experiment import RECIPE, Data, ExperimentInputs, read_data
+from stages.models.fusions.catalog import Recipe, option_keys
+from stages.models.fusions.model import FusedModel
+from stages.models.heads.catalog import HEADS, task_refusal
+from stages.models.heads.model import Problem, Rows, blocks_of
+from stages.models.training.cause import training_cause
+from stages.models.training.checkpoints import Checkpoints, TrainingSettings
+from stages.models.training.epochs import Epoch, Watch
 from stages.train.params import TrainParams
 from stages.train.predictions import PredictionWriter
 from store import atomic_output
+from store.errors import InputError, RunError
+from store.files.outputs import fresh_folder, write_json, write_lines
+from store.files.reading import file_digest
 
 
 @dataclass(frozen=True)

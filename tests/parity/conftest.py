@@ -10,9 +10,9 @@ import dask
 import distributed  # noqa: F401 (its defaults must be there before a test sets others)
 import pytest
 
-from pipeline.executors import DaskExecutor
-from pipeline.settings import Settings
-from stages.encoders.catalog import ENCODERS
+from pipeline.machine.executors import DaskExecutor
+from pipeline.machine.settings import Settings
+from stages.models.encoders.catalog.encoders import ENCODERS
 from tests.parity.encoders import LOG, ROW
 from tests.stages.embed.album import Album
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.encoders.catalog import ENCODERS
-from stages.encoders.protocol import Raw, Rows
+from stages.models.encoders.catalog.encoders import ENCODERS
+from stages.models.encoders.protocol import Raw, Rows
 from tests.stages.embed.counting import Counting, vector_of
 
 LOG = "PARITY_LOG"

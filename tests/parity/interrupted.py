@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dask
 
-from pipeline.executors import DaskExecutor
-from pipeline.settings import Settings
-from stages.encoders.catalog import ENCODERS
+from pipeline.machine.executors import DaskExecutor
+from pipeline.machine.settings import Settings
+from stages.models.encoders.catalog.encoders import ENCODERS
 from tests.parity.conftest import PRELOAD
 from tests.parity.encoders import ROW
 from tests.parity.runs import embed_by

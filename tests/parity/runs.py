@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.executors import DaskExecutor
+from pipeline.machine.executors import DaskExecutor
 from stages.contract import Unit
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run

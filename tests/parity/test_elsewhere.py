@@ -15,9 +15,9 @@ from pathlib import Path
 import dask
 import pytest
 
-from pipeline.executors import DaskExecutor
-from pipeline.settings import Settings
-from stages.errors import InputError, RunError
+from pipeline.machine.executors import DaskExecutor
+from pipeline.machine.settings import Settings
+from store.errors import InputError, RunError
 from tests.parity.conftest import PRELOAD
 from tests.parity.encoders import POISON
 from tests.parity.runs import embed_by, keys_stored, outputs_of
@@ -44,7 +44,7 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_nobody_at_the_address_is_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.dask_cluster._CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("pipeline.machine.dask_cluster._CONNECT_SECONDS", 0.2)
     executor = DaskExecutor(Settings(executor="dask", dask=f"tcp://127.0.0.1:{free_port()}"))
     with pytest.raises(InputError, match=r"expected a dask scheduler at tcp://127.0.0.1:\d+; found"):
         _ = executor.workers

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.executors import DaskExecutor
-from stages.errors import InputError
+from pipeline.machine.executors import DaskExecutor
 from store import StoreError, cosines, open_matrix
+from store.errors import InputError
 from tests.parity.runs import Overheard, embed_by, keys_stored, outputs_of
 from tests.stages.embed.album import Album, picture
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import load_settings
+from pipeline.machine.settings import load_settings
 from store import open_matrix
 from tests.parity.test_elsewhere import free_port
 from tests.pipeline.project import ROOT, SMALL, call, make_project, write_params

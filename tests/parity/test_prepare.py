@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.executors import DaskExecutor
+from pipeline.machine.executors import DaskExecutor
 from stages.contract import SilentProgress
-from stages.errors import InputError
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
+from store.errors import InputError
 from tests.parity.runs import Overheard
 from tests.stages.prepare.desk import COLUMNS, Desk, picture
 

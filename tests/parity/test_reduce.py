@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.executors import DaskExecutor
-from pipeline.settings import Settings
+from pipeline.machine.executors import DaskExecutor
+from pipeline.machine.settings import Settings
 from stages.contract import SilentProgress
-from stages.errors import InputError, RunError
+from stages.models.workers import Apart
 from stages.reduce.params import ReduceParams
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
-from stages.workers import Apart
 from store import CorruptMatrix
+from store.errors import InputError, RunError
 from tests.parity.runs import Deadly, Overheard
 from tests.stages.conftest import DataSet
 
@@ -27,7 +27,7 @@ ROWS, TRAIN, PIECE = 6000, 4000, 256
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSet:
     monkeypatch.setattr("stages.reduce.passes._ROWS", PIECE // 2)
     monkeypatch.setattr("stages.reduce.passes._PIECE", PIECE)
-    monkeypatch.setattr("stages.reduce.apart.LEAST_PRODUCTS", 0)
+    monkeypatch.setattr("stages.reduce.passes.LEAST_PRODUCTS", 0)
     data, rng = DataSet(tmp_path), np.random.default_rng(0)
     data.write("multiclass", np.arange(ROWS) % 3, rng.permutation(["train"] * TRAIN + ["test"] * (ROWS - TRAIN)))
     data.matrix("m", rng.normal(size=(ROWS, 40)) @ rng.normal(size=(40, 40)), usable=rng.random(ROWS) > 0.01)

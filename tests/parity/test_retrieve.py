@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.executors import DaskExecutor
-from pipeline.settings import Settings
+from pipeline.machine.executors import DaskExecutor
+from pipeline.machine.settings import Settings
 from stages.contract import SilentProgress
-from stages.errors import InputError, RunError
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
+from stages.models.workers import Apart
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
-from stages.workers import Apart
+from store.errors import InputError, RunError
+from store.items.records import Item, ManifestInfo, write_manifest
+from store.items.split import write_split
 from tests.parity.runs import Deadly, Overheard
 from tests.stages.conftest import DataSet
 

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.dask_cluster import _gpus
-from pipeline.executors import DaskExecutor, SerialExecutor, make_executor
-from pipeline.settings import Settings
+from pipeline.machine.dask_cluster import _gpus
+from pipeline.machine.executors import DaskExecutor, SerialExecutor, make_executor
+from pipeline.machine.settings import Settings
 
 
 def test_workers_share_the_cores_and_are_reached_by_tls_alone(workers: DaskExecutor) -> None:

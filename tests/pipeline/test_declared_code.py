@@ -14,8 +14,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline import verbs
-from pipeline.params import VERBS
-from stages.closure import PACKAGES, UNWATCHED, Sources
+from pipeline.params.sections import VERBS
+from stages.models.training.cause import PACKAGES, UNWATCHED, Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = Sources(ROOT)
@@ -27,7 +27,7 @@ _FLAGS = "py.typed"  # a flag for type checkers, which nothing reads
 def roots(stage: str) -> list[str]:
     """Return what a verb imports when its turn comes; docs/decisions/*-declared-code.md says why."""
     if stage == "wire":
-        return ["pipeline.wire"]
+        return ["pipeline.wiring"]
     runner = {**verbs._SINGLE, **verbs._NAMED}[stage]
     return list(OURS.imported(ast.parse(inspect.getsource(runner))))
 
@@ -71,7 +71,7 @@ def test_all_code_of_a_stage_is_among_its_dependencies(stage: str) -> None:
     assert not missing, (
         f"stage {stage} of dvc.yaml: expected all code that it runs in its `deps`; missing are {', '.join(missing)}. "
         "Add them, or their folder; or, where they can change no result, say why in UNWATCHED of "
-        "stages/closure.py."
+        "stages/models/training/cause.py."
     )
 
 
@@ -97,16 +97,16 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("line", "missing"),
     [
-        ("import stages.similarity", "stages/similarity.py"),
+        ("import stages.models.measures.similarity", "stages/models/measures/similarity.py"),
         ("from stages.retrieve import ranking", "stages/retrieve/ranking.py"),
-        ("from stages.items import read_regular_file, Manifest", ""),  # both run already
-        ("from store import gc", "store/garbage.py"),
+        ("from store.items.manifest import Manifest", ""),  # runs already
+        ("from store import gc", "store/care/garbage.py"),
         ("from store import StoreError", ""),  # handed on by the package, and of the words that are left out
-        ("import store", "store/garbage.py"),  # whose names could be any
+        ("import store", "store/care/garbage.py"),  # whose names could be any
     ],
 )
 def test_an_import_without_its_dependency_is_found_wherever_it_stands(copied: Path, line: str, missing: str) -> None:
-    source = copied / "stages/split/cut.py"
+    source = copied / "stages/split/partition.py"
     before = source.read_text("utf-8")
     source.write_text(
         f"{before}\n\ndef late() -> None:\n    try:\n        {line}\n    finally:\n        pass\n", "utf-8"
@@ -123,7 +123,7 @@ def test_what_is_left_out_is_imported_by_a_stage_and_says_why() -> None:
     modules = {module for stage in STAGES for module in (*OURS.closure(roots(stage)), *roots(stage))}
     imported = {each for module in modules for each in (module, *OURS.imports(module))}
     idle = sorted(set(UNWATCHED) - imported)
-    assert not idle, f"no stage imports {idle}: remove them from UNWATCHED of stages/closure.py"
+    assert not idle, f"no stage imports {idle}: remove them from UNWATCHED of stages/models/training/cause.py"
     assert all(len(reason.split()) > 5 for reason in UNWATCHED.values())
 
 

@@ -79,8 +79,8 @@ def _onednn() -> Any:
 
 
 def _openvino() -> Any:
-    from stages.encoders.engines import OpenVinoNetwork
-    from stages.encoders.protocol import Placement
+    from stages.models.encoders.protocol import Placement
+    from stages.models.encoders.running.engines import OpenVinoNetwork
 
     torch, items = _torch(), _numbers(4, 3, 40, 40)
     layers = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 5), torch.nn.Flatten(), torch.nn.Linear(8 * 36 * 36, 20))

@@ -26,7 +26,7 @@ LEFT_OUT = {
 }
 """Folders that use no floating-point kernels themselves, with the reason; all others are numeric, new ones unasked."""
 
-CORE = ("tests/stages/fusions/test_pair_fusions.py",)
+CORE = ("tests/stages/models/fusions/semantic/test_every_fusion.py",)
 """What `make test` runs under the combinations of the core: what other processors broke first."""
 
 PART = 4

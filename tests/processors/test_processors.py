@@ -51,7 +51,7 @@ made = lambda: [
 ]
 own = made()
 from tests.processors import reordered
-from tests.bounds import assert_same_sums
+from tests.rules.bounds import assert_same_sums
 other, apart = made(), []
 thread = threading.Thread(target=lambda: apart.extend(made()))
 thread.start(), thread.join()
@@ -110,7 +110,7 @@ def test_a_share_takes_of_every_file_and_cases_of_its_own() -> None:
 
 
 def test_a_run_takes_the_share_that_it_is_given() -> None:
-    four_cases_and_one = ["tests/stages/test_nearest.py"]
+    four_cases_and_one = ["tests/stages/models/test_catalog.py"]
     assert "2 passed, 3 deselected" in run({}, four_cases_and_one, processes=1, share="4 it").summary
 
 

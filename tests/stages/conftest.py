@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.contract import Task
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
 from store import MatrixBlock, MatrixHeader, write_matrix
+from store.items.records import Item, ManifestInfo, Task, write_manifest
+from store.items.split import write_split
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from store import EncoderLog, FeatureStore, Fingerprint, Segment, content_key, key_array
-from store.key import sortable
-from store.segment import SegmentName, row_digests
-
-from .moto_server import CREDENTIALS, missing_packages, moto_server
+from store.items.keys import sortable
+from store.segments.segment import SegmentName, row_digests
+from tests.store.backends.moto_server import CREDENTIALS, missing_packages, moto_server
 
 DIM = 6
 

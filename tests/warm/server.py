@@ -1,7 +1,7 @@
 """Imports what commands of `diptych` import, and forks for each: `python -P server.py SOCKET DIPTYCH ALIVE`.
 
-It ends when the last writer of the pipe ALIVE is gone. Nothing of `pipeline` is imported beforehand: `pipeline.console`
-looks at the terminal and at COLUMNS when it is imported.
+It ends when the last writer of the pipe ALIVE is gone. Nothing of `pipeline` is imported beforehand: its console looks
+at the terminal and at COLUMNS when it is imported.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Fine-tuning of pre-trained networks with a linear classifier on top: BERT-like ones on texts, timm's on pictures."""
+"""Fine-tuning of texts, pictures and pairs: a network, a linear classifier on it, and the training of both."""

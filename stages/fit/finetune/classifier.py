@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from stages.epochs import Epoch, Schedule, run_epochs
-from stages.fit.context import FitContext, Fitted
-from stages.fit.finetune.freezing import Classifier, Layer, TrainingMode, freeze
-from stages.fit.finetune.options import FinetuneOptions
+from stages.fit.context import FitContext, FitRows, Fitted, Index, Raw, cut_dev
+from stages.fit.finetune.network import Classifier, Layer, TrainingMode, freeze
 from stages.fit.finetune.training import Bench, ClassifierTraining, Examples, Lesson
-from stages.fit.rows import FitRows, Index, Raw, cut_dev
+from stages.fit.options import FinetuneOptions
+from stages.models.training.epochs import Epoch, Schedule, run_epochs
 
 _LOG = logging.getLogger("diptych.fit")
 

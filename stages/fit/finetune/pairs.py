@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stages.contract import Task
-from stages.encoders.finetuned_pair import pair_module, write_visual
-from stages.encoders.finetuned_text import BASE, HEAD
-from stages.encoders.protocol import Rows
-from stages.encoders.text.transformer import TransformerText
-from stages.encoders.text.trial import padded
-from stages.errors import ItemError
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.classifier import Body, train_classifier
-from stages.fit.finetune.freezing import Classifier
-from stages.fit.finetune.options import PairOptions
+from stages.fit.finetune.network import Classifier
 from stages.fit.finetune.semantic import SemanticBase, fit_base, text_of
 from stages.fit.finetune.texts import base_encoder
-from stages.outputs import write_json
+from stages.fit.options import PairOptions
+from stages.models.encoders.pair.finetuned import pair_module, write_visual
+from stages.models.encoders.protocol import Rows
+from stages.models.encoders.text.finetuned import BASE, HEAD
+from stages.models.encoders.text.tokens import padded
+from stages.models.encoders.text.transformer import TransformerText
+from store.errors import ItemError
+from store.files.outputs import write_json
+from store.items.records import Task
 
 
 def fit_pair(context: FitContext, folder: Path) -> Fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,65 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from stages.encoders.catalog import FROZEN
-from stages.encoders.decoding import load_image
-from stages.encoders.finetuned_image import BASE, CONFIG, WEIGHTS
-from stages.encoders.image.architectures import ARCHITECTURES
-from stages.encoders.image.backbones import Backbone
-from stages.encoders.image.cnn import ImageNetwork, trainable_module
-from stages.encoders.image.preprocessing import Pixels, Preprocessing
-from stages.encoders.row import EncoderChoice
 from stages.fit.context import FitContext, Fitted
-from stages.fit.finetune.augmentation import augmented
 from stages.fit.finetune.classifier import Body, train_classifier
-from stages.fit.finetune.freezing import Layer, cut_by_name, cut_by_share, layers_in_order
-from stages.fit.finetune.options import ImageOptions
-from stages.outputs import write_json
+from stages.fit.finetune.network import Layer, cut_by_name, cut_by_share, layers_in_order
+from stages.fit.options import ImageOptions
+from stages.models.encoders.catalog.encoders import FROZEN
+from stages.models.encoders.catalog.row import EncoderChoice
+from stages.models.encoders.image.architectures import ARCHITECTURES
+from stages.models.encoders.image.backbone import Backbone
+from stages.models.encoders.image.decoding import load_image
+from stages.models.encoders.image.network import BASE, CONFIG, WEIGHTS, ImageNetwork, trainable_module
+from stages.models.encoders.image.preprocessing import Pixels, Preprocessing
+from store.files.outputs import write_json
+
+_ATTEMPTS = 10
+_RATIOS = (3 / 4, 4 / 3)
+
+
+def augmented(
+    picture: Image.Image, size: int, least: float, resample: Image.Resampling, rng: np.random.Generator
+) -> Image.Image:
+    """Return a random part of the picture, [size, size], mirrored half of the time.
+
+    Parameters
+    ----------
+    picture : PIL picture
+    size : int
+        Pixels of a side of the result.
+    least : float
+        Smallest share of the picture's area that the part may have; the largest is 1.
+    resample : PIL filter
+    rng : Generator
+        Where all chance comes from.
+    """
+    left, top, width, height = random_part(picture.width, picture.height, least, rng)
+    box = (left, top, left + width, top + height)
+    part = picture.resize((size, size), resample, box=box)
+    return part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else part
+
+
+def random_part(width: int, height: int, least: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Return (left, top, width, height) of a part of at least a share of the area, its sides' ratio in 3/4 to 4/3.
+
+    A picture so long that no such part was found gives the largest part in its centre that keeps to the ratio.
+    """
+    for _ in range(_ATTEMPTS):
+        area = width * height * rng.uniform(least, 1.0)
+        ratio = math.exp(rng.uniform(math.log(_RATIOS[0]), math.log(_RATIOS[1])))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            left, top = rng.integers(0, width - wide + 1), rng.integers(0, height - high + 1)
+            return int(left), int(top), wide, high
+    ratio = min(max(width / height, _RATIOS[0]), _RATIOS[1])
+    wide, high = min(width, max(1, round(height * ratio))), min(height, max(1, round(width / ratio)))
+    return (width - wide) // 2, (height - high) // 2, wide, high
+
 
 _LEAST_AREA = 0.8
 _SAMPLE = 96  # pixels of a side that every network takes, and that costs little

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from stages.encoders.catalog import FROZEN
-from stages.encoders.finetuned_text import BASE, HEAD
-from stages.encoders.text.transformer import Pooling, TransformerText
-from stages.encoders.text.trial import padded
 from stages.fit.context import FitContext, Fitted
 from stages.fit.finetune.classifier import Body, train_classifier
-from stages.fit.finetune.options import BertOptions
-from stages.outputs import write_json
+from stages.fit.options import BertOptions
+from stages.models.encoders.catalog.encoders import FROZEN
+from stages.models.encoders.text.finetuned import BASE, HEAD
+from stages.models.encoders.text.tokens import padded
+from stages.models.encoders.text.transformer import Pooling, TransformerText
+from store.files.outputs import write_json
 
 
 def fit_text(base: str, context: FitContext, folder: Path) -> Fitted:

@@ -2,21 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.contract import Task, Tracker
-from stages.errors import InputError, RunError
-from stages.fit.finetune.freezing import Classifier, TrainingMode
-from stages.fit.finetune.options import FinetuneOptions
-from stages.fit.finetune.reading import Batch, Reader
-from stages.training_state import Arrays, module_arrays, restore_module, restore_training, training_arrays
+from stages.contract import Tracker
+from stages.fit.finetune.network import Classifier, TrainingMode
+from stages.fit.options import FinetuneOptions
+from stages.models.encoders.running.batching import ITEM_ERRORS
+from stages.models.training.state import Arrays, module_arrays, restore_module, restore_training, training_arrays
+from store.errors import InputError, RunError
+from store.items.records import Task
+
+_AHEAD = 3
+_Running = list[tuple[int, Future[Any]]]
+
+
+class Batch(NamedTuple):
+    """Some items that could be read; `number` counts the batches of the order, also those that are left out."""
+
+    number: int
+    items: list[int]
+    prepared: list[Any]
+
+
+class Reader:
+    """Reads batches and remembers which items could not be read.
+
+    Parameters
+    ----------
+    workers : int
+        Threads.
+
+    Attributes
+    ----------
+    failed : dict
+        Item to reason, in every batch read so far.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = max(1, workers)
+        self.failed: dict[int, str] = {}
+
+    def batches(self, order: Sequence[int], size: int, prepare: Callable[[int], Any]) -> Generator[Batch, None, None]:
+        """Yield batches of consecutive runs of `size` in `order`, without the items that failed.
+
+        A run in which every item failed is left out. Close the generator to stop early.
+        """
+        pool = ThreadPoolExecutor(self._workers)
+        runs = enumerate(order[start : start + size] for start in range(0, len(order), size))
+        ahead: deque[tuple[int, _Running]] = deque()
+        try:
+            while True:
+                for number, run in islice(runs, _AHEAD - len(ahead)):
+                    ahead.append((number, [(item, pool.submit(prepare, item)) for item in run]))
+                if not ahead:
+                    return
+                number, running = ahead.popleft()
+                items, prepared = self._collect(running)
+                if items:
+                    yield Batch(number, items, prepared)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _collect(self, running: _Running) -> tuple[list[int], list[Any]]:
+        items, prepared = [], []
+        for item, future in running:
+            try:
+                prepared.append(future.result())
+                items.append(item)
+            except ITEM_ERRORS as error:
+                self.failed[item] = f"{type(error).__name__}: {error}"
+        return items, prepared
+
 
 _DEV_BATCH = 32
 

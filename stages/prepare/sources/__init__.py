@@ -1,1 +1,1 @@
-"""Where items come from, one file per source; `catalog` lists them."""
+"""Where items come from: scenes that are drawn here, somebody's own table, published data sets."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.prepare.params import PrepareParams, ScenesParams
-from stages.prepare.set_params import (
+from stages.prepare.sections import (
     CocoParams,
     GoodreadsParams,
     MmfrbParams,
@@ -11,16 +11,16 @@ from stages.prepare.set_params import (
     VisualGenomeParams,
     WebvisionParams,
 )
-from stages.prepare.sources.coco import CocoSource
-from stages.prepare.sources.goodreads import GoodreadsSource
-from stages.prepare.sources.mmfrb import MmfrbSource
-from stages.prepare.sources.nlvr import NlvrSource
 from stages.prepare.sources.protocol import Folders, Source, SourceRow
-from stages.prepare.sources.scenes import SceneSource
-from stages.prepare.sources.table import TableSource
-from stages.prepare.sources.visual_genome import VisualGenomeSource
-from stages.prepare.sources.webvision import WebvisionSource
-from stages.prepare.table_params import TableParams
+from stages.prepare.sources.published.coco.source import CocoSource
+from stages.prepare.sources.published.goodreads.source import GoodreadsSource
+from stages.prepare.sources.published.mmfrb import MmfrbSource
+from stages.prepare.sources.published.nlvr import NlvrSource
+from stages.prepare.sources.published.visual_genome.source import VisualGenomeSource
+from stages.prepare.sources.published.webvision.source import WebvisionSource
+from stages.prepare.sources.scenes.source import SceneSource
+from stages.prepare.sources.table.params import TableParams
+from stages.prepare.sources.table.source import TableSource
 
 SOURCES: tuple[SourceRow, ...] = (
     SourceRow(

@@ -1,11 +1,11 @@
-"""Gathers mistakes that stop a run, so that a person reads twenty at once and not one a run; for `table_check`."""
+"""Gathers mistakes that stop a run, so that a person reads twenty at once and not one a run."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 
-from stages.errors import InputError
+from store.errors import InputError
 
 _MOST = 20
 

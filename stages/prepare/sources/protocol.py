@@ -1,4 +1,4 @@
-"""What a source of items is, for `run` on one side and for the files beside this one on the other."""
+"""What a source of items is, for `run` on one side and for the sources on the other."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from stages.items import Item, ManifestInfo
-from stages.prepare.frozen import Frozen
 from stages.prepare.params import PrepareParams
+from stages.prepare.sections import Frozen
+from store.items.records import Item, ManifestInfo
 
 Reason = Literal[
     "missing-image", "unreadable-image", "unsafe-path", "no-content", "bad-record", "bad-target", "bad-text"
@@ -86,3 +86,14 @@ class SourceRow(NamedTuple):
     path_help: str
     open: Callable[[PrepareParams, Folders], Source]
     options: type[Frozen]
+
+
+def first_rows(rows: Iterable[Item | Reject | Skip], limit: int | None) -> Iterator[Item | Reject | Skip]:
+    """Yield rows until `limit` of them were items or rejects; None yields all."""
+    left = limit
+    for row in rows:
+        yield row
+        if left is not None and not isinstance(row, Skip):
+            left -= 1
+            if not left:
+                return

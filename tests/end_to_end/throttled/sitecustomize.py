@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 if [os.path.basename(part) for part in sys.orig_argv[1:3]] == ["diptych", "embed"]:  # noqa: PTH119 (before all else)
-    from stages.encoders.image.colorhist import ColorHistogram
-    from stages.encoders.text.hashing import HashText
+    from stages.models.encoders.image.weightless import ColorHistogram
+    from stages.models.encoders.text.hashing import HashText
 
     def _slowed(encode: Any) -> Any:
         def slow(self: Any, batch: Any) -> Any:

@@ -17,8 +17,8 @@ from stages.contract import SilentProgress
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run
 from stages.embed.settings import EmbedSettings
-from stages.items import Item, ManifestInfo, write_manifest
 from store import FeatureStore, Matrix, image_key, open_matrix
+from store.items.records import Item, ManifestInfo, write_manifest
 
 
 def picture(number: int, size: int = 6) -> bytes:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stages.encoders.catalog import ENCODERS
-
-from .album import Album
-from .counting import Counting
+from stages.models.encoders.catalog.encoders import ENCODERS
+from tests.stages.embed.album import Album
+from tests.stages.embed.counting import Counting
 
 
 @pytest.fixture

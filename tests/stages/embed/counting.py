@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.encoders.protocol import Placement, Raw, Rows, Runtime, Simple
-from stages.encoders.row import EncoderRow, Kind
+from stages.models.encoders.catalog.row import EncoderRow, Kind
+from stages.models.encoders.protocol import Placement, Raw, Rows, Runtime, Simple
 
 DIM = 8
 

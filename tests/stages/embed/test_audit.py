@@ -8,8 +8,8 @@ import pytest
 from stages.contract import SilentProgress
 from stages.embed.audit import AuditSettings, audit
 from stages.embed.params import EmbedParams
-from stages.items import Manifest
 from store import FeatureStore
+from store.items.manifest import Manifest
 from tests.stages.embed.album import Album
 
 

@@ -10,21 +10,18 @@ import pytest
 
 from stages.contract import SilentProgress
 from stages.embed.compute import Job
-from stages.embed.elsewhere import Elsewhere
-from stages.embed.encoder import encoder_and_fingerprint, stored_type
-from stages.embed.params import EmbedParams
+from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
 from stages.embed.portions import order_of
-from stages.embed.request import make_request
+from stages.embed.request import Elsewhere, make_request
 from stages.embed.settings import EmbedSettings, StorePlace
 from stages.embed.worker import embed_portion
-from stages.encoders.inputs import Inputs
-from stages.items import Manifest
+from stages.models.encoders.inputs import Inputs
 from store import EncoderLog, FeatureStore, LocalBackend, key_array, text_key, verify
-from store.backend import Entry
-from store.segment_files import SegmentFiles
-
-from .album import Album
-from .counting import Counting, vector_of
+from store.backends.protocol import Entry
+from store.features.segment_files import SegmentFiles
+from store.items.manifest import Manifest
+from tests.stages.embed.album import Album
+from tests.stages.embed.counting import Counting, vector_of
 
 CAPTIONS = [f"caption {number}" for number in range(120)]
 
@@ -45,7 +42,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("stages.embed.elsewhere.time", made)
+    monkeypatch.setattr("stages.embed.request.time", made)
     return made
 
 

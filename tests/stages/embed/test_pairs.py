@@ -8,11 +8,10 @@ import pytest
 from stages.contract import SilentProgress
 from stages.embed.audit import AuditSettings, audit
 from stages.embed.params import EmbedParams
-from stages.items import Manifest
 from store import FeatureStore
-
-from .album import picture
-from .counting import vector_of
+from store.items.manifest import Manifest
+from tests.stages.embed.album import picture
+from tests.stages.embed.counting import vector_of
 
 PAIR = {"encoder": "pairing", "field": "caption"}
 
@@ -44,7 +43,7 @@ def test_renamed_and_repeated_pairs_are_found_again(album, pairing):
 
 @pytest.mark.parametrize("content", [b"no picture", picture(3)[:60]])
 def test_a_picture_that_cannot_be_decoded_fails_its_pair_alone(album, pairing, monkeypatch, content):
-    from stages.encoders.decoding import load_image
+    from stages.models.encoders.image.decoding import load_image
 
     def decoded(raws):
         return [(text, load_image(raw) and raw) for text, raw in raws]

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.errors import InputError
 from store import FeatureStore, Fingerprint
-
-from .album import picture
-from .counting import vector_of
+from store.errors import InputError
+from tests.stages.embed.album import picture
+from tests.stages.embed.counting import vector_of
 
 CAPTIONS = [f"caption {number}" for number in range(40)]
 

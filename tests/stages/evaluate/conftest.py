@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.contract import Task
-
-from .case import Case
-from .trained import Experiment
+from store.items.records import Task
+from tests.stages.evaluate.case import Case, Experiment
 
 
 @pytest.fixture

@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from stages.evaluate.calibration import Calibration, calibration_lines
-from stages.evaluate.metrics import one_hot
-
-from .case import HALF, RIGHT, Case
+from stages.evaluate.metrics import Calibration, calibration_lines, one_hot
+from tests.stages.evaluate.case import HALF, RIGHT, Case
 
 QUIET = settings(max_examples=60, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -73,7 +71,7 @@ def test_blocks_of_rows_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.default_rng(0).random((50, 4)).astype(np.float32)
     labels = scores > 0.6
     whole = Calibration.of(scores, labels, single=False)
-    monkeypatch.setattr("stages.evaluate.calibration._BLOCK_CELLS", 28)
+    monkeypatch.setattr("stages.evaluate.metrics._BLOCK_CELLS", 28)
     parts = Calibration.of(scores, labels, single=False)
     np.testing.assert_array_equal(parts.counts, whole.counts)
     np.testing.assert_array_equal(parts.right, whole.right)

@@ -12,11 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stages.errors import InputError, RunError
 from stages.evaluate.params import EvaluateParams
-
-from .case import LABELS, PARTS, RIGHT, Case
-from .trained import TRAINED_PARTS, Experiment
+from store.errors import InputError, RunError
+from tests.stages.evaluate.case import LABELS, PARTS, RIGHT, TRAINED_PARTS, Case, Experiment
 
 
 def refused(case: Case, error: type[Exception], message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .case import CLASSES, HALF, LABELS, RIGHT, Case
+from tests.stages.evaluate.case import CLASSES, HALF, LABELS, RIGHT, Case
 
 
 def test_perfect_predictions_score_one_and_everything_is_told(case: Case) -> None:

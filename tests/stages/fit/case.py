@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from stages.contract import Progress, SilentProgress, Task
+from stages.contract import Progress, SilentProgress
 from stages.fit.params import FitParams
 from stages.fit.run import FitInputs, FitOutputs, FitSettings, run
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
 from stages.prepare.params import ScenesParams
-from stages.prepare.sources.captions import caption
-from stages.prepare.sources.composing import choose_glyphs, compose
-from stages.prepare.sources.vocabulary import read_vocabulary
+from stages.prepare.sources.scenes.pictures import choose_glyphs, compose
+from stages.prepare.sources.scenes.source import caption
+from stages.prepare.sources.scenes.vocabulary import read_vocabulary
 from store import image_key
+from store.items.records import Item, ManifestInfo, Task, write_manifest
+from store.items.split import write_split
 
 COUNT = 40
 _VOCABULARY = Path(__file__).parents[3] / "stages" / "prepare" / "sources" / "scenes.yaml"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .case import Case, make_case
+from tests.stages.fit.case import Case, make_case
 
 
 @pytest.fixture

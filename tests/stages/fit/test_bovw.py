@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.artefact import Artefact
-from stages.encoders.image.bovw import VisualWords, histograms, inside, unit
-from stages.encoders.image.sift import Described, describe
-from stages.encoders.protocol import Placement
-from stages.encoders.row import EncoderChoice
-from stages.errors import InputError
 from stages.fit.params import FitParams
-
-from .case import Case, Record, make_case, png, scenes
+from stages.models.encoders.artefact import Artefact
+from stages.models.encoders.catalog.row import EncoderChoice
+from stages.models.encoders.image.bovw import Described, VisualWords, describe, histograms, inside, unit
+from stages.models.encoders.protocol import Placement
+from store.errors import InputError
+from tests.stages.fit.case import Case, Record, make_case, png, scenes
 
 SMALL = {"encoder": "bovw", "field": "image", "k": 9}
 FLAT = png(np.full((40, 160, 3), 200, np.uint8))

@@ -7,12 +7,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from stages.encoders.image.convae import AutoencoderLatent
-from stages.encoders.image.convae_network import Autoencoder
-from stages.encoders.protocol import Placement
 from stages.fit.params import FitParams
-
-from .case import Case, make_case, png, scenes
+from stages.models.encoders.image.autoencoder import Autoencoder
+from stages.models.encoders.image.convae import AutoencoderLatent
+from stages.models.encoders.protocol import Placement
+from tests.stages.fit.case import Case, make_case, png, scenes
 
 SMALL = {"encoder": "convae", "field": "image", "size": 16, "hidden": 24, "latent": 6, "batch": 8, "epochs": 3}
 

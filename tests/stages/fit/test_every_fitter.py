@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from stages.encoders.artefact import Artefact
-from stages.encoders.catalog import ENCODERS
-from stages.errors import InputError
 from stages.fit.catalog import FITTERS
-
-from .case import Case, make_case, shuffled, spoilt
-from .killed import Counting, Killed
-from .tiny import tiny_bert, tiny_network
+from stages.models.encoders.artefact import Artefact
+from stages.models.encoders.catalog.encoders import ENCODERS
+from store.errors import InputError
+from tests.stages.fit.case import Case, make_case, shuffled, spoilt
+from tests.stages.fit.killed import Counting, Killed
+from tests.stages.fit.tiny import tiny_bert, tiny_network
 
 SMALL: dict[str, dict[str, Any]] = {
     "w2v": {"encoder": "w2v", "field": "caption", "vector_size": 8, "epochs": 4},

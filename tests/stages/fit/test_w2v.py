@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.encoders.catalog import ENCODERS
-from stages.encoders.protocol import Placement
-from stages.encoders.row import EncoderChoice
-from stages.encoders.text.w2v import WordVectors
-from stages.encoders.text.words import stop_words, words_of
-from stages.errors import InputError
-
-from .case import Case, Record, make_case
+from stages.models.encoders.catalog.encoders import ENCODERS
+from stages.models.encoders.catalog.row import EncoderChoice
+from stages.models.encoders.protocol import Placement
+from stages.models.encoders.text.w2v import WordVectors, stop_words, words_of
+from store.errors import InputError
+from tests.stages.fit.case import Case, Record, make_case
 
 
 @pytest.fixture(scope="module")

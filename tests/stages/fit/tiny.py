@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
-from stages.encoders.weights import resolve_model
+from stages.models.encoders.weights import resolve_model
 
 
 def tiny_bert(folder: Path) -> Path:

@@ -10,14 +10,14 @@ from typing import Any, Self
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from stages.checkpoints import Tensors
 from stages.contract import Tracker
-from stages.epochs import UNWATCHED, Schedule, Watch, run_epochs
-from stages.flat_params import Options
-from stages.fusions.base import FusionTransformer
-from stages.fusions.layout import split_blocks
-from stages.fusions.row import FusionRow, transformer
-from stages.heads.model import Array, dense
+from stages.models.catalog import Options
+from stages.models.features.layout import split_blocks
+from stages.models.features.transformer import FusionTransformer
+from stages.models.fusions.row import FusionRow, transformer
+from stages.models.heads.model import Array, dense
+from stages.models.training.checkpoints import Tensors
+from stages.models.training.epochs import UNWATCHED, Schedule, Watch, run_epochs
 
 EPOCHS = 5
 

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
 from stages.fuse.params import FuseParams
 from stages.fuse.run import FuseInputs, FuseOutputs, run
-from stages.fusions.catalog import FUSIONS
-
-from .learning import EPOCHS, WALK
+from stages.models.fusions.catalog import FUSIONS
+from stages.models.training.checkpoints import TrainingSettings
+from tests.stages.fuse.learning import EPOCHS, WALK
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 TRAIN = 24

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
-from stages.errors import InputError
 from stages.fuse.params import FuseParams
 from stages.fuse.run import FuseInputs, FuseOutputs, run
+from stages.models.training.checkpoints import TrainingSettings
 from store import MatrixArray, MatrixBlock, MatrixHeader, open_matrix, write_matrix
+from store.errors import InputError
 
 COUNT = 40
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)

@@ -11,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 from safetensors.numpy import load_file
 
-from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
-from stages.errors import InputError
 from stages.fuse.params import FuseParams
 from stages.fuse.run import FuseInputs, FuseOutputs, run
+from stages.models.training.checkpoints import TrainingSettings
 from store import open_matrix
+from store.errors import InputError
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .desk import Desk
+from tests.stages.prepare.desk import Desk
 
 
 @pytest.fixture

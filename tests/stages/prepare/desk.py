@@ -7,11 +7,11 @@ from typing import Any
 from PIL import Image
 
 from stages.contract import SilentProgress
-from stages.items import Manifest
 from stages.prepare import sources
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
 from stages.prepare.summary import PrepareSummary
+from store.items.manifest import Manifest
 
 Prepared = tuple[Manifest, PrepareSummary]
 VOCABULARY = Path(sources.__file__).with_name("scenes.yaml")

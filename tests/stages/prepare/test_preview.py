@@ -13,16 +13,13 @@ import pytest
 from PIL import Image
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item
-from stages.prepare.contact_sheet import sheet_page
 from stages.prepare.params import PrepareParams
-from stages.prepare.preview import ITEMS, Preview, preview
-from stages.prepare.preview_sample import Sample
-from stages.prepare.preview_text import preview_lines
-
-from ..report.browser import chromium, open_page
-from .desk import COLUMNS, VOCABULARY, Desk
+from stages.prepare.preview.look import ITEMS, Preview, Sample, preview, sheet_page
+from stages.prepare.preview.text import preview_lines
+from store.errors import InputError
+from store.items.records import Item
+from tests.stages.prepare.desk import COLUMNS, VOCABULARY, Desk
+from tests.stages.report.browser import chromium, open_page
 
 HEAD = "id,image,caption,kind\n"
 

@@ -13,21 +13,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item, trust_roots
 from stages.prepare import unwatched
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
 from stages.prepare.sources.catalog import SOURCES
 from stages.prepare.unwatched import Changes, compare, last_notes, notes_of, taking_notes
-
-from .desk import COLUMNS, VOCABULARY, picture
-from .sets.coco import write_coco
-from .sets.goodreads import write_goodreads, write_goodreads_table
-from .sets.mmfrb import write_mmfrb
-from .sets.nlvr import write_nlvr
-from .sets.visual_genome import write_visual_genome
-from .sets.webvision import write_webvision
+from store.errors import InputError
+from store.files.reading import trust_roots
+from store.items.records import Item
+from tests.stages.prepare.desk import COLUMNS, VOCABULARY, picture
+from tests.stages.prepare.sets.coco import write_coco
+from tests.stages.prepare.sets.goodreads import write_goodreads, write_goodreads_table
+from tests.stages.prepare.sets.mmfrb import write_mmfrb
+from tests.stages.prepare.sets.nlvr import write_nlvr
+from tests.stages.prepare.sets.visual_genome import write_visual_genome
+from tests.stages.prepare.sets.webvision import write_webvision
 
 
 def write_table(folder: Path) -> None:

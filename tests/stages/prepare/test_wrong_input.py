@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from stages.errors import InputError
 from stages.prepare.params import PrepareParams
-
-from .desk import COLUMNS, Desk, picture
+from store.errors import InputError
+from tests.stages.prepare.desk import COLUMNS, Desk, picture
 
 HEAD = "id,image,caption,kind\n"
 GOOD = "a,1.png,one,x\n"

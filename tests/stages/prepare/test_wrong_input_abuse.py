@@ -15,16 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item, ManifestInfo
 from stages.prepare.params import PrepareParams
 from stages.prepare.run import PrepareOutputs, run
-from stages.prepare.set_params import CocoParams
+from stages.prepare.sections import CocoParams
 from stages.prepare.sources import catalog
-from stages.prepare.sources.lines import MAX_CELL
 from stages.prepare.sources.protocol import Folders, SourceRow
-
-from .desk import Desk
+from stages.prepare.sources.text_files import MAX_CELL
+from store.errors import InputError
+from store.items.records import Item, ManifestInfo
+from tests.stages.prepare.desk import Desk
 
 COLUMNS = {"id": "id", "text": "t", "label": "k"}
 GOOD = "id,t,k\na,one,x\n"

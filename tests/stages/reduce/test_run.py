@@ -12,11 +12,11 @@ import pytest
 from pydantic import ValidationError
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.fusions.pca import PcaProjection
+from stages.models.fusions.pca import PcaProjection
 from stages.reduce.params import ReduceParams
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
 from store import open_matrix
+from store.errors import InputError
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.report.inputs import ReportInputs
-
-from .outcome_files import write_sections
-from .run_folder import CLASSES, SYSTEMS, RunFolder, System
-from .test_compare import TABLE
-from .test_missing import ROWS, write_rates, write_table
+from tests.stages.report.outcome_files import write_sections
+from tests.stages.report.run_folder import CLASSES, SYSTEMS, RunFolder, System
+from tests.stages.report.sections.measured.test_missing import ROWS, write_rates, write_table
+from tests.stages.report.sections.measured.test_published import TABLE
 
 EXPERIMENTS = 40
 LONG = "a-name-of-two-hundred-letters-" + "x" * 170

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .run_folder import RunFolder
+from tests.stages.report.run_folder import RunFolder
 
 Decide = Callable[[int, int], Sequence[str]]
 """From a seed and a row of the manifest to the classes that are predicted."""

@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
-from stages.contract import Task
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
 from stages.report.inputs import ReportInputs, ReportOutputs
 from store import image_key
+from store.items.records import Item, ManifestInfo, Task, write_manifest
+from store.items.split import write_split
 
 CLASSES = ("animal bird", "food <script>alert(2)</script>", "tool", "weather", "plant", "sport")
 CAPTION = "a bird and </p><script>alert(1)</script> & more"

@@ -12,9 +12,8 @@ import pytest
 from stages.contract import SilentProgress
 from stages.report.params import ReportParams
 from stages.report.run import run
-
-from .browser import CONTRAST, FOLLOW, Window, chromium, open_page
-from .hostile import hostile_run
+from tests.stages.report.browser import CONTRAST, FOLLOW, Window, chromium, open_page
+from tests.stages.report.hostile import hostile_run
 
 WIDTHS = (320, 390, 768, 1280)
 

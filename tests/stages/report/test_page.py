@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from stages.contract import SilentProgress, Task
-from stages.errors import InputError
+from stages.contract import SilentProgress
 from stages.report.params import ReportParams
 from stages.report.run import run
-
-from .run_folder import CAPTION, CLASSES, SYSTEMS, RunFolder, System, whole_run
+from store.errors import InputError
+from store.items.records import Task
+from tests.stages.report.run_folder import CAPTION, CLASSES, SYSTEMS, RunFolder, System, whole_run
 
 
 class Page(HTMLParser):

@@ -1,4 +1,4 @@
-"""The later sections on the page: whole, absent, and with a malformed file nothing is overwritten."""
+"""The sections on the page: whole, absent, of retrieval alone; and a malformed file overwrites nothing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.errors import InputError
+from stages.contract import SilentProgress
 from stages.report.page import SECTIONS, TEMPLATES
-
-from .outcome_files import table, write_sections
-from .run_folder import RunFolder, System
-from .test_page import Page, report
+from stages.report.params import ReportParams
+from stages.report.run import run
+from store.errors import InputError
+from tests.stages.report.outcome_files import table, write_sections
+from tests.stages.report.run_folder import SYSTEMS, RunFolder, System
+from tests.stages.report.test_page import Page, report
 
 TOLD = (
     "Table of 1 pair",
@@ -103,3 +105,22 @@ def test_outcomes_of_another_manifest_stop_the_report_and_leave_the_old_one(tmp_
         report(folder, examples=0)
     assert folder.outputs.page.read_bytes() == before
     assert not folder.outputs.pairs.exists()
+
+
+def test_the_page_speaks_of_the_systems_and_not_of_what_a_floor_gets_wrong(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_data()
+    folder.write_encoders()
+    folder.write_experiment(SYSTEMS[-1])
+    before = run(ReportParams(), folder.inputs, folder.outputs, SilentProgress())["verdict"]
+    assert before.startswith("dummy is the only experiment")
+    assert 'id="examples"' in folder.outputs.page.read_text("utf-8")
+    folder.write_retrieval()
+    said = run(ReportParams(), folder.inputs, folder.outputs, SilentProgress())["verdict"]
+    assert said.startswith("The retrieval system both-knn finds something relevant first for 0.500 of the queries")
+    page = folder.outputs.page.read_text("utf-8")
+    assert 'id="retrieval"' in page
+    assert page.count("[0.125, 0.875]") == 2  # in the table and in the system's panel
+    assert "top_1_low" not in page
+    assert not [name for name in ("plots", "examples", "mistakes") if f'id="{name}"' in page]
+    assert 'href="#plots"' not in page

@@ -11,9 +11,8 @@ import pytest
 from stages.contract import SilentProgress
 from stages.report.params import ReportParams
 from stages.report.run import run
-
-from .browser import Window, chromium, open_page
-from .run_folder import SYSTEMS, RunFolder
+from tests.stages.report.browser import Window, chromium, open_page
+from tests.stages.report.run_folder import SYSTEMS, RunFolder
 
 LONG = "A keeper paints gulls every morning before the boats leave the harbour. " * 12
 FIELDS = ("title", "post", "comment", "translation")

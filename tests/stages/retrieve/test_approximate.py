@@ -14,13 +14,13 @@ import pytest
 from pydantic import ValidationError
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
 from stages.retrieve.approximate import index_recall
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import MatrixBlock, MatrixHeader, write_matrix
+from store.errors import InputError
+from store.items.records import Item, ManifestInfo, write_manifest
+from store.items.split import write_split
 
 COUNT = 1200
 PARTS = np.where(np.arange(COUNT) % 6 == 0, "test", "train")

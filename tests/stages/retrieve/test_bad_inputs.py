@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.parts import write_split
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import CorruptMatrix
+from store.errors import InputError
+from store.items.split import write_split
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 VECTORS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
@@ -41,7 +41,7 @@ def fewer_items(dataset: Any) -> None:
 def not_a_number(dataset: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # Our writer refuses it: this file is one of a tool that does not look.
-        patch.setattr("store.matrix_groups.finite_rows", lambda values: np.ones(len(values), np.bool_))
+        patch.setattr("store.matrices.writing.finite_rows", lambda values: np.ones(len(values), np.bool_))
         wrong = VECTORS.copy()
         wrong[17, 1] = np.nan
         dataset.matrix("m", wrong)

@@ -12,13 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.heads.catalog import HEADS
-from stages.heads.kmeans_svm import KMeansSvm
-from stages.heads.options import KMeansSvmOptions
+from stages.models.heads.catalog import HEADS
+from stages.models.heads.kmeans_svm import KMeansSvm
+from stages.models.heads.options import KMeansSvmOptions
 from stages.retrieve.clusters import ovr_accuracy
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
+from store.errors import InputError
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 50)
 CLASSES = np.random.default_rng(2).integers(0, 12, 250)

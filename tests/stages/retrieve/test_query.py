@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item, Manifest, ManifestInfo, write_manifest
 from stages.retrieve.features import FeatureRows, scaled_blocks
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.query import ask, choose_gallery, learning_rows
 from store import Matrix, MatrixBlock, MatrixHeader, open_matrix, write_matrix
+from store.errors import InputError
+from store.items.manifest import Manifest
+from store.items.records import Item, ManifestInfo, write_manifest
 
 COUNT, DIM = 60, 6
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from stages.contract import SilentProgress, Task
-from stages.errors import InputError
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import write_split
+from stages.contract import SilentProgress
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import MatrixBlock, MatrixHeader, write_matrix
+from store.errors import InputError
+from store.items.records import Item, ManifestInfo, Task, write_manifest
+from store.items.split import write_split
 
 PARTS = ("train", "train", "train", "train", "dev", "test", "test", "test")
 LABELS: tuple[tuple[str, ...] | None, ...] = (

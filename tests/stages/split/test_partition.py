@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.errors import InputError
 from stages.split.partition import cut_dev, far_note, hold_out
+from store.errors import InputError
 
 GROUPS = st.lists(st.integers(0, 40).map(str), min_size=3, max_size=200).filter(lambda groups: len(set(groups)) >= 3)
 SHARES = st.floats(0.01, 0.99)

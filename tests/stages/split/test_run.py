@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages.contract import SilentProgress
-from stages.errors import InputError
-from stages.items import Item, ManifestInfo, write_manifest
-from stages.parts import read_split
 from stages.split.params import SplitParams
 from stages.split.run import run
-from store.key import image_key
+from store.errors import InputError
+from store.items.keys import image_key
+from store.items.records import Item, ManifestInfo, write_manifest
+from store.items.split import read_split
 
 INFO = ManifestInfo("table", "data", "multiclass", ("x", "y"), fields=("caption",))
 

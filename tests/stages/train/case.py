@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stages.checkpoints import TrainingSettings
-from stages.contract import Progress, SilentProgress, Task
-from stages.experiment import ExperimentInputs
+from stages.contract import Progress, SilentProgress
+from stages.models.experiment import ExperimentInputs
+from stages.models.training.checkpoints import TrainingSettings
 from stages.train.params import TrainParams
 from stages.train.run import TrainOutputs, run
+from store.items.records import Task
 
 PARTS = np.array((["train"] * 6 + ["dev"] * 2 + ["test"] * 2) * 16)
 MLP = {"head": "mlp", "hidden": [8], "epochs": 3, "batch": 32}

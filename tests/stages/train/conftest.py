@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.contract import Task
-
-from .case import PARTS, Case
+from store.items.records import Task
+from tests.stages.train.case import PARTS, Case
 
 
 @pytest.fixture

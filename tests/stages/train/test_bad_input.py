@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
-from stages.errors import DiptychError, InputError
-from stages.fusions.attention import AttentionFusion
-from stages.fusions.catalog import FUSIONS
-from stages.fusions.options import AttentionOptions
-from stages.fusions.row import IMAGE, TEXT, FusionRow, network
-from stages.parts import write_split
+from stages.models.fusions.attention import AttentionFusion
+from stages.models.fusions.catalog import FUSIONS, AttentionOptions
+from stages.models.fusions.row import IMAGE, TEXT, FusionRow, network
+from stages.models.training.checkpoints import TrainingSettings
 from stages.train.params import TrainParams
 from stages.train.run import run
 from store import CorruptMatrix, StoreError
-
-from .case import SYSTEMS, Case
+from store.errors import DiptychError, InputError
+from store.items.split import write_split
+from tests.stages.train.case import SYSTEMS, Case
 
 
 def refused(case: Case, kind: type[Exception], message: str, **params: Any) -> None:

@@ -9,12 +9,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from stages.checkpoints import TrainingSettings
-from stages.contract import SilentProgress, Task
+from stages.contract import SilentProgress
+from stages.models.training.checkpoints import TrainingSettings
 from stages.train.params import TrainParams
 from stages.train.run import run
-
-from .case import EVERY, PARTS, SYSTEMS, Case
+from store.items.records import Task
+from tests.stages.train.case import EVERY, PARTS, SYSTEMS, Case
 
 
 @EVERY

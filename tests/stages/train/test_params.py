@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from stages.fusions.catalog import AttentionOptions, LateOptions, NoOptions
-from stages.heads.catalog import HEADS
-from stages.heads.options import ForestOptions, MlpOptions
+from stages.models.fusions.catalog import AttentionOptions, LateOptions, NoOptions
+from stages.models.heads.catalog import HEADS
+from stages.models.heads.options import ForestOptions, MlpOptions
 from stages.train.params import TrainParams
 
 

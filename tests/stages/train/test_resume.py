@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.checkpoints import TrainingSettings
 from stages.contract import SilentProgress
+from stages.models.training.checkpoints import TrainingSettings
 from stages.train.params import TrainParams
 from stages.train.run import run
-
-from .case import PARTS, SYSTEMS, Case
-from .killed import Counting, Killed
+from tests.stages.train.case import PARTS, SYSTEMS, Case
+from tests.stages.train.killed import Counting, Killed
 
 SEEDS = [0, 5]
 ROWS = int((PARTS == "train").sum())

@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from stages.checkpoints import TrainingSettings
-from stages.contract import SilentProgress, Task
-from stages.errors import InputError, RunError
-from stages.experiment import read_data, read_trained, restore
-from stages.heads.model import dense
+from stages.contract import SilentProgress
+from stages.models.experiment import read_data, read_trained, restore
+from stages.models.heads.model import dense
+from stages.models.training.checkpoints import TrainingSettings
 from stages.train.params import TrainParams
 from stages.train.run import run
-
-from .case import EVERY, PARTS, SYSTEMS, Case
+from store.errors import InputError, RunError
+from store.items.records import Task
+from tests.stages.train.case import EVERY, PARTS, SYSTEMS, Case
 
 
 @EVERY

@@ -9,8 +9,8 @@ import fsspec
 import pytest
 from fsspec import AbstractFileSystem
 
-from ..moto_server import BUCKET, CREDENTIALS
-from .place import Place
+from tests.store.backends.moto_server import BUCKET, CREDENTIALS
+from tests.store.contract.place import Place
 
 KINDS = ("folder", "memory", "s3")
 

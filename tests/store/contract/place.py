@@ -8,7 +8,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from store import Backend, FeatureStore
-from store.address import open_backend
+from store.backends.address import open_backend
 
 
 @dataclass(frozen=True)

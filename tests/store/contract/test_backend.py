@@ -7,7 +7,7 @@ import time
 import pytest
 
 from store import UnsupportedStore
-from store.address import open_backend
+from store.backends.address import open_backend
 
 DATA = bytes(range(256)) * 7
 

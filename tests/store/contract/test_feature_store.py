@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, FingerprintMismatch, verify
-from store.compaction import compact
-from store.garbage import gc
-from store.segment import SegmentName
-from store.trash import list_trash
-
-from ..sound import assert_store_ok, model_of
-from .place import Place
+from store.care.compaction import compact
+from store.care.garbage import gc, list_trash
+from store.segments.segment import SegmentName
+from tests.store.care.sound import assert_store_ok, model_of
+from tests.store.contract.place import Place
 
 DIM = 6
 NOT_OURS = (".DS_Store", ".nfs0000", "Thumbs.db", "README", ".tmp-host-1-ff", "x.zarr.zip", "folder/file")
@@ -172,7 +170,7 @@ def test_a_cache_of_keys_changes_no_answer(open_log, make_rows, tmp_path, monkey
         found = log.locate(keys)
         np.testing.assert_array_equal(log.read(found, slice(None)), vectors)
     with monkeypatch.context() as patch:
-        patch.setattr("store.segment_files.read_segment", None)  # a lookup that reads no segment
+        patch.setattr("store.features.segment_files.read_segment", None)  # a lookup that reads no segment
         assert open_log(cache=cache).locate(keys).found.all()
 
 

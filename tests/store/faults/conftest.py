@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from store import EncoderLog, FeatureStore, Fingerprint, ObjectBackend
-
-from ..sound import assert_store_ok, model_of
-from .fault_fs import FaultFS, Plan
+from tests.store.care.sound import assert_store_ok, model_of
+from tests.store.faults.objects.fault_fs import FaultFS, Plan
 
 DIM = 6
 
@@ -69,7 +68,7 @@ def cloud(make_cloud: Callable[[], Cloud]) -> Cloud:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the backend would have waited."""
     waited: list[float] = []
-    monkeypatch.setattr("store.object_backend.time.sleep", waited.append)
+    monkeypatch.setattr("store.backends.objects.time.sleep", waited.append)
     return waited
 
 

@@ -22,19 +22,10 @@ import h5py
 import numpy as np
 import pytest
 
-from store import (
-    CorruptMatrix,
-    FeatureStore,
-    Fingerprint,
-    FingerprintMismatch,
-    list_encoders,
-    open_matrix,
-    verify,
-)
-from store.segment import SegmentName, build_segment
-
-from ..sound import assert_store_ok, model_of
-from ..test_segment_abuse import ZARR_ABUSES, edit, rezip
+from store import CorruptMatrix, FeatureStore, Fingerprint, FingerprintMismatch, list_encoders, open_matrix, verify
+from store.segments.segment import SegmentName, build_segment
+from tests.store.care.sound import assert_store_ok, model_of
+from tests.store.segments.test_abuse import ZARR_ABUSES, edit, rezip
 
 DIM = 6
 ROOT = Path(__file__).parents[3]

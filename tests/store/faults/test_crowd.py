@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from store import FeatureStore, verify
-
-from . import crowd
+from tests.store.faults import crowd
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from store import CorruptSegment, FeatureStore
-
-from ..sound import assert_store_ok, damaged_copies, model_of
+from tests.store.care.sound import assert_store_ok, damaged_copies, model_of
 
 DIM = 6
 

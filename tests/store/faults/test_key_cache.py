@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 
 from store import EncoderLog, FeatureStore
-
-from ..small_disk import resize, small_disk
-from ..sound import assert_store_ok, damaged_copies, model_of
+from tests.store.care.sound import assert_store_ok, damaged_copies, model_of
+from tests.store.files.small_disk import resize, small_disk
 
 DIM = 6
 ROOT = Path(__file__).parents[3]

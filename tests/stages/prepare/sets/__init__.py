@@ -1,1 +1,1 @@
-"""Writers of small data sets in the on-disk formats of the published ones."""
+"""Writers of small data sets in the on-disk formats of the published ones, and what runs `prepare` over them."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .painting import HEIGHT, WIDTH, dice, paint
+from tests.stages.prepare.sets.painting import HEIGHT, WIDTH, dice, paint
 
 CATEGORIES = (("person", 1, "person"), ("car", 3, "vehicle"), ("cat", 17, "animal"), ("dog", 18, "animal"))
 SIZES = {"train2014": 36, "val2014": 16}

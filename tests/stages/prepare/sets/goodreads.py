@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .painting import paint
+from tests.stages.prepare.sets.painting import paint
 
 KEPT = 80
 BARE = (20, 63)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .painting import COLOURS, dice, paint
+from tests.stages.prepare.sets.painting import COLOURS, dice, paint
 
 CATEGORIES = (("coat", "outdoor"), ("lamp", "indoor"), ("mug", "kitchen"), ("shoe", "outdoor"))
 SIZE = 48

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from .coco import write_json
-from .painting import HEIGHT, WIDTH, dice, paint
+from tests.stages.prepare.sets.coco import write_json
+from tests.stages.prepare.sets.painting import HEIGHT, WIDTH, dice, paint
 
 OBJECTS = (("man", "man.n.01"), ("tree", "tree.n.01"), ("car", "car.n.01"), ("dog", "dog.n.01"))
 SIZE = 52

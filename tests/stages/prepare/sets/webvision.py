@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .painting import paint
+from tests.stages.prepare.sets.painting import paint
 
 Layout = Literal["original", "reorganised", "per_image"]
 Version = Literal["1.0", "2.0"]

@@ -1,0 +1,1 @@
+"""What this machine decides and has: settings, executors, workers, doctor."""

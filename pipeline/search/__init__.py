@@ -1,0 +1,1 @@
+"""The cached items nearest to a new picture or text."""

@@ -1,0 +1,1 @@
+"""`diptych store` and `diptych export`: look at the feature store, care for it, carry it."""

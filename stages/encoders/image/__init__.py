@@ -1,1 +1,0 @@
-"""Image encoders, one file per family."""

@@ -1,1 +1,0 @@
-"""Text encoders, one file per family."""

@@ -1,0 +1,1 @@
+"""Trained models asked again: what they lose without an input, and what they look like inside."""

@@ -1,0 +1,1 @@
+"""What is fitted and run: encoders, features, fusions, heads; it knows no verb."""

@@ -1,0 +1,1 @@
+"""Inputs side by side: matrices opened, joined in one layout, and scaled."""

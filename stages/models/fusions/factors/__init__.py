@@ -1,0 +1,1 @@
+"""Fusions that factorise matrices: they learn vectors from train rows without labels."""

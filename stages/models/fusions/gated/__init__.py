@@ -1,0 +1,1 @@
+"""Fusions in which the text looks at the picture, trained by retrieval."""

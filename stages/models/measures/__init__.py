@@ -1,0 +1,1 @@
+"""Numbers about results: decisions, intervals, paired swaps, neighbours, similarity."""

@@ -1,0 +1,1 @@
+"""Published data sets, each read in the layout in which it is published."""

@@ -1,0 +1,1 @@
+"""Captions and instances as COCO lays them out."""

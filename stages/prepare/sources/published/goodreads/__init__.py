@@ -1,0 +1,1 @@
+"""Books with cover, title and description."""

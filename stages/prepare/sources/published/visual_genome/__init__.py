@@ -1,0 +1,1 @@
+"""Region phrases and objects of Visual Genome."""

@@ -1,0 +1,1 @@
+"""Drawings as inline SVG that takes its colours from the page."""

@@ -1,0 +1,1 @@
+"""What the earlier stages left, each kind of file read in one module; `finished` holds all of one run."""

@@ -1,0 +1,1 @@
+"""Sections on what the run was made of."""

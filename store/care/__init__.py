@@ -1,0 +1,1 @@
+"""What an owner does with a whole store: look, verify, repair, tidy up, carry."""

@@ -1,0 +1,1 @@
+"""The feature store: for each encoder a growing set of segments, found by key."""

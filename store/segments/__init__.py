@@ -1,0 +1,1 @@
+"""Immutable files of vectors with their keys, each named by its own digest."""

@@ -1,0 +1,1 @@
+"""What README and docs say is so, and their commands run as they stand."""

@@ -1,0 +1,1 @@
+"""Runs that are stopped, or fail: what they keep, what they say, and how they go on."""

@@ -1,0 +1,1 @@
+"""Several people over one store and one DVC remote."""
