@@ -1,4 +1,4 @@
-"""The metrics of systems.md 6.1, and whether scores mean what they say: pure functions of arrays."""
+"""Metrics, and whether scores mean what they say, of arrays alone; docs/systems/evaluation.md#metrics."""
 
 from __future__ import annotations
 

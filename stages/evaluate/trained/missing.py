@@ -1,4 +1,4 @@
-"""The test of missing inputs: what is taken away, where it is scored, and its table `missing.csv`; systems.md 6.4."""
+"""The test of missing inputs and its table `missing.csv`; docs/systems/evaluation.md#missing-inputs."""
 
 from __future__ import annotations
 

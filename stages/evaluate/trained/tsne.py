@@ -1,4 +1,4 @@
-"""The t-SNE panels of one model: the rows that they show, and how far classes stand apart; systems.md 6.5."""
+"""The t-SNE panels of one model, and how far classes stand apart; docs/systems/evaluation.md#t-sne."""
 
 from __future__ import annotations
 

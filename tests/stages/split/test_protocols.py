@@ -1,4 +1,4 @@
-"""Protocols on manifests of NLVR and of classes; first_n by order, per_class by the numbers of systems.md 6.2."""
+"""Protocols on manifests of NLVR and of classes; docs/systems/evaluation.md#per_class has the numbers."""
 
 from collections import Counter
 from pathlib import Path

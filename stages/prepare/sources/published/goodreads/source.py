@@ -1,4 +1,4 @@
-"""The source `goodreads`: books with cover, title and description; fiction, genre or rating; systems.md 7.3."""
+"""The source `goodreads`: books with cover, title and description; docs/systems/sources.md#goodreads."""
 
 from __future__ import annotations
 
