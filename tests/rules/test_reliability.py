@@ -31,4 +31,4 @@ def test_every_test_of_a_case_exists(row: tuple[str, str, str, str]) -> None:
     named = re.findall(r"`([^`]+)::([^`]+)`", tests)
     assert named
     assert tests == "<br>".join(f"`{file}::{name}`" for file, name in named)  # nothing escapes the look below
-    assert [f"{file}::{name}" for file, name in named if name not in _tests(ROOT / file)] == []
+    assert [f"{file}::{name}" for file, name in named if name not in _tests(ROOT / "tests" / file)] == []
