@@ -26,7 +26,7 @@ from store.errors import InputError
 sign_app = App()
 
 
-@sign_app.command("keygen", epilog="Example: diptych store keygen ~/.config/diptych/signing-key >> allowed_signers")
+@sign_app.command("keygen", epilog="Example: diptych store keygen ~/.config/diptych/signing-key")
 def keygen(
     file: Annotated[Path, typer.Argument(help="The new file of the private key, outside the project.")],
     principal: Annotated[
