@@ -163,9 +163,10 @@ def _fit(session: Session, name: str) -> str:
     settings = fit.FitSettings(paths.FIT_STATES, machine.device, machine.workers, machine.commit_seconds)
     inputs = fit.FitInputs(paths.MANIFEST, paths.PARTS)
     card = fit.run(session.params.fit[name], inputs, outputs, settings, session.progress)
-    seen = "ALL rows, those of dev and test too (transductive)" if card["transductive"] else "train rows"
-    curve = f", {card['epochs']} epochs, loss {card['loss']:.4f}" if "epochs" in card else ""
-    return f"{card['encoder']} on {card['rows']} {seen}{curve}"
+    counts, made_of = card.counts, card.made_of
+    seen = "ALL rows, those of dev and test too (transductive)" if made_of["transductive"] else "train rows"
+    curve = f", {counts['epochs']} epochs, loss {card.metrics['loss']:.4f}" if "epochs" in counts else ""
+    return f"{made_of['encoder']} on {counts['rows']} {seen}{curve}"
 
 
 def _embed(session: Session, name: str) -> str:
@@ -211,8 +212,8 @@ def _reduce(session: Session, name: str) -> str:
         paths.model("reduce", name),
         paths.DATA / "reduce" / f"{name}.variance.csv",
     )
-    card = reduce.run(params, inputs, outputs, session.progress, session.apart)
-    return f"{card['rows']} rows of {card['dim']} dimensions"
+    counts = reduce.run(params, inputs, outputs, session.progress, session.apart).counts
+    return f"{counts['rows']} rows of {counts['dim']} dimensions"
 
 
 def _fuse(session: Session, name: str) -> str:
@@ -225,8 +226,8 @@ def _fuse(session: Session, name: str) -> str:
     outputs = fuse.FuseOutputs(matrices.matrix("fuse", name), paths.card("fuse", name), paths.model("fuse", name))
     machine = session.settings
     settings = TrainingSettings(machine.device, paths.FUSE_STATES, machine.commit_seconds)
-    card = fuse.run(params, inputs, outputs, settings, session.progress)
-    return f"{card['rows']} rows of {card['dim']} dimensions"
+    counts = fuse.run(params, inputs, outputs, settings, session.progress).counts
+    return f"{counts['rows']} rows of {counts['dim']} dimensions"
 
 
 def _train(session: Session, name: str) -> str:
@@ -259,8 +260,8 @@ def _evaluate(session: Session, name: str) -> str:
     inputs = evaluate.EvaluateInputs(paths.MANIFEST, paths.PARTS, predictions, trained)
     outputs = evaluate.EvaluateOutputs(paths.card("evaluate", name), paths.DATA / "evaluate" / name)
     settings = evaluate.EvaluateSettings(session.settings.device)
-    content = evaluate.run(asked, inputs, outputs, settings, session.progress)
-    said = ", ".join(f"{key} {content[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in content)
+    metrics = evaluate.run(asked, inputs, outputs, settings, session.progress).metrics
+    said = ", ".join(f"{key} {metrics[key]:.3f}" for key in ("f1_macro", "accuracy", "mse") if key in metrics)
     refused = asked.missing is not None and trained is not None and trained.fused
     return (
         f"{said}; how it does without an input cannot be told, {outputs.tables}/missing.csv says why"
@@ -280,8 +281,8 @@ def _retrieve(session: Session, name: str) -> str:
     outputs = retrieve.RetrieveOutputs(
         paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
     )
-    content = retrieve.run(params, inputs, outputs, session.progress, session.apart)
-    return ", ".join(f"{key} {content[key]:.3f}" for key in ("top_1", "top_10", "mrr") if key in content)
+    metrics = retrieve.run(params, inputs, outputs, session.progress, session.apart).metrics
+    return ", ".join(f"{key} {metrics[key]:.3f}" for key in ("top_1", "top_10", "mrr") if key in metrics)
 
 
 _SINGLE: dict[str, Callable[[Session], None]] = {"prepare": _prepare, "split": _split, "report": _report}

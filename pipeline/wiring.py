@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from stages.evaluate.trained.missing import TrainedInputs
 from store.errors import InputError
 from store.files.outputs import write_json
 from store.items.records import IMAGE
+from store.results.cards import EntryCard
 
 
 def stated_digest(matrices: paths.MatrixPaths, feature: str) -> str:
@@ -35,13 +35,10 @@ def card_digest(verb: str, name: str) -> str:
         When there is no such card, or it states none.
     """
     card = paths.card(verb, name)
-    try:
-        digest = json.loads(card.read_text("utf-8"))["digest"]
-    except FileNotFoundError:
-        raise InputError(f"expected {card}; found no file; run `dvc repro`, which writes it first.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{card}: expected JSON with a digest; found {error!r}; run `git checkout {card}`.") from None
-    return str(digest)
+    digest = EntryCard.read(card).made_of.get("digest")
+    if not isinstance(digest, str):
+        raise InputError(f"expected a digest in {card}, found {digest!r}; run `dvc repro`, which writes it again")
+    return digest
 
 
 def stated_digests(matrices: paths.MatrixPaths, features: list[str]) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from pipeline import paths
 from pipeline.params.sections import Params
 from pipeline.wiring import features_of
 from stages.models.measures.swaps import Paired, paired_f1, paired_mean
-from store.files.outputs import read_small_json
 from store.items.manifest import Manifest
+from store.results.cards import EntryCard
 
 _RIGHT = frozenset({"accuracy", "subset_accuracy"})  # on a row the decision is the truth, or it is not
 
@@ -96,7 +96,7 @@ def paired_systems(first: str, second: str, metric: str) -> Paired | str:
     """Compare two retrieval systems by which queries they answer; the reason where that is not possible."""
     k = int(metric.removeprefix("top_"))
     for name in (first, second):
-        if json.loads(paths.card("retrieve", name).read_text("utf-8")).get("n_unanswerable"):
+        if EntryCard.read(paths.card("retrieve", name)).counts.get("n_unanswerable"):
             return f"no paired test: {name} has queries that nothing could answer, which its ranking does not name"
     answered = [_answered(name, k) for name in (first, second)]
     if answered[0].keys() != answered[1].keys() or not answered[0]:
@@ -200,14 +200,13 @@ def _input(params: Params, name: str, hole: str | None) -> Any:
 
 def _judged(change: Change, params: Params) -> Change:
     """Read both metrics, and where rows can be set against rows the interval of their difference."""
-    # A card that is not there, or damaged, reads as not scored.
-    cards = [read_small_json(paths.card(change.verb, name)) for name in (change.first, change.second)]
+    cards = [EntryCard.read_sound(paths.card(change.verb, name)) for name in (change.first, change.second)]
     metric = _metric(change, params, cards[0])
     change = replace(change, metric=metric)
     for name, card in zip((change.first, change.second), cards, strict=True):
-        if not isinstance(card.get(metric), int | float):
+        if metric not in card.means:
             return replace(change, note=f"{name} has no {metric} yet; run `dvc repro {change.verb}@{name}`")
-    one, two = (float(card[metric]) for card in cards)
+    one, two = (card.means[metric] for card in cards)
     change = replace(change, first_value=one, second_value=two, difference=round(one - two, 6))
     judge = paired_experiments if change.verb == "evaluate" else paired_systems
     paired = judge(change.first, change.second, metric)
@@ -216,7 +215,7 @@ def _judged(change: Change, params: Params) -> Change:
     return replace(change, low=round(paired.low, 6), high=round(paired.high, 6), p=round(paired.p, 6))
 
 
-def _metric(change: Change, params: Params, card: dict[str, Any]) -> str:
+def _metric(change: Change, params: Params, card: EntryCard) -> str:
     if change.verb == "retrieve":
         return f"top_{min(params.retrieve[change.first].k)}"
-    return params.report.primary or ("mse" if card.get("task") == "regression" else "f1_macro")
+    return params.report.primary or ("mse" if card.made_of.get("task") == "regression" else "f1_macro")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import logging
 import shutil
 import statistics
@@ -25,8 +24,9 @@ from pipeline.params.yaml_file import parse_yaml, read_text
 from stages.contract import Progress, Tracker
 from stages.models.catalog import did_you_mean
 from store import atomic_output
-from store.errors import InputError, RunError
+from store.errors import InputError
 from store.files.outputs import fresh_folder, safe_cell, write_json, write_lines, write_text
+from store.results.cards import EntryCard
 
 _LOCK = Path("dvc.lock")
 _LAST = "last.sha256"  # of the params that were written in place of the borrowed ones
@@ -218,18 +218,8 @@ def _with_seed(text: str, params: Params, seed: int) -> str:
 def _run(seed: int, text: str, done: Repetitions, tracker: Tracker) -> None:
     write_borrowed(text)
     repro(done.targets, paths.REPEATS / f"seed-{seed}.log", lambda stage: tracker.advance(0, f"seed {seed}: {stage}"))
-    done.metrics[seed] = {target: _numbers(paths.card(*target.split("@", 1))) for target in done.targets}
+    done.metrics[seed] = {target: EntryCard.read(paths.card(*target.split("@", 1))).numbers for target in done.targets}
     done.lineage[seed] = {"params": _digest(text.encode()), "lock": _digest(Path("dvc.lock").read_bytes())}
-
-
-def _numbers(card: Path) -> Numbers:
-    try:
-        content = json.loads(card.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"repeat: expected the metrics {card}; found: {error}; run `dvc repro`.") from error
-    return {
-        name: value for name, value in content.items() if isinstance(value, int | float) and not isinstance(value, bool)
-    }
 
 
 def _write(table: Path, done: Repetitions, text: str) -> None:

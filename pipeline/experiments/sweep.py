@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from stages.models.training.cause import code_of
 from store import canonical_json
 from store.errors import InputError, RunError
 from store.files.outputs import safe_cell, write_json, write_lines
+from store.results.cards import EntryCard
 
 _RUN = ("stages.train.run", "stages.evaluate.run")
 _MAIN = ("f1_macro", "mse")
@@ -32,11 +32,11 @@ _NOT_ASKED: Mapping[str, Any] = {"missing": None, "weights": False, "tsne": None
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a trial: the metrics as `evaluate` writes them, or why there are none."""
+    """What came of a trial: the numbers on the card of `evaluate`, or why there are none."""
 
     trial: Trial
     key: str
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, float]
     refused: str = ""
 
     @property
@@ -94,7 +94,7 @@ def _outcome(trial: Trial, session: Session) -> Outcome:
     except (InputError, RunError) as error:  # one impossible or diverging cell must not end the sweep: it is told
         shutil.rmtree(folder, ignore_errors=True)
         return Outcome(trial, key, {}, str(error))
-    return Outcome(trial, key, json.loads(card.read_text("utf-8")))
+    return Outcome(trial, key, EntryCard.read(card).numbers)
 
 
 def _cause(trial: Trial, session: Session) -> dict[str, Any]:

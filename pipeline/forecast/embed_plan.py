@@ -16,6 +16,7 @@ from store.errors import InputError
 from store.files.outputs import read_small_json
 from store.items.manifest import Manifest
 from store.items.records import IMAGE
+from store.results.cards import EntryCard
 
 MatrixState = Literal["none", "ok", "stale"]
 
@@ -121,7 +122,7 @@ def _counted(plan: EmbedPlan, entry: EmbedParams, params: Params, settings: Sett
 
 def _made_by(name: str) -> str | None:
     """Return the fingerprint that made the present matrix, None when there is no matrix or its card is damaged."""
-    fingerprint = read_small_json(paths.card("embed", name)).get("fingerprint")
+    fingerprint = EntryCard.read_sound(paths.card("embed", name)).made_of.get("fingerprint")
     return None if fingerprint is None else str(fingerprint)
 
 

@@ -1,6 +1,6 @@
 """Before a verb spends hours: what it will write and hold, reckoned from cards and params, against what is free.
 
-The figures are estimates, and those of memory leave out what is bounded: matrices are mapped and read in blocks.
+The figures are estimates. Memory is reckoned where it grows with the data and a number of params.yaml bounds it.
 `embed` asks by itself, once it knows how many rows the store lacks; docs/operations.md has the formulas.
 """
 
@@ -16,12 +16,12 @@ from pipeline.machine.settings import Settings
 from pipeline.params.sections import Params
 from store.files.outputs import read_small_json
 from store.files.room import check_disk, check_memory
+from store.results.cards import EntryCard
 
 _FLOAT, _DOUBLE = 4, 8
 _SUPPORT = 0.4  # of the train rows, that are support vectors of one label's machine: 0.38 and 0.49 were measured
 _GROWN = 1.26  # nodes for each train row of a tree that is grown until its leaves are pure
 _NODE = 64  # bytes of a node, besides what it says of each class
-_COPIES = 2  # a model of scikit-learn is put together in memory before it is written
 _PIXEL = 0.4  # bytes, of a drawn scene as JPEG; 0.37 was measured
 _KNOWN_ROW = 300  # bytes that `prepare` remembers of a row to tell ids and contents that come again
 _SAMPLE = 1 << 20
@@ -43,7 +43,7 @@ class Needs:
 
     disk: Mapping[Path, int] = field(default_factory=dict)
     memory: int = 0
-    advice: str = "take fewer rows"
+    advice: str = ""
 
 
 def refuse_lack(verb: str, name: str, params: Params, settings: Settings) -> None:
@@ -112,22 +112,15 @@ def _train(name: str, params: Params) -> Needs:
     classes = max(1, len(info.classes)) if info is not None else 1
     rows = int(parts.get("train", 0))
     scored = int(parts.get("dev", 0)) + int(parts.get("test", 0))
-    dense = rows * dim * _FLOAT
     labels = classes if info is None or info.task == "multilabel" else 1
     options = entry.recipe.head_options.model_dump() if entry.recipe.head_options is not None else {}
     model = _model_bytes(entry.head, options, (rows, dim), (labels, classes))
-    memory = {
-        "forest": dense + _COPIES * model,
-        "svm": dense + rows * dim * _DOUBLE + _COPIES * model,
-        "knn": dense + _COPIES * model,
-        "linreg": 3 * rows * dim * _DOUBLE,
-    }.get(entry.head, 0)
     disk = {
         paths.DATA / "train": len(entry.seeds) * scored * classes * _FLOAT,
         paths.model("train", name): len(entry.seeds) * model,
         paths.TRAIN_STATES: len(entry.seeds) * model,
     }
-    return Needs(disk, memory, "take a head that reads its rows in batches, such as mlp, fewer dimensions or trees")
+    return Needs(disk)
 
 
 def _model_bytes(head: str, options: Mapping[str, Any], shape: tuple[int, int], counts: tuple[int, int]) -> int:
@@ -153,9 +146,9 @@ def _model_bytes(head: str, options: Mapping[str, Any], shape: tuple[int, int], 
 
 def _shape(params: Params, features: list[str]) -> tuple[int, int]:
     """Return the rows of some matrices and their dimensions side by side, as their cards have them; zeros without."""
-    cards = [read_small_json(paths.card(params.matrices.producer_of[each], each)) for each in features]
-    rows = max((int(card.get("rows", 0)) for card in cards), default=0)
-    return rows, sum(int(card.get("dim", 0)) for card in cards)
+    cards = [EntryCard.read_sound(paths.card(params.matrices.producer_of[each], each)) for each in features]
+    rows = max((card.counts.get("rows", 0) for card in cards), default=0)
+    return rows, sum(card.counts.get("dim", 0) for card in cards)
 
 
 _RECKONED: dict[str, Callable[[str, Params], Needs]] = {

@@ -20,6 +20,7 @@ from pipeline.journal.times import Spent, write_time
 from pipeline.machine.settings import load_settings
 from store.errors import InputError
 from store.files.outputs import read_small_json
+from store.results.cards import EntryCard
 
 _LONG = 2.0  # seconds after which a run says where they went
 _SUMMARIES = {"prepare": paths.PREPARE / "summary.json", "split": paths.SPLIT / "summary.json"}
@@ -157,7 +158,9 @@ def _ended(error: BaseException, seconds: float, spent: Spent) -> tuple[str, str
 
 def _card_counts(verb: str, name: str) -> dict[str, int | float]:
     """Return the plain numbers of what the verb wrote about its run."""
-    content = read_small_json(_SUMMARIES.get(verb, paths.card(verb, name)))
+    if verb not in _SUMMARIES:
+        return EntryCard.read_sound(paths.card(verb, name)).numbers
+    content = read_small_json(_SUMMARIES[verb])
     rows = content.get("rows")
     found = {**content, **(rows if isinstance(rows, dict) else {})}
     return {key: value for key, value in found.items() if type(value) in (int, float)}

@@ -13,18 +13,18 @@ CPUINFO = Path("/proc/cpuinfo")
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16")
 
 
-def instructions(cpuinfo: Path = CPUINFO) -> set[str] | None:
+def instructions() -> set[str] | None:
     """Return those of `INSTRUCTIONS` that this processor has; None where the system does not say."""
     try:
-        flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text("utf-8", errors="replace"), re.MULTILINE)
+        flags = re.search(r"^flags\s*:(.*)$", CPUINFO.read_text("utf-8", errors="replace"), re.MULTILINE)
     except OSError:
         return None
     return None if flags is None else set(INSTRUCTIONS) & set(flags[1].split())
 
 
-def told_instructions(cpuinfo: Path = CPUINFO) -> str:
+def told_instructions() -> str:
     """Say in one line which of `INSTRUCTIONS` are there and which lack."""
-    found = instructions(cpuinfo)
+    found = instructions()
     if found is None:
         return "unknown: this system does not tell"
     there = [name for name in INSTRUCTIONS if name in found]

@@ -15,7 +15,7 @@ from stages.embed.compute import Job
 from stages.embed.request import Rows
 from stages.models.encoders.protocol import Part
 from store import EncoderLog, Locations, MatrixArray, MatrixBlock, MatrixHeader, VectorType, cosines, write_matrix
-from store.files.outputs import write_json
+from store.results.cards import EntryCard
 
 Numbers = NDArray[Any]
 _MASKS = {"tokens": "token_mask", "regions": "region_mask"}
@@ -177,9 +177,9 @@ def export(job: Job, locations: Locations, matrix: Path, card: Path) -> Alike:
         arrays_beside(parts, dtype),
     )
     info = write_matrix(matrix, header, blocks.stream())
-    counts = {"present": blocks.present, "ok": blocks.ok, "failed": blocks.present - blocks.ok}
-    facts = {"rows": info.rows, "dim": info.dim, "dtype": info.dtype, "digest": info.digest}
-    write_json(card, {**about, **facts, **counts})
+    counts = {"rows": info.rows, "dim": info.dim, "present": blocks.present, "ok": blocks.ok}
+    counts["failed"] = blocks.present - blocks.ok
+    EntryCard(counts=counts, made_of={**about, "dtype": info.dtype, "digest": info.digest}).write(card)
     return _alike(job, locations, blocks)
 
 

@@ -1,4 +1,8 @@
-"""Metrics, and whether scores mean what they say, of arrays alone; docs/systems/evaluation.md#metrics."""
+"""The metrics of docs/systems/evaluation.md#metrics as pure functions of arrays; `scoring` asks for those of one seed.
+
+They are counted here and not by scikit-learn, which has no top-k that ranks equal scores by the lower index, and which
+checks and sorts its arguments anew for every metric; the tests compare each with it where it has the same.
+"""
 
 from __future__ import annotations
 

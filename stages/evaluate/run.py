@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from stages.evaluate.trained.inside import Inside, Look
 from stages.evaluate.trained.missing import Robustness, TrainedInputs, metric_names
 from stages.evaluate.truth import Truth, read_predictions
 from store.errors import InputError
-from store.files.outputs import fresh_folder, write_json
+from store.files.outputs import fresh_folder
 from store.files.reading import file_digest
 from store.items.manifest import Manifest
 from store.items.split import read_split
+from store.results.cards import EntryCard
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class EvaluateInputs:
 
 @dataclass(frozen=True)
 class EvaluateOutputs:
-    """What `evaluate` writes: flat metrics, and a folder of tables."""
+    """What `evaluate` writes: its card, and a folder of tables."""
 
-    metrics: Path
+    card: Path
     tables: Path
 
 
@@ -56,8 +56,8 @@ def run(
     outputs: EvaluateOutputs,
     settings: EvaluateSettings,
     progress: Progress,
-) -> dict[str, Any]:
-    """Evaluate one experiment.
+) -> EntryCard:
+    """Evaluate one experiment and return its card.
 
     Raises
     ------
@@ -79,31 +79,31 @@ def run(
     robustness = _robustness(params, inputs, scored, settings, progress)
     inside = _inside(params, inputs, about["fusion"], scored, settings, progress)
     calibrated = [each.metrics for each in calibrations] or [{} for _ in seeds]
-    content: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         **over_seeds([{**each.metrics, **more} for each, more in zip(seeds.values(), calibrated, strict=True)]),
         **interval_ends(truth, list(scores.values()), decisions, params.top_k),
         **_untrained(params, scored),
-        **truth.counts,
+        **({"missing": robustness.lost} if robustness.lost else {}),
+    }
+    made_of = {
         **robustness.facts,
         **inside.facts,
-        "seeds": len(seeds),
         "part": params.part,
         "fallback": params.fallback,
         "threshold": scored.thresholds[next(iter(seeds))],  # the first seed's, as in the tables
         "task": manifest.info.task,
-        **_made_of(about),
+        "features": " + ".join(about["features"]),
+        "fusion": about["fusion"],
+        "head": about["head"],
         "predictions_digest": file_digest(inputs.predictions),
     }
+    card = EntryCard(metrics, {**truth.counts, "seeds": len(seeds)}, made_of)
     found = Findings(decisions, calibrations[0] if calibrations else None, robustness)
     with fresh_folder(outputs.tables) as fresh:
         write_folder(fresh, params, manifest, scored, found)
         inside.write(fresh)
-    write_json(outputs.metrics, content)
-    return content
-
-
-def _made_of(about: Mapping[str, Any]) -> dict[str, str]:
-    return {"features": " + ".join(about["features"]), "fusion": about["fusion"], "head": about["head"]}
+    card.write(outputs.card)
+    return card
 
 
 def _thresholds(

@@ -15,6 +15,7 @@ from stages.fit.options import BovwOptions
 from stages.models.encoders.image.bovw import VOCABULARY, describe
 from store.errors import InputError
 from store.files.tensors import save_tensors
+from store.results.cards import EntryCard
 
 _INITS = 3
 
@@ -40,7 +41,8 @@ def fit_bovw(context: FitContext, folder: Path) -> Fitted:
     _refuse_few(context.name, sample.seen, options)
     save_tensors({"words": _centres(sample.vectors(), options.k, context.seed)}, folder / VOCABULARY)
     left_out = len(context.rows) - seen
-    return Fitted((), {"descriptors": sample.seen, "without_descriptors": empty, "left_out": left_out})
+    counts = {"descriptors": sample.seen, "without_descriptors": empty, "left_out": left_out}
+    return Fitted((), EntryCard(counts=counts))
 
 
 def _refuse_few(name: str, found: int, options: BovwOptions) -> None:

@@ -21,9 +21,11 @@ from stages.models.training.epochs import Epoch
 from stages.models.training.groups import TOLERANCE, fill
 from store.errors import InputError, RunError
 from store.items.records import Task
+from store.results.cards import EntryCard
 
 Raw = Any  # `str`, the encoded `bytes` of a picture, or a tuple of both, as the encoder reads it
 Index = NDArray[np.int64]
+_DEV_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def read_rows(inputs: Inputs, rows: Index) -> FitRows:
     )
 
 
-def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, Index]:
-    """Set a share of the groups of train aside for early stopping; `split`'s own dev and test rows stay unseen.
+def cut_dev(groups: list[str], seed: int) -> tuple[Index, Index]:
+    """Set a tenth of the groups of train aside for early stopping; `split`'s own dev and test rows stay unseen.
 
-    Where these groups are far from the share of the rows, groups that are too large are passed over.
+    Where these groups are far from a tenth of the rows, groups that are too large are passed over.
 
     Returns
     -------
@@ -115,10 +117,10 @@ def cut_dev(groups: list[str], seed: int, share: float = 0.1) -> tuple[Index, In
     """
     sizes = Counter(groups)
     names = sorted(sizes)
-    count = min(len(names) - 1, max(1, round(share * len(names))))
+    count = min(len(names) - 1, max(1, round(_DEV_SHARE * len(names))))
     order = [names[position] for position in np.random.default_rng(seed).permutation(len(names))]
     aside = set(order[:count])
-    wanted = share * len(groups)
+    wanted = _DEV_SHARE * len(groups)
 
     def off(drawn: Iterable[str]) -> float:
         return abs(sum(sizes[name] for name in drawn) - wanted)
@@ -174,12 +176,12 @@ class Fitted:
     ----------
     history : sequence of Epoch
         Empty for a fitter without epochs.
-    facts : mapping
-        Plain numbers and words for the card, such as the size of a vocabulary; the same in every run.
+    card : EntryCard
+        What its card says besides, such as the size of a vocabulary; the same in every run.
     """
 
     history: Sequence[Epoch] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    card: EntryCard = field(default_factory=EntryCard)
 
 
 Prepared = TypeVar("Prepared")

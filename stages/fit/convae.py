@@ -19,6 +19,7 @@ from stages.models.encoders.image.convae import DECODER, ENCODER, preprocessing
 from stages.models.training.checkpoints import Tensors
 from stages.models.training.epochs import Schedule, run_epochs
 from stages.models.training.state import restore_training, training_arrays
+from store.results.cards import EntryCard
 
 
 def fit_convae(context: FitContext, folder: Path) -> Fitted:
@@ -38,7 +39,8 @@ def fit_convae(context: FitContext, folder: Path) -> Fitted:
     for half, name in ((network.encoder, ENCODER), (network.decoder, DECODER)):
         save_file({key: value.contiguous() for key, value in half.state_dict().items()}, folder / name)
     left_out = len(context.rows) - len(pixels)
-    return Fitted(history, {"parameters": sum(each.numel() for each in network.parameters()), "left_out": left_out})
+    parameters = sum(each.numel() for each in network.parameters())
+    return Fitted(history, EntryCard(counts={"parameters": parameters, "left_out": left_out}))
 
 
 def _pixels(context: FitContext, options: ConvaeOptions, path: Path) -> NDArray[np.uint8]:

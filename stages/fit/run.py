@@ -21,9 +21,10 @@ from stages.models.training.checkpoints import Checkpoints
 from stages.models.training.epochs import finals
 from store import canonical_json
 from store.errors import InputError
-from store.files.outputs import fresh_folder, write_json, write_lines
+from store.files.outputs import fresh_folder, write_lines
 from store.items.manifest import Manifest
 from store.items.split import read_split
+from store.results.cards import EntryCard
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class FitSettings:
 
 def run(
     params: FitParams, inputs: FitInputs, outputs: FitOutputs, settings: FitSettings, progress: Progress
-) -> dict[str, Any]:
+) -> EntryCard:
     """Fit one encoder and return its card.
 
     Raises
@@ -96,7 +97,7 @@ def run(
         artefact = Artefact(folder, **about).seal()
     card = _card(artefact, fitted)
     _write_history(outputs.history, fitted)
-    write_json(outputs.card, card)
+    card.write(outputs.card)
     states.clear()
     return card
 
@@ -135,11 +136,11 @@ def _cause(about: dict[str, Any], rows: FitRows, device: str) -> str:
     return hashlib.sha256(canonical_json(cause)).hexdigest()
 
 
-def _card(artefact: Artefact, fitted: Fitted) -> dict[str, Any]:
-    names = ("encoder", "field", "seed", "transductive", "rows", "train")
-    about = {name: getattr(artefact, name) for name in names}
+def _card(artefact: Artefact, fitted: Fitted) -> EntryCard:
+    names = ("encoder", "field", "seed", "transductive", "train", "digest")
     epochs = {"epochs": len(fitted.history)} if fitted.history else {}
-    return {**about, "digest": artefact.digest, **epochs, **finals(list(fitted.history)), **fitted.facts}
+    made_of = {name: getattr(artefact, name) for name in names}
+    return EntryCard(finals(list(fitted.history)), {"rows": artefact.rows, **epochs}, made_of) | fitted.card
 
 
 def _write_history(path: Path, fitted: Fitted) -> None:

@@ -19,6 +19,7 @@ from stages.models.training.checkpoints import Tensors
 from stages.models.training.epochs import Schedule, run_epochs
 from store.errors import InputError
 from store.files.tensors import save_tensors
+from store.results.cards import EntryCard
 
 _FIRST_RATE, _LAST_RATE = 0.025, 0.0001  # gensim's defaults; the rate falls evenly over all epochs
 
@@ -37,7 +38,7 @@ def fit_w2v(context: FitContext, folder: Path) -> Fitted:
     words = list(training.model.wv.index_to_key)
     (folder / WORDS).write_text(json.dumps(words, ensure_ascii=False) + "\n", "utf-8")
     save_tensors({"vectors": np.asarray(training.model.wv.vectors, dtype=np.float32)}, folder / VECTORS)
-    return Fitted(history, {"words": len(words), "texts_without_words": training.empty})
+    return Fitted(history, EntryCard(counts={"words": len(words), "texts_without_words": training.empty}))
 
 
 class _Training:

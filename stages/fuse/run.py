@@ -23,9 +23,10 @@ from stages.models.training.checkpoints import Checkpoints, TrainingSettings
 from stages.models.training.epochs import Watch
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
-from store.files.outputs import fresh_folder, write_json
+from store.files.outputs import fresh_folder
 from store.items.manifest import Manifest
 from store.items.split import read_split
+from store.results.cards import EntryCard
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class FuseOutputs:
 
 def run(
     params: FuseParams, inputs: FuseInputs, outputs: FuseOutputs, settings: TrainingSettings, progress: Progress
-) -> dict[str, object]:
-    """Fuse the matrices; a row is present when any of its inputs is, the others carry their missing vectors.
+) -> EntryCard:
+    """Fuse the matrices and return the card.
+
+    A row is present when any of its inputs is; the others carry their missing vectors.
 
     Raises
     ------
@@ -69,21 +72,23 @@ def run(
     states = _states(params, table, problem.device, settings, outputs)
     fusion.fit(MappedTable(table, scaler.transform, layout_columns(layout)), watch=Watch(label, progress, states))
     missing = fusion.transform(scaler.transform(missing_row(matrices, layout)[None, :]))[0]
-    attributes = {
+    fitted = {"fitted_rows": len(visible)} if params.row.learns else {}
+    about = {
         "fusion": params.fusion,
         "features": params.features,
         "sources": [each.digest for each in matrices],
-        **({"transductive": params.transductive, "fitted_rows": len(visible)} if params.row.learns else {}),
+        **({"transductive": params.transductive} if params.row.learns else {}),
     }
-    header = MatrixHeader(ids, len(missing), "float32", missing, attributes)
+    header = MatrixHeader(ids, len(missing), "float32", missing, {**about, **fitted})
     every = FeatureTable(matrices, np.arange(len(ids)), layout)
     with fresh_folder(outputs.model) as folder, progress.track(label, len(ids)) as bar:
         scaler.save(folder)
         if params.row.learns:
             fusion.save(folder)
         info = write_matrix(outputs.matrix, header, _blocks(every, (scaler, fusion), bar))
-    card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest}
-    write_json(outputs.card, {**card, **attributes})
+    counts = {"rows": info.rows, "dim": info.dim, **fitted}
+    card = EntryCard(counts=counts, made_of={"digest": info.digest, **about})
+    card.write(outputs.card)
     if states is not None:
         states.clear()
     return card

@@ -21,10 +21,11 @@ from stages.reduce.params import ReduceParams
 from stages.reduce.passes import Here, Source, Workers, block_rows, pays
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
-from store.files.outputs import fresh_folder, write_json, write_lines
+from store.files.outputs import fresh_folder, write_lines
 from store.files.scratch import scratch_folder
 from store.items.manifest import Manifest
 from store.items.split import read_split
+from store.results.cards import EntryCard
 
 _LOG = logging.getLogger("diptych.reduce")
 
@@ -51,8 +52,8 @@ class ReduceOutputs:
 
 def run(
     params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress, apart: Apart | None = None
-) -> dict[str, object]:
-    """Project the matrix `params.features`.
+) -> EntryCard:
+    """Project the matrix `params.features` and return the card.
 
     Parameters
     ----------
@@ -85,8 +86,9 @@ def run(
     shares = [float(share) for share in projection.explained_variance_ratio_]
     _write_variance(outputs.variance, shares)
     explained = [round(share, 6) for share in shares]
-    card: dict[str, object] = {"rows": info.rows, "dim": info.dim, "digest": info.digest, "explained": explained}
-    write_json(outputs.card, {**card, **attributes})
+    counts = {"rows": info.rows, "dim": info.dim}
+    card = EntryCard({"explained": explained}, counts, {"digest": info.digest, **attributes})
+    card.write(outputs.card)
     return card
 
 

@@ -87,18 +87,18 @@ class Outcome:
     graded: Graded | None = None
 
 
-def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | int]:
+def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float]:
     """Score a ranking.
 
     Returns
     -------
     dict
-        ``n_queries``, ``n_unanswerable``; for each K ``top_K`` (share of queries with a relevant item among the first
-        K), ``top_K_all`` (the same, unanswerable queries counting as misses), ``precision_K``, ``recall_K`` and
-        ``random_top_K``, what K blind draws from the query's gallery are expected to reach; ``random_top_1`` also where
-        1 is none of the K, and ``random_recall_K``; ``mrr`` over the full ranking and ``random_mrr``. Where items have
-        several labels ``jaccard_K``, the mean Jaccard index of the first K with the query, beside ``random_jaccard``;
-        where relevance is graded ``ndcg_K`` beside ``random_ndcg_K``. Means leave unanswerable queries out.
+        For each K ``top_K`` (share of queries with a relevant item among the first K), ``top_K_all`` (the same,
+        unanswerable queries counting as misses), ``precision_K``, ``recall_K`` and ``random_top_K``, what K blind draws
+        from the query's gallery are expected to reach; ``random_top_1`` also where 1 is none of the K, and
+        ``random_recall_K``; ``mrr`` over the full ranking and ``random_mrr``. Where items have several labels
+        ``jaccard_K``, the mean Jaccard index of the first K with the query, beside ``random_jaccard``; where relevance
+        is graded ``ndcg_K`` beside ``random_ndcg_K``. Means leave unanswerable queries out.
 
     Raises
     ------
@@ -114,8 +114,7 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
             f"expected queries with a relevant gallery item, found none among {total}; "
             "choose relevance: any_label, another gallery or a split in which the labels meet"
         )
-    values: dict[str, float | int] = {"n_queries": total, "n_unanswerable": total - answered}
-    values |= {name: float(each.mean()) for name, each in _by_query(outcome, ks).items()}
+    values = {name: float(each.mean()) for name, each in _by_query(outcome, ks).items()}
     values |= {f"top_{k}_all": values[f"top_{k}"] * answered / total for k in sorted(ks)}
     relevant, candidates = outcome.relevant[answerable], outcome.candidates[answerable]
     for k in sorted({1, *ks}):
@@ -126,6 +125,11 @@ def retrieval_metrics(outcome: Outcome, ks: Sequence[int]) -> dict[str, float | 
         graded = outcome.graded.only(answerable)
         values |= {name: float(each.mean()) for name, each in graded.blind(sorted(ks)).items()}
     return values
+
+
+def query_counts(outcome: Outcome) -> dict[str, int]:
+    """Count the queries, and those that nothing in the gallery could answer."""
+    return {"n_queries": len(outcome.relevant), "n_unanswerable": int((outcome.relevant == 0).sum())}
 
 
 def metric_intervals(outcome: Outcome, ks: Sequence[int], groups: Ints) -> dict[str, float]:

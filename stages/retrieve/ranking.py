@@ -242,15 +242,16 @@ def _rank_some(asked: _Asked, k: int) -> Ranking:
     )
 
 
-def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[str, float | int]:
+def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> tuple[dict[str, float], dict[str, int]]:
     """Tell how much of the exact ranking the index found.
 
     Returns
     -------
-    dict
+    dict of str to float
+        For each K ``index_recall_K``, the share of the exact first K of the sampled queries that were found.
+    dict of str to int
         ``index_refilled``, the queries that it could not answer; ``index_sampled``, how many were asked again without
-        it: a tenth of all, at least 100 and at most 1,000 where there are as many, drawn by a fixed seed; for each K
-        ``index_recall_K``, the share of the exact first K of these that were found.
+        it: a tenth of all, at least 100 and at most 1,000 where there are as many, drawn by a fixed seed.
     """
     count = len(ranking.queries)
     sampled = min(count, 1000, max(100, count // 10))
@@ -260,7 +261,7 @@ def measure_index(search: Search, ranking: Ranking, ks: Sequence[int]) -> dict[s
     starts = range(0, sampled, QUERIES_AT_ONCE)
     far = np.concatenate([_distances(sample.part(start, start + QUERIES_AT_ONCE), max(ks)) for start in starts])
     recalls = {f"index_recall_{k}": index_recall(ranking.distances[places], far, k) for k in sorted(ks)}
-    return {"index_refilled": int(ranking.refilled.sum()), "index_sampled": sampled, **recalls}
+    return recalls, {"index_refilled": int(ranking.refilled.sum()), "index_sampled": sampled}
 
 
 def _distances(asked: _Asked, k: int) -> NDArray[np.float64]:

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,18 +27,18 @@ from stages.retrieve.features import (
     offered_inputs,
     scaled_blocks,
 )
-from stages.retrieve.metrics import metric_intervals, reached_shares, retrieval_metrics, write_curve
+from stages.retrieve.metrics import metric_intervals, query_counts, reached_shares, retrieval_metrics, write_curve
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.ranking import Ranking, Search, measure_index
 from stages.retrieve.relevance import relevance_of
 from stages.retrieve.roles import Roles, cast_roles, check_reach, exclusions_of
 from store import Matrix
-from store.files.outputs import write_json
 from store.files.publish import atomic_output
 from store.files.reading import file_digest
 from store.items.manifest import Manifest
 from store.items.records import IMAGE
 from store.items.split import read_roles, read_split
+from store.results.cards import EntryCard
 
 
 def write_ranked(path: Path, table: pa.Table, params: RetrieveParams) -> None:
@@ -63,9 +62,9 @@ class RetrieveInputs:
 
 @dataclass(frozen=True)
 class RetrieveOutputs:
-    """What one retrieval system writes: `metrics` as JSON, `ranked` as Parquet, `curve` as CSV."""
+    """What one retrieval system writes: its `card`, `ranked` as Parquet, `curve` as CSV."""
 
-    metrics: Path
+    card: Path
     ranked: Path
     curve: Path
 
@@ -76,7 +75,7 @@ def run(
     outputs: RetrieveOutputs,
     progress: Progress,
     apart: Apart | None = None,
-) -> dict[str, Any]:
+) -> EntryCard:
     """Rank the gallery for every query and score the ranking.
 
     Parameters
@@ -86,10 +85,10 @@ def run(
 
     Returns
     -------
-    dict
-        What the metrics file holds: the counts and metrics of `retrieval_metrics`, the ends of their intervals, how
-        many rows had to stay out and why, with `exclude_identical` each ``with_identical_top_K``, for `kmeans_svm` what
-        `search_tiers` measures, with an index its name and what `measure_index` tells, ``features``, ``head`` and
+    EntryCard
+        `retrieval_metrics` and the ends of their intervals, with `exclude_identical` each ``with_identical_top_K``, for
+        `kmeans_svm` what `search_tiers` measures, with an index what `measure_index` tells; how many queries there were
+        and how many rows had to stay out and why; ``features``, ``head``, ``task``, the name of the index and
         ``ranked_digest`` (SHA-256 of the ranked file).
 
     Raises
@@ -115,32 +114,36 @@ def run(
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
     ranking = rank_where_it_pays(search, max(params.k), progress, apart)
-    values: dict[str, Any] = {**_metrics(params, manifest, search, ranking), **measured}
+    outcome = ranking.outcome()
+    recalls, sampled = ({}, {}) if index is None else measure_index(search, ranking, params.k)
+    metrics = {**retrieval_metrics(outcome, params.k), **_intervals(params, manifest, search, ranking)}
+    metrics |= {**recalls, **measured}
     if params.exclude_identical:
         with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
         every = rank_where_it_pays(with_all, max(params.k), progress, apart)
         shares = reached_shares(every.outcome(), params.k)
-        values |= {f"with_identical_top_{k}": share for k, share in shares.items()}
+        metrics |= {f"with_identical_top_{k}": share for k, share in shares.items()}
     with atomic_output(outputs.ranked) as ranked:
         write_ranked(ranked, ranking.table(ids), params)
-        values["ranked_digest"] = file_digest(ranked)
-    write_curve(outputs.curve, ranking.outcome())
-    write_json(outputs.metrics, values)
-    return values
+        digest = file_digest(ranked)
+    write_curve(outputs.curve, outcome)
+    card = EntryCard(metrics, {**query_counts(outcome), **roles.counts, **sampled}, _made_of(params, manifest, digest))
+    card.write(outputs.card)
+    return card
 
 
-def _metrics(params: RetrieveParams, manifest: Manifest, search: Search, ranking: Ranking) -> dict[str, Any]:
-    """Score a ranking, count who took part, and say what was ranked by what."""
+def _intervals(params: RetrieveParams, manifest: Manifest, search: Search, ranking: Ranking) -> dict[str, float]:
     groups = np.unique(np.array(manifest.groups(), dtype=np.str_)[search.roles.queries], return_inverse=True)[1]
-    found = {} if search.index is None else {"index": params.index, **measure_index(search, ranking, params.k)}
+    return metric_intervals(ranking.outcome(), params.k, groups)
+
+
+def _made_of(params: RetrieveParams, manifest: Manifest, ranked: str) -> dict[str, str]:
     return {
-        **retrieval_metrics(ranking.outcome(), params.k),
-        **metric_intervals(ranking.outcome(), params.k, groups),
-        **search.roles.counts,
-        **found,
         "features": " + ".join(params.features),
         "head": params.head,
         "task": manifest.info.task,
+        "ranked_digest": ranked,
+        **({"index": params.index} if params.index == "hnsw" else {}),
     }
 
 

@@ -87,18 +87,18 @@ def existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
-def available_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+def available_memory() -> int | None:
     """Return the bytes that this process can still get, None where the system does not tell.
 
     The least of what the machine has left and what the container may still take; swap does not count.
     """
-    found = [each for each in (_left_in_machine(meminfo), _left_in_container(cgroup)) if each is not None]
+    found = [each for each in (_left_in_machine(), _left_in_container()) if each is not None]
     return min(found) if found else None
 
 
-def _left_in_machine(meminfo: Path) -> int | None:
+def _left_in_machine() -> int | None:
     try:
-        lines = dict(line.split(":", 1) for line in meminfo.read_text("ascii").splitlines())
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text("ascii").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
         try:
@@ -107,10 +107,10 @@ def _left_in_machine(meminfo: Path) -> int | None:
             return None
 
 
-def _left_in_container(cgroup: Path) -> int | None:
+def _left_in_container() -> int | None:
     try:
-        limit, used = (int((cgroup / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
-        lines = (line.split() for line in (cgroup / "memory.stat").read_text("ascii").splitlines())
+        limit, used = (int((_CGROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+        lines = (line.split() for line in (_CGROUP / "memory.stat").read_text("ascii").splitlines())
         # Pages of files count as used and are given back when somebody needs them: mapped matrices are such.
         files = sum(int(value) for name, value in lines if name in ("inactive_file", "active_file"))
     except (OSError, ValueError):  # no container, or no limit ("max")

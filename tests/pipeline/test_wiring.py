@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from pipeline.params.sections import Params
 from pipeline.wiring import trained_inputs
 from tests.pipeline.project import SMALL
+from tests.rules.cards import write_card
 
 PAIR = {"encoder": "bert-pair-ft", "field": "caption", "fit": "pair"}
 
@@ -23,9 +23,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: list[str]) -
     params["reduce"]["small"] = {"features": "image-colors", "method": "pca", "components": 2}
     params["train"] = {"x": {"features": features, "fusion": "concat", "head": "knn"}}
     for verb, names in (("embed", params["embed"]), ("reduce", params["reduce"]), ("fuse", params["fuse"])):
-        (tmp_path / "metrics" / verb).mkdir(parents=True)
         for name in names:
-            (tmp_path / "metrics" / verb / f"{name}.json").write_text(json.dumps({"digest": f"of {name}"}))
+            write_card(tmp_path / "metrics" / verb / f"{name}.json", {"digest": f"of {name}"})
     monkeypatch.chdir(tmp_path)
     return trained_inputs(Params.model_validate(params), "x")
 

@@ -80,7 +80,7 @@ class Inside:
     Attributes
     ----------
     facts : mapping
-        Flat, for the file of metrics.
+        For the card, beside what the experiment is made of.
     """
 
     weights: tuple[WeightRow, ...] = ()

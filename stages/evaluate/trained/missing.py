@@ -1,11 +1,10 @@
-"""The test of missing inputs and its table `missing.csv`; docs/systems/evaluation.md#missing-inputs."""
+"""What the test of missing inputs takes away, and its table; docs/systems/evaluation.md#missing-inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,13 +139,16 @@ class Robustness:
         The full condition first; empty where no test was asked for.
     refused : str
         Why nothing could be taken away; empty where it could.
+    lost : mapping of str to float
+        For the card: by input and metric the difference that it makes on the whole part.
     facts : mapping
-        Flat, for the file of metrics.
+        For the card: what was taken away, or why nothing could be, and the drawn classes.
     """
 
     outcomes: tuple[Outcome, ...] = ()
     refused: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    lost: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def metric_names(task: Task, top_k: int) -> tuple[str, ...]:

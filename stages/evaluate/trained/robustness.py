@@ -120,12 +120,12 @@ class RobustnessTest:
             )
             full = [self._metrics(seed, scores) for seed, scores in self.scored.scores.items()]
             outcomes = tuple(self._outcomes({"full": full}))
-            return Robustness(outcomes, refused, {"missing": refused, **drawn})
+            return Robustness(outcomes, refused, facts={"missing": refused, **drawn})
         conditions = conditions_of(self.trained.fields)
         outcomes = tuple(self._outcomes(self._score_all(conditions, resolve_device(device), progress)))
         keys = {each.name: each.key for each in conditions[1:]}
-        facts = {"missing": ", ".join(keys.values()), **drawn, **dict(_flat(outcomes, keys))}
-        return Robustness(outcomes, "", facts)
+        facts = {"missing": ", ".join(keys.values()), **drawn}
+        return Robustness(outcomes, "", dict(_lost(outcomes, keys)), facts)
 
     def _score_all(
         self, conditions: Sequence[Condition], device: str, progress: Progress
@@ -180,9 +180,9 @@ def _scores(model: FusedModel, table: ThinnedTable) -> Scores:
     return scores
 
 
-def _flat(outcomes: Sequence[Outcome], keys: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    """Yield the differences on the whole part as metrics with a name."""
+def _lost(outcomes: Sequence[Outcome], keys: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """Yield the differences on the whole part, each with a name."""
     for each in outcomes:
         if each.scope == WHOLE and each.condition in keys:
             for name, value in each.deltas.items():
-                yield f"missing_{keys[each.condition]}_{name}_delta", value
+                yield f"{keys[each.condition]}_{name}_delta", value

@@ -1,4 +1,4 @@
-"""The t-SNE panels of one model, and how far classes stand apart; docs/systems/evaluation.md#t-sne."""
+"""The t-SNE panels of one model: rows, vectors, silhouettes; docs/systems/evaluation.md#t-sne."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from stages.fit.finetune.network import Classifier, Layer, TrainingMode, freeze
 from stages.fit.finetune.training import Bench, ClassifierTraining, Examples, Lesson
 from stages.fit.options import FinetuneOptions
 from stages.models.training.epochs import Epoch, Schedule, run_epochs
+from store.results.cards import EntryCard
 
 _LOG = logging.getLogger("diptych.fit")
 
@@ -74,8 +75,10 @@ def train_classifier(context: FitContext, body: Body) -> tuple[Classifier, Fitte
     schedule = Schedule(options.epochs, len(train) + len(dev), options.patience or options.epochs)
     history = run_epochs(context, training, schedule)
     _tell(context.name, training.failed)
-    facts = {**_row_facts(rows, train, dev, training.failed), **_network_facts(network, body)}
-    return network.eval().cpu(), Fitted(history, {**facts, **_best(history)})
+    card = (
+        _row_card(rows, train, dev, training.failed) | EntryCard(counts=_network_counts(network, body)) | _best(history)
+    )
+    return network.eval().cpu(), Fitted(history, card)
 
 
 def labelled_parts(rows: FitRows, seed: int) -> tuple[Index, Index]:
@@ -108,33 +111,34 @@ def _tell(name: str, failed: Mapping[str, str]) -> None:
         )
 
 
-def _row_facts(rows: FitRows, train: Index, dev: Index, failed: Mapping[str, str]) -> dict[str, Any]:
+def _row_card(rows: FitRows, train: Index, dev: Index, failed: Mapping[str, str]) -> EntryCard:
     targets = rows.targets[train]
     seen = set(np.flatnonzero(targets.any(axis=0)) if rows.task == "multilabel" else targets)
-    return {
+    counts = {
         "train_rows": len(train),
         "dev_rows": len(dev),
         "unlabelled": int((~rows.labelled).sum()),
         "unreadable": len(failed),
-        "untrained_classes": [name for at, name in enumerate(rows.classes) if at not in seen],
     }
+    untrained = [name for at, name in enumerate(rows.classes) if at not in seen]
+    return EntryCard(counts=counts, made_of={"untrained_classes": untrained})
 
 
-def _network_facts(network: Classifier, body: Body) -> dict[str, Any]:
-    counts = [(each.numel(), each.requires_grad) for each in network.parameters()]
-    facts = {
-        "parameters": sum(count for count, _ in counts),
-        "trained_parameters": sum(count for count, trained in counts if trained),
+def _network_counts(network: Classifier, body: Body) -> dict[str, int]:
+    sizes = [(each.numel(), each.requires_grad) for each in network.parameters()]
+    counts = {
+        "parameters": sum(size for size, _ in sizes),
+        "trained_parameters": sum(size for size, trained in sizes if trained),
     }
     if body.frozen:
-        facts |= {"layers": len(body.layers), "frozen_layers": body.frozen}
-    return facts
+        counts |= {"layers": len(body.layers), "frozen_layers": body.frozen}
+    return counts
 
 
-def _best(history: Sequence[Epoch]) -> dict[str, Any]:
+def _best(history: Sequence[Epoch]) -> EntryCard:
     """Return the epoch that was kept and its accuracy on the rows set aside, where there are any."""
     known = [each for each in history if not np.isnan(each.valid_loss)]
     if not known:
-        return {}
+        return EntryCard()
     best = min(known, key=lambda each: each.valid_loss)
-    return {"best_epoch": best.epoch, "valid_accuracy": round(best.valid_accuracy, 6)}
+    return EntryCard({"valid_accuracy": round(best.valid_accuracy, 6)}, {"best_epoch": best.epoch})

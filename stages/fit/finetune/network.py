@@ -76,7 +76,7 @@ class Layer:
         return list(self.module.parameters(recurse=False))
 
 
-def layers_in_order(network: nn.Module, sample: Tensor, head: nn.Module | None = None) -> list[Layer]:
+def layers_in_order(network: nn.Module, sample: Tensor) -> list[Layer]:
     """List the modules that own parameters in the order in which a forward pass uses them first.
 
     Parameters
@@ -84,10 +84,7 @@ def layers_in_order(network: nn.Module, sample: Tensor, head: nn.Module | None =
     network : torch module
     sample : Tensor
         An input it accepts, of any content; [1, 3, S, S] for an image network.
-    head : torch module, optional
-        The classifier: none of its modules is listed.
     """
-    left_out = set(head.modules()) if head is not None else set()
     used: dict[str, Layer] = {}
 
     def note(layer: Layer) -> Callable[..., None]:
@@ -99,7 +96,7 @@ def layers_in_order(network: nn.Module, sample: Tensor, head: nn.Module | None =
     handles = [
         module.register_forward_pre_hook(note(Layer(name, module)))
         for name, module in network.named_modules()
-        if module not in left_out and next(module.parameters(recurse=False), None) is not None
+        if next(module.parameters(recurse=False), None) is not None
     ]
     was_training = network.training
     try:

@@ -58,7 +58,7 @@ def fit_pair(context: FitContext, folder: Path) -> Fitted:
     for path in encoder.tokenizer_files:
         shutil.copyfile(path, folder / path.name)
     write_json(folder / BASE, {"encoder": "bert", "identity": encoder.identity(), **base.record})
-    return replace(fitted, facts={**fitted.facts, **base.facts})
+    return replace(fitted, card=fitted.card | base.card)
 
 
 def _first_weights(width: int, visual: int, seed: int) -> Rows:

@@ -24,6 +24,7 @@ from stages.models.heads.model import Rows as Labelled
 from stages.models.training.epochs import Watch
 from store.errors import InputError
 from store.items.records import IMAGE
+from store.results.cards import EntryCard
 
 
 @dataclass(frozen=True)
@@ -186,15 +187,15 @@ class SemanticBase:
         The distinct ones of them, projected.
     record : mapping
         Names and identities of the frozen encoders.
-    facts : mapping
-        For the card.
+    card : EntryCard
+        What the card of the entry says of it.
     """
 
     projection: Projection
     pictures: Pictures
     seen: Rows
     record: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    card: EntryCard
 
 
 def fit_base(context: FitContext) -> SemanticBase:
@@ -217,8 +218,8 @@ def fit_base(context: FitContext) -> SemanticBase:
     used = {"image": (options.image_encoder, image), "words": (options.words_encoder, words)}
     record = {role: {"encoder": name, "identity": each.identity()} for role, (name, each) in used.items()}
     projection, last = Projection(base.weight, base.bias), base.history[-1]
-    facts = {"vse_epochs": last.epoch, "vse_loss": round(last.train_loss, 6)}
-    return SemanticBase(projection, pictures, projection(pictures.vectors), record, facts)
+    card = EntryCard({"vse_loss": round(last.train_loss, 6)}, {"vse_epochs": last.epoch})
+    return SemanticBase(projection, pictures, projection(pictures.vectors), record, card)
 
 
 def text_of(rows: FitRows) -> FieldRows:

@@ -12,13 +12,11 @@ from typing import NoReturn
 
 from store.errors import InputError
 
-HUB_FILES = (
-    "model.safetensors", "model-*.safetensors", "*.json", "*.txt", "tokenizer.model", "spiece.model",
-    "sentencepiece*.model",
-)  # fmt: skip
-"""Weights, configuration and tokenizer in formats that cannot run code; no second set of weights in half precision."""
-
-# Whatever `files` a caller asks for: pickles and code stay where they are, and so do exports for other engines, which
+# Formats that cannot run code; no second set of weights in half precision.
+_HUB_WEIGHTS = ["model.safetensors", "model-*.safetensors"]
+_HUB_OTHERS = ["*.json", "*.txt", "tokenizer.model", "spiece.model", "sentencepiece*.model"]
+_HUB_FILES = [*_HUB_WEIGHTS, *_HUB_OTHERS]
+# Whatever of that a repository holds: pickles and code stay where they are, and so do exports for other engines, which
 # lie in folders of their own.
 _NEVER_FETCHED = ["*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.pickle", "*.pkl", "*.pt", "*.pth", "*.py", "*/*"]
 _TIMEOUT = 5.0
@@ -39,12 +37,12 @@ def is_hub_id(model: str) -> bool:
     return model != "random" and not odd and _HUB_ID.fullmatch(model) is not None
 
 
-def is_fetched(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -> bool:
+def is_fetched(repo: str, revision: str | None) -> bool:
     """Tell whether the model is on this machine already; the hub is not asked."""
-    return revision is not None and _cached(repo, revision, files) is not None
+    return revision is not None and _cached(repo, revision) is not None
 
 
-def fetch(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -> Path:
+def fetch(repo: str, revision: str | None) -> Path:
     """Return the folder of a hub model's files, from the cache of this machine or else from the hub.
 
     Parameters
@@ -53,8 +51,6 @@ def fetch(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -
         `owner/name`, or the bare name of an old model.
     revision : str or None
         The commit, 40 hexadecimal digits.
-    files : tuple of str
-        Patterns of the names wanted; pickles, code and folders are never fetched.
 
     Raises
     ------
@@ -64,18 +60,18 @@ def fetch(repo: str, revision: str | None, files: tuple[str, ...] = HUB_FILES) -
         When the cache cannot be written.
     """
     pinned = _pinned(repo, revision)
-    cached = _cached(repo, pinned, files)
+    cached = _cached(repo, pinned)
     if cached is not None:
         return cached
     try:
-        folder = _download(repo, pinned, files)
+        folder = _download(repo, pinned)
     except Exception as error:  # of the hub's client, its HTTP library and its transfer library, in many types
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # numbered by the system: this machine's disk, not the network
         _refuse_hub(repo, pinned, error)
-    if not _is_whole(folder, files):
+    if not _is_whole(folder):
         raise InputError(
-            f"model: expected weights as safetensors ({', '.join(_patterns(files))}) in {repo!r} at {pinned[:12]}; "
+            f"model: expected weights as safetensors ({', '.join(_HUB_WEIGHTS)}) in {repo!r} at {pinned[:12]}; "
             "found no such file, and pickles (.bin, .pt) are never loaded because they can run code; pin a commit that "
             f"has them, or convert the model with save_pretrained() and give {OTHER_WAYS}."
         )
@@ -94,21 +90,21 @@ def _pinned(repo: str, revision: str | None) -> str:
     )
 
 
-def _cached(repo: str, revision: str, files: tuple[str, ...]) -> Path | None:
+def _cached(repo: str, revision: str) -> Path | None:
     """Return the folder in the cache, None when it is not there or lacks some of its files."""
     from huggingface_hub import snapshot_download  # a second to import, and needed for hub ids only
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
-            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER_FETCHED, local_files_only=True
+            repo, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_NEVER_FETCHED, local_files_only=True
         )
     except LocalEntryNotFoundError:
         return None
-    return Path(folder) if _is_whole(Path(folder), files) else None
+    return Path(folder) if _is_whole(Path(folder)) else None
 
 
-def _download(repo: str, revision: str, files: tuple[str, ...]) -> Path:
+def _download(repo: str, revision: str) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
@@ -121,18 +117,13 @@ def _download(repo: str, revision: str, files: tuple[str, ...]) -> Path:
         pass  # the hub answers, and knows the model; what lacks is told by what comes
     return Path(
         snapshot_download(
-            repo, revision=revision, allow_patterns=list(files), ignore_patterns=_NEVER_FETCHED, etag_timeout=_TIMEOUT
+            repo, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=_NEVER_FETCHED, etag_timeout=_TIMEOUT
         )
     )
 
 
-def _is_whole(folder: Path, files: tuple[str, ...]) -> bool:
-    patterns = _patterns(files)
-    return folder.is_dir() and (not patterns or any(any(folder.glob(each)) for each in patterns))
-
-
-def _patterns(files: tuple[str, ...]) -> list[str]:
-    return [pattern for pattern in files if pattern.endswith(".safetensors")]
+def _is_whole(folder: Path) -> bool:
+    return folder.is_dir() and any(any(folder.glob(each)) for each in _HUB_WEIGHTS)
 
 
 def _refuse_hub(repo: str, revision: str, error: Exception) -> NoReturn:
@@ -174,7 +165,7 @@ _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 
 
-def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...] = HUB_FILES) -> Path:
+def resolve_model(model: str, revision: str | None = None) -> Path:
     """Return the file or folder that `model` names.
 
     Parameters
@@ -183,8 +174,6 @@ def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...
         `package:<import name>/<path inside it>`, the path of a local file or folder, or a hub id (`owner/name`).
     revision : str, optional
         The commit of a hub id, 40 hexadecimal digits. With it a hub id is meant, even where a folder has that name.
-    files : tuple of str
-        Patterns of the names wanted from the hub.
 
     Raises
     ------
@@ -204,7 +193,7 @@ def resolve_model(model: str, revision: str | None = None, files: tuple[str, ...
     if revision is None and Path(model).exists():
         return Path(model)
     if is_hub_id(model):
-        return fetch(model, revision, files)
+        return fetch(model, revision)
     raise InputError(
         f"model: expected package:<import name>/<path>, an existing local file or folder, or a hub id (owner/name); "
         f"found {model!r}; correct it, or download the model once and give its folder."

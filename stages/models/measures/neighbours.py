@@ -21,6 +21,7 @@ Picks = slice | NDArray[np.int64]
 Allowed = Callable[[Picks, Picks], NDArray[np.bool_]]
 """Says which (query rows, gallery rows) pairs count: a bool array [queries, gallery rows] for two choices of rows."""
 
+_QUERIES, _GALLERY = 2048, 4096  # rows held at once; the distances of one step take their product x 8 bytes
 _PAIR_FLOATS = 1 << 22  # how many float64 one piece of re-measured pairs may hold (32 MB)
 
 
@@ -32,17 +33,6 @@ class Rows(Protocol):
 
     def __getitem__(self, rows: Picks, /) -> NDArray[Any]:
         """Read some rows, [n, D]."""
-
-
-@dataclass(frozen=True)
-class Chunks:
-    """How many rows are held at once; the distances of one step take `queries` x `gallery` x 8 bytes."""
-
-    queries: int = 2048
-    gallery: int = 4096
-
-
-DEFAULT_CHUNKS = Chunks()
 
 
 @dataclass(frozen=True)
@@ -66,9 +56,7 @@ class Neighbours:
         return np.sqrt(self.squared)
 
 
-def nearest(
-    queries: Rows, gallery: Rows, k: int, allowed: Allowed | None = None, chunks: Chunks = DEFAULT_CHUNKS
-) -> Neighbours:
+def nearest(queries: Rows, gallery: Rows, k: int, allowed: Allowed | None = None) -> Neighbours:
     """Find the k nearest gallery rows of every query, exactly.
 
     Parameters
@@ -79,16 +67,14 @@ def nearest(
         How many to keep, at least 1.
     allowed : callable, optional
         Pairs for which it says False are never found.
-    chunks : Chunks
-        The bound on memory; it never changes the answer.
 
     Source: docs/systems/heads.md#knn.
     """
     count = len(queries)
     found = Neighbours(np.full((count, k), -1, np.int64), np.full((count, k), np.inf))
-    for rows, block in _slices(count, chunks.queries, queries):
+    for rows, block in _slices(count, _QUERIES, queries):
         best = Neighbours(found.indices[rows], found.squared[rows])
-        for columns, candidates in _slices(len(gallery), chunks.gallery, gallery):
+        for columns, candidates in _slices(len(gallery), _GALLERY, gallery):
             rough, slack = _rough(block, candidates, allowed(rows, columns) if allowed else None)
             limit = _limit(rough, slack, best.squared[:, -1], k)
             pairs = np.nonzero((rough <= limit[:, None]) & np.isfinite(rough))
@@ -97,16 +83,14 @@ def nearest(
     return found
 
 
-def ranks_of(
-    targets: Neighbours, queries: Rows, gallery: Rows, allowed: Allowed | None = None, chunks: Chunks = DEFAULT_CHUNKS
-) -> Ints:
+def ranks_of(targets: Neighbours, queries: Rows, gallery: Rows, allowed: Allowed | None = None) -> Ints:
     """Tell the place that each query's first target takes in its full ranking.
 
     Parameters
     ----------
     targets : Neighbours
         One found item per query ([Q, 1], from `nearest`); -1 where there is none.
-    queries, gallery, allowed, chunks
+    queries, gallery, allowed
         As in `nearest`; `allowed` says what the full ranking holds.
 
     Returns
@@ -117,8 +101,8 @@ def ranks_of(
     index = targets.indices[:, 0]
     goal = np.where(index >= 0, targets.squared[:, 0], -1.0)  # nothing is nearer than -1: no target, nothing counted
     before = np.zeros(len(queries), np.int64)
-    for rows, block in _slices(len(queries), chunks.queries, queries):
-        for columns, candidates in _slices(len(gallery), chunks.gallery, gallery):
+    for rows, block in _slices(len(queries), _QUERIES, queries):
+        for columns, candidates in _slices(len(gallery), _GALLERY, gallery):
             rough, slack = _rough(block, candidates, allowed(rows, columns) if allowed else None)
             aim = goal[rows, None]
             before[rows] += np.sum(rough < aim - slack[:, None], axis=1)

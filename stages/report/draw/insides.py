@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.report.draw.svg import BEST, GRID, IMAGE, INK, MUTED, SHOWN_CLASSES, TEXT, WIDTH, Plot, Words, bare, draw
-from stages.report.read.experiments import read_json
 from stages.report.read.leaderboard import Leaderboard
 from stages.report.read.matrices import Lineage
 from stages.report.read.tables import Row, read_table
 from stages.report.words import shorten
 from store.errors import InputError
+from store.results.cards import EntryCard
 
 _ALL = "(all)"
 _ALIKE = 0.005  # weights that differ by less than this look the same
@@ -226,7 +226,7 @@ def _read(cards: Sequence[Path], folder: Path, lineage: Lineage) -> Iterator[Kep
 
 
 def _of_card(card: Path) -> NDArray[np.float64]:
-    explained = read_json(card).get("explained") or []
+    explained = EntryCard.read(card).metrics.get("explained") or []
     try:
         return np.cumsum(np.array(explained, np.float64))
     except (TypeError, ValueError) as error:

@@ -18,13 +18,10 @@ from numpy.typing import NDArray
 from stages.models.measures.decisions import Decision
 from store.errors import InputError
 from store.items.records import Task
+from store.results.cards import EntryCard
 
-_STD = "_std"
-_ENDS = ("_low", "_high")
 _TEXTS = ("task", "features", "fusion", "head")
 _COUNTS = ("rows", "seeds")
-_SETTINGS = ("threshold",)
-_MISSING = "missing_"
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def read_experiments(files: Sequence[Path]) -> list[Experiment]:
     """
     if not files:
         raise InputError("expected the metrics of at least one experiment, found none; run `diptych evaluate`")
-    experiments = [_experiment(path, read_json(path)) for path in files]
+    experiments = [_experiment(path, EntryCard.read(path)) for path in files]
     tasks = {experiment.task: experiment.name for experiment in experiments}
     if len(tasks) > 1:
         found = " and ".join(f"{task} ({name})" for task, name in sorted(tasks.items()))
@@ -110,58 +107,31 @@ def read_experiments(files: Sequence[Path]) -> list[Experiment]:
     return experiments
 
 
-def _experiment(path: Path, values: Mapping[str, Any]) -> Experiment:
-    for key, kind in [*((key, str) for key in _TEXTS), *((key, int) for key in _COUNTS)]:
-        if not isinstance(values.get(key), kind):
+def _experiment(path: Path, card: EntryCard) -> Experiment:
+    made_of, counts = card.made_of, card.counts
+    told = [*((key, str, made_of) for key in _TEXTS), *((key, int, counts) for key in _COUNTS)]
+    for key, kind, part in told:
+        if not isinstance(part.get(key), kind):
             raise InputError(
                 f"expected {key!r} as {'text' if kind is str else 'a whole number'} in {path}, "
-                f"found {values.get(key)!r}; run `diptych evaluate {path.stem}` again"
+                f"found {part.get(key)!r}; run `diptych evaluate {path.stem}` again"
             )
-    if values["task"] not in get_args(Task):
-        raise InputError(f"expected a task among {', '.join(get_args(Task))} in {path}, found {values['task']!r}")
-    means = {key: float(value) for key, value in values.items() if _is_metric(key, values)}
-    spread = {key: values.get(key + _STD) for key in means}
+    if made_of["task"] not in get_args(Task):
+        raise InputError(f"expected a task among {', '.join(get_args(Task))} in {path}, found {made_of['task']!r}")
     return Experiment(
         name=path.stem,
-        task=values["task"],
-        features=tuple(part.strip() for part in values["features"].split(" + ") if part.strip()),
-        fusion=values["fusion"],
-        head=values["head"],
-        rows=values["rows"],
-        seeds=values["seeds"],
-        means=means,
-        deviations={key: float(value) for key, value in spread.items() if value is not None},
-        intervals=intervals_of(values),
-        decision=Decision(float(values.get("threshold", 0.5)), values.get("fallback", "none")),
-        part=str(values.get("part", "test")),
+        task=made_of["task"],
+        features=tuple(part.strip() for part in made_of["features"].split(" + ") if part.strip()),
+        fusion=made_of["fusion"],
+        head=made_of["head"],
+        rows=counts["rows"],
+        seeds=counts["seeds"],
+        means=card.means,
+        deviations=card.deviations,
+        intervals=card.intervals,
+        decision=Decision(float(made_of.get("threshold", 0.5)), made_of.get("fallback", "none")),
+        part=str(made_of.get("part", "test")),
     )
-
-
-def intervals_of(values: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Return the ends of the 95 % interval of each metric of a metrics file that has both."""
-    low, high = _ENDS
-    return {
-        key: (float(values[key + low]), float(values[key + high]))
-        for key in values
-        if key + low in values and key + high in values
-    }
-
-
-def _is_metric(key: str, values: Mapping[str, Any]) -> bool:
-    """Tell a metric from a count: a metric has a deviation beside it, or is at least no whole number.
-
-    What is lost without an input has a section of its own, and would be a column for each input here.
-    """
-    value = values[key]
-    if (
-        key in _SETTINGS
-        or key.endswith((_STD, *_ENDS))
-        or key.startswith(_MISSING)
-        or isinstance(value, bool)
-        or not isinstance(value, int | float)
-    ):
-        return False
-    return key + _STD in values or isinstance(value, float)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from stages.models.encoders.inputs import JOINED
 from stages.report.inputs import Asked
-from stages.report.read.experiments import read_json
 from stages.report.words import anchor
 from store.errors import InputError
 from store.items.records import IMAGE
+from store.results.cards import EntryCard
 
 PRODUCERS = ("embed", "reduce", "fuse")
 
@@ -79,17 +79,16 @@ def read_matrices(verb: str, files: Sequence[Path], asked: Asked) -> list[Matrix
     asked : mapping
         What params.yaml asks of each verb's entries.
     """
-    return [_matrix_row(verb, path.stem, read_json(path), asked.get(verb, {}).get(path.stem, {})) for path in files]
+    return [
+        _matrix_row(verb, path.stem, EntryCard.read(path), asked.get(verb, {}).get(path.stem, {})) for path in files
+    ]
 
 
-def _matrix_row(verb: str, name: str, card: Mapping[str, Any], asked: Mapping[str, Any]) -> MatrixRow:
-    features = card.get("features", ())
+def _matrix_row(verb: str, name: str, card: EntryCard, asked: Mapping[str, Any]) -> MatrixRow:
+    features = card.made_of.get("features", ())
 
     def text(key: str) -> str:
-        return str(card.get(key, ""))
-
-    def count(key: str) -> int:
-        return int(card.get(key, 0))
+        return str(card.made_of.get(key, ""))
 
     return MatrixRow(
         name=name,
@@ -98,10 +97,10 @@ def _matrix_row(verb: str, name: str, card: Mapping[str, Any], asked: Mapping[st
         field=text("field"),
         sources=(features,) if isinstance(features, str) else tuple(map(str, features)),
         fitted_by=str(asked.get("fit") or ""),
-        rows=count("rows"),
-        present=count("present"),
-        failed=count("failed"),
-        dim=count("dim"),
+        rows=card.counts.get("rows", 0),
+        present=card.counts.get("present", 0),
+        failed=card.counts.get("failed", 0),
+        dim=card.counts.get("dim", 0),
         dtype=text("dtype"),
         fingerprint=text("fingerprint"),
         content=text("content"),
@@ -192,35 +191,35 @@ class FittedRow:
 
 def read_fitted(files: Sequence[Path]) -> list[FittedRow]:
     """Read the cards of some entries of `fit`, in their order; what one of them lacks stays blank or 0."""
-    return [_fitted_row(path.stem, read_json(path)) for path in files]
+    return [_fitted_row(path.stem, EntryCard.read(path)) for path in files]
 
 
 def read_fused(files: Sequence[Path]) -> list[FittedRow]:
     """Read the cards of some entries of `fuse`, in their order; those whose fusion learns nothing are left out."""
-    cards = [(path.stem, read_json(path)) for path in files]
+    cards = [(path.stem, EntryCard.read(path)) for path in files]
     return [
         FittedRow(
             name,
-            str(card["fusion"]),
-            " + ".join(card["features"]),
-            int(card["fitted_rows"]),
+            str(card.made_of["fusion"]),
+            " + ".join(card.made_of["features"]),
+            card.counts["fitted_rows"],
             0,
             "",
-            card["transductive"],
+            card.made_of["transductive"],
         )
         for name, card in cards
-        if "fitted_rows" in card
+        if "fitted_rows" in card.counts
     ]
 
 
-def _fitted_row(name: str, values: Mapping[str, Any]) -> FittedRow:
-    loss = values.get("loss")
+def _fitted_row(name: str, card: EntryCard) -> FittedRow:
+    loss = card.metrics.get("loss")
     return FittedRow(
         name=name,
-        what=str(values.get("encoder", "")),
-        inputs=str(values.get("field", "")),
-        rows=int(values.get("rows", 0)),
-        epochs=int(values.get("epochs", 0)),
+        what=str(card.made_of.get("encoder", "")),
+        inputs=str(card.made_of.get("field", "")),
+        rows=card.counts.get("rows", 0),
+        epochs=card.counts.get("epochs", 0),
         loss="" if loss is None else f"{float(loss):.4g}",
-        transductive=bool(values.get("transductive", False)),
+        transductive=bool(card.made_of.get("transductive", False)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.report.read.cards import Card, Cards
-from stages.report.read.experiments import intervals_of, read_json
 from store.errors import InputError
+from store.results.cards import EntryCard
 
 SHOWN = ("ndcg_5", "top_1", "top_5", "precision_5", "recall_10", "mrr")
 _LEAD_K = 5
@@ -80,16 +81,26 @@ class Strip:
 
 @dataclass(frozen=True)
 class System:
-    """One retrieval system: its metrics, and a query that finds a relevant item at once beside one that does not."""
+    """One retrieval system: what it says of itself, and a query that finds a relevant item at once beside another."""
 
     name: str
-    metrics: Mapping[str, Any]
+    told: EntryCard
     strips: tuple[Strip, ...]
 
-    @property
-    def intervals(self) -> dict[str, tuple[float, float]]:
+    @cached_property
+    def metrics(self) -> Mapping[str, float]:
+        """Its metrics."""
+        return self.told.means
+
+    @cached_property
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
         """The ends of the 95 % interval of the metrics that have one."""
-        return intervals_of(self.metrics)
+        return self.told.intervals
+
+    @property
+    def features(self) -> str:
+        """The matrices that it compares, side by side."""
+        return str(self.told.made_of.get("features", ""))
 
     @property
     def lead(self) -> str | None:
@@ -116,7 +127,8 @@ def read_systems(metrics: Sequence[Path], ranked: Path, cards: Cards, seed: int)
         Chooses the queries.
     """
     systems = [
-        System(path.stem, read_json(path), _strips(ranked / f"{path.stem}.parquet", cards, seed)) for path in metrics
+        System(path.stem, EntryCard.read(path), _strips(ranked / f"{path.stem}.parquet", cards, seed))
+        for path in metrics
     ]
     return sorted(systems, key=lambda one: rank_of(one.name, one.metrics))
 

@@ -1,4 +1,4 @@
-"""What a section of the page is; `stages.report.page` lists all of them in their order."""
+"""What a section of the page is; `stages.report.run` lists all of them in their order."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import pytest
 from store import open_matrix
 from tests.end_to_end.runs.test_repro import Project
 from tests.pipeline.project import call, environment, write_params
+from tests.rules.cards import read_card
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
 
@@ -38,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_the_run_leaves_a_card_a_curve_and_vectors(project: Project) -> None:
-    card = json.loads((project.folder / "metrics/fit/words.json").read_text())
+    card = read_card(project.folder / "metrics/fit/words.json")
     assert (card["encoder"], card["epochs"], card["transductive"]) == ("w2v", 2, False)
     wired = json.loads((project.folder / "data/wire/embed.json").read_text())
     assert wired == {"caption-hash": {}, "caption-words": {"words": card["digest"]}, "image-colors": {}}
@@ -112,7 +113,7 @@ def test_an_encoder_that_is_not_the_one_of_its_card_is_refused(project: Project)
     card = project.folder / "metrics/fit/words.json"
     good = card.read_text()
     try:
-        card.write_text(good.replace(json.loads(good)["digest"], "0" * 64))
+        card.write_text(good.replace(read_card(card)["digest"], "0" * 64))
         done = call(project.folder, "diptych", "embed", "caption-words", "--allow-split-mismatch")
         assert (done.returncode, "Traceback" in done.stderr) == (2, False)
         assert "dvc repro --force fit@words" in done.stderr.replace("\n", " ")

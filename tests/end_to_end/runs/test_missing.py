@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.runs.test_repro import Project
 from tests.pipeline.project import call, write_params
+from tests.rules.cards import read_card
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def metrics(project: Project, name: str) -> dict[str, object]:
-    content: dict[str, object] = json.loads((project.folder / "metrics" / "evaluate" / f"{name}.json").read_text())
-    return content
+    return read_card(project.folder / "metrics" / "evaluate" / f"{name}.json")
 
 
 def test_asking_for_it_evaluates_again_and_trains_nothing(project: Project) -> None:

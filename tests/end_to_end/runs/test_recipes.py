@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import subprocess
@@ -17,6 +16,7 @@ from pipeline.params.yaml_file import read_yaml
 from pipeline.verbs import run_verb
 from tests.end_to_end.runs.recipe_case import RECIPES, SET, WRITERS, small_params
 from tests.pipeline.project import environment, make_project
+from tests.rules.cards import read_card
 from tests.stages.fit.tiny import tiny_bert
 
 
@@ -36,7 +36,7 @@ def check(project: Path, params: dict[str, Any]) -> None:
     measured = {row[0] for row in rows if len(row) > 4 and row[4]}
     assert set(published["systems"]) <= measured
     for name in params["train"]:
-        card = json.loads((project / f"metrics/evaluate/{name}.json").read_text())
+        card = read_card(project / f"metrics/evaluate/{name}.json")
         main = "mse" if card["task"] == "regression" else "f1_macro"
         assert math.isfinite(card[main]), name
 

@@ -46,7 +46,7 @@ def test_running_looking_and_edits_of_other_code_rerun_nothing(project: Path) ->
     assert list((project / "stages" / "prepare" / "__pycache__").glob("*.pyc"))
     for folder in ("stages/prepare", "coco/annotations"):
         (project / folder / ".DS_Store").write_bytes(b"the place of a window")
-    for path in ("store/errors.py", "stages/report/page.py", "store/care/garbage.py", "pipeline/verbs.py"):
+    for path in ("store/errors.py", "stages/report/run.py", "store/care/garbage.py", "pipeline/verbs.py"):
         edit(project / path)
     assert not changed(project)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 from store import open_matrix
 from tests.end_to_end.clones import embedded
 from tests.end_to_end.members import BUCKETS, GIT_SERVER, Team, bucket_files, make_bucket, ran
+from tests.rules.cards import read_card
 from tests.store.backends.moto_server import CREDENTIALS, missing_packages, moto_server
 
 POSTS = 12
@@ -108,7 +108,7 @@ def test_a_sound_matrix_in_place_of_another_is_refused(team: Team) -> None:
         assert (ben / NAME).read_bytes() == (ben / "data/embed/image-colors.zarr.zip").read_bytes()
         trained = team.run(ben, "diptych", "train", "text")
         assert (trained.returncode, "Traceback" in trained.stdout) == (1, False)
-        assert json.loads((ben / "metrics/embed/caption-hash.json").read_text())["digest"] in trained.stdout
+        assert read_card(ben / "metrics/embed/caption-hash.json")["digest"] in trained.stdout
     finally:
         (ben / "dvc.lock").write_text(lock)
         team.run(ben, "dvc", "checkout", "--force", NAME)

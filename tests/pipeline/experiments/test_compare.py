@@ -23,6 +23,7 @@ from store import MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
 from store.items.records import Item, ManifestInfo, write_manifest
 from tests.pipeline.project import ROOT, SMALL, call, write_params
+from tests.rules.cards import write_card
 
 IDS = [f"i{row:02}" for row in range(40)]
 LEFT = np.random.default_rng(0).normal(size=(40, 6))
@@ -64,13 +65,7 @@ def write_features(name: str, vectors: np.ndarray, *, missing: tuple[int, ...] =
     path = params().matrices.matrix("embed", name)
     path.parent.mkdir(parents=True, exist_ok=True)
     info = write_matrix(path, header, [MatrixBlock(vectors.astype(np.float32), usable, usable)], durability="none")
-    write_card("embed", name, {"digest": info.digest})
-
-
-def write_card(verb: str, name: str, card: dict[str, Any]) -> None:
-    path = paths.card(verb, name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(card), "utf-8")
+    write_card(paths.card("embed", name), {"digest": info.digest})
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +163,7 @@ def test_pairs_are_the_same_but_for_the_features_however_deep_they_stand() -> No
 
 
 def test_a_pair_that_was_not_scored_says_what_to_run() -> None:
-    write_card("evaluate", "a", {"task": "multiclass", "f1_macro": 0.5})
+    write_card(paths.card("evaluate", "a"), {"task": "multiclass", "f1_macro": 0.5})
     first = changes(params(), "caption-hash", "image-colors")[0]
     assert first == Change("evaluate", "a", "b", "f1_macro", note="b has no f1_macro yet; run `dvc repro evaluate@b`")
 
@@ -199,7 +194,7 @@ def scored() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
     for name, decisions in (("a", right), ("b", worse)):
         write_predictions(name, decisions, truth, IDS[:20])
-        write_card("evaluate", name, {"task": "multiclass", "f1_macro": 0.75, "accuracy": 0.5})
+        write_card(paths.card("evaluate", name), {"task": "multiclass", "f1_macro": 0.75, "accuracy": 0.5})
     return truth, right, worse
 
 
@@ -227,8 +222,8 @@ def test_what_cannot_be_tested_says_why() -> None:
     found = changes(params(), "caption-hash", "image-colors")[0]
     assert found.note == "no paired test: a has no sound table of predictions; run `dvc repro evaluate@a`"
     assert (found.difference, found.low, found.p) == (0.0, None, None)
-    write_card("evaluate", "a", {"task": "multiclass", "f1_micro": 0.5})
-    write_card("evaluate", "b", {"task": "multiclass", "f1_micro": 0.7})
+    write_card(paths.card("evaluate", "a"), {"task": "multiclass", "f1_micro": 0.5})
+    write_card(paths.card("evaluate", "b"), {"task": "multiclass", "f1_micro": 0.7})
     micro = params(report={**SMALL["report"], "primary": "f1_micro"})
     found = changes(micro, "caption-hash", "image-colors")[0]
     assert (found.difference, found.note[:27]) == (-0.2, "no paired test of f1_micro:")
@@ -242,10 +237,10 @@ def test_retrievals_are_set_against_each_other_query_by_query() -> None:
         rows = [(IDS[q], rank, rank == place) for q, place in enumerate(first) for rank in range(1, 5)]
         columns = zip(("query", "rank", "relevant"), map(list, zip(*rows, strict=True)), strict=True)
         pq.write_table(pa.table(dict(columns)), folder / f"{name}.parquet")
-        write_card("retrieve", name, {"top_2": float(np.mean(np.array(first) <= 2)), "n_unanswerable": 0})
+        write_card(paths.card("retrieve", name), {"top_2": float(np.mean(np.array(first) <= 2)), "n_unanswerable": 0})
     found = changes(params(), "caption-hash", "image-colors")[2]
     expected = paired_mean(np.ones(6), np.array([0.0, 1, 0, 0, 0, 0]), np.arange(6) // 2)
     assert (found.verb, found.metric, found.difference) == ("retrieve", "top_2", 0.833333)
     assert [found.low, found.high, found.p] == [round(each, 6) for each in (expected.low, expected.high, expected.p)]
-    write_card("retrieve", "near-b", {"top_2": 0.5, "n_unanswerable": 1})
+    write_card(paths.card("retrieve", "near-b"), {"top_2": 0.5, "n_unanswerable": 1})
     assert "near-b has queries that nothing could answer" in changes(params(), "caption-hash", "image-colors")[2].note

@@ -23,6 +23,7 @@ from pipeline.params.sections import load_params
 from stages.contract import SilentProgress
 from store.errors import InputError
 from tests.pipeline.project import ROOT, SMALL, call, environment, make_project, write_params
+from tests.rules.cards import read_card
 
 # A system scores its own seed and that of the split; `broken` does not like an odd seed.
 SCORE = """
@@ -36,7 +37,8 @@ if name == "broken" and seed % 2:
 if name == "slow" and seed:
     pathlib.Path("started").touch()
     time.sleep(60)
-values = {"top_1": seed / 2, "seed": params["retrieve"][name].get("seed", -1), "head": "knn", "whole": True}
+made_of = {"seed": params["retrieve"][name].get("seed", -1), "head": "knn", "whole": True}
+values = {"metrics": {"top_1": seed / 2}, "counts": {}, "made_of": made_of}
 pathlib.Path("metrics/retrieve").mkdir(parents=True, exist_ok=True)
 pathlib.Path(f"metrics/retrieve/{name}.json").write_text(json.dumps(values))
 pathlib.Path("data/retrieve").mkdir(parents=True, exist_ok=True)
@@ -230,7 +232,7 @@ def test_the_values_of_a_seed_are_those_of_a_plain_run_with_it(tmp_path: Path) -
     kept = json.loads((folder / "t.json").read_text())["seeds"]
     table = rows(folder / "t.csv")
     for target in ("evaluate@text", "retrieve@by-group"):
-        card = json.loads((folder / "metrics" / (target.replace("@", "/") + ".json")).read_text())
+        card = read_card(folder / "metrics" / (target.replace("@", "/") + ".json"))
         values = kept["1"]["metrics"][target]
         assert values == {name: value for name, value in card.items() if name in values}
         assert values != kept["0"]["metrics"][target]

@@ -27,6 +27,7 @@ from stages.models.encoders.catalog.encoders import ENCODERS
 from store import image_key
 from store.items.records import Item, ManifestInfo, write_manifest
 from tests.pipeline.project import ROOT, SMALL, call, write_params
+from tests.rules.cards import change_card
 from tests.stages.embed.counting import Counting
 
 EMBED: dict[str, Any] = {
@@ -150,7 +151,7 @@ def test_a_matrix_of_another_encoder_is_stale(folder: Path) -> None:
     embed(folder, "caption-hash")
     assert planned("caption-hash").matrix == "ok"
     card = folder / "metrics" / "embed" / "caption-hash.json"
-    card.write_text(json.dumps({**json.loads(card.read_text()), "fingerprint": "0" * 64}))
+    change_card(card, fingerprint="0" * 64)
     assert planned("caption-hash").matrix == "stale"
     card.write_text("{damaged")
     assert planned("caption-hash").matrix == "none"

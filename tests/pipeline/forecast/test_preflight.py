@@ -25,6 +25,7 @@ from store.errors import RunError
 from store.files import room
 from store.items.records import Item, ManifestInfo, write_manifest
 from tests.pipeline.project import SMALL
+from tests.rules.cards import write_card
 from tests.store.files.small_disk import small_disk
 
 GB = 10**9
@@ -37,8 +38,7 @@ def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Para
     monkeypatch.chdir(tmp_path)
     for verb, name in (("embed", "caption-hash"), ("embed", "image-colors"), ("fuse", "both")):
         path = paths.card(verb, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"rows": ROWS, "dim": DIM}))
+        write_card(path, {"rows": ROWS, "dim": DIM})
     paths.SPLIT.mkdir(parents=True)
     (paths.SPLIT / "summary.json").write_text(json.dumps({"rows": {"train": 700_000, "dev": 100_000, "test": 200_000}}))
     paths.PREPARE.mkdir(parents=True)
@@ -59,26 +59,24 @@ def machine(monkeypatch: pytest.MonkeyPatch, disk: float, memory: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("head", "options", "memory"),
+    ("head", "options", "least"),
     [
-        ("forest", {"max_depth": None}, "more than a TB"),
-        ("forest", {"max_depth": 2}, ""),
-        ("svm", {}, "hundreds of GB"),
-        ("knn", {}, "tens of GB"),
-        ("mlp", {}, ""),
-        ("dummy", {}, ""),
+        ("forest", {"max_depth": None}, 200 * GB),
+        ("svm", {}, 100 * GB),
+        ("knn", {}, 10 * GB),
+        ("forest", {"max_depth": 2}, 0),
+        ("mlp", {}, 0),
     ],
 )
-def test_heads_that_hold_all_rows_need_memory(
-    large: Callable[..., Params], monkeypatch: pytest.MonkeyPatch, head: str, options: dict[str, Any], memory: str
+def test_models_that_grow_with_the_rows_need_room(
+    large: Callable[..., Params], monkeypatch: pytest.MonkeyPatch, head: str, options: dict[str, Any], least: int
 ) -> None:
     params = large(train={"x": {"features": ["image-colors"], "head": head, **options}})
-    least = {"more than a TB": 200 * GB, "hundreds of GB": 100 * GB, "tens of GB": 10 * GB, "": 6 * GB}[memory]
-    machine(monkeypatch, 1e18, least)
-    if memory:
-        with pytest.raises(RunError, match=r"train x: expected about .* of memory; found .*; take a head that reads"):
+    machine(monkeypatch, least or GB, 0)
+    if least:
+        with pytest.raises(RunError, match=r"train x: expected room for about .* free; make room"):
             refuse_lack("train", "x", params, Settings())
-    machine(monkeypatch, 1e18, 1e18 if memory else least)
+    machine(monkeypatch, 1e18 if least else GB, 0)
     refuse_lack("train", "x", params, Settings())
 
 
@@ -101,7 +99,7 @@ def test_what_is_written_needs_room(
 def test_a_covariance_of_very_wide_rows_is_refused(
     large: Callable[..., Params], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths.card("embed", "image-colors").write_text(json.dumps({"rows": 10, "dim": 150_528}))
+    write_card(paths.card("embed", "image-colors"), {"rows": 10, "dim": 150_528})
     params = large(reduce={"few": {"features": "image-colors", "method": "pca", "components": 64}})
     machine(monkeypatch, 1e18, 100 * GB)
     with pytest.raises(RunError, match=r"reduce few: expected about 543.8 GB of memory"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.machine import doctor
+from pipeline.machine import doctor, processor
 from pipeline.machine.doctor import told_git
 from pipeline.machine.processor import INSTRUCTIONS, instructions, told_instructions, told_openvino, told_threads
 from stages.models.encoders.catalog.encoders import ENCODERS
@@ -30,13 +30,15 @@ ARM = "processor\t: 0\nFeatures\t: fp asimd bf16\n"
         ("", "unknown: this system does not tell"),
     ],
 )
-def test_instructions(tmp_path: Path, content: str, said: str) -> None:
+def test_instructions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, said: str) -> None:
     (tmp_path / "cpuinfo").write_text(content)
-    assert told_instructions(tmp_path / "cpuinfo") == said
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
+    assert told_instructions() == said
 
 
-def test_a_system_that_tells_nothing(tmp_path: Path) -> None:
-    assert instructions(tmp_path / "none") is None
+def test_a_system_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "CPUINFO", tmp_path / "none")
+    assert instructions() is None
 
 
 def test_openvino_there_lacking_and_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

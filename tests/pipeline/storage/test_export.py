@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from store import CorruptMatrix, MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
 from tests.end_to_end.docs.pages import blocks
 from tests.pipeline.project import SMALL, write_params
+from tests.rules.cards import write_card
 
 IDS = ["a", "b", "ü", "d"]
 PRESENT, OK = np.array([True, True, False, True]), np.array([True, True, True, False])
@@ -35,8 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def put(name: str, vectors: np.ndarray, header: MatrixHeader) -> None:
     info = write_matrix(paths.DATA / "embed" / f"{name}.zarr.zip", header, [MatrixBlock(vectors, PRESENT, OK)])
-    paths.card("embed", name).parent.mkdir(parents=True, exist_ok=True)
-    paths.card("embed", name).write_text(json.dumps({"digest": info.digest}))
+    write_card(paths.card("embed", name), {"digest": info.digest})
 
 
 @pytest.mark.parametrize(("half", "kind"), [(False, np.float32), (True, np.float16)])
@@ -84,7 +83,7 @@ def test_wrong_input(project: Path, name: str, target: str, said: str) -> None:
 
 
 def test_another_matrix_than_the_card_states_is_refused(project: Path) -> None:
-    paths.card("embed", "caption-hash").write_text(json.dumps({"digest": "0" * 64}))
+    write_card(paths.card("embed", "caption-hash"), {"digest": "0" * 64})
     with pytest.raises(CorruptMatrix, match="expected the digest"):
         command("caption-hash", project / "out.npy")
     assert not (project / "out.npy").exists()

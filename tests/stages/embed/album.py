@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run
 from stages.embed.settings import EmbedSettings
 from store import FeatureStore, Matrix, image_key, open_matrix
 from store.items.records import Item, ManifestInfo, write_manifest
+from tests.rules.cards import read_card
 
 
 def picture(number: int, size: int = 6) -> bytes:
@@ -112,8 +112,7 @@ class Album:
         return matrix.block(0, len(matrix))
 
     def card(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.outputs.card.read_text())
-        return content
+        return read_card(self.outputs.card)
 
     def failed(self) -> list[list[str]]:
         """The list of failures, without its header."""

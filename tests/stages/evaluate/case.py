@@ -22,6 +22,7 @@ from stages.models.training.checkpoints import TrainingSettings
 from stages.train import run as train
 from stages.train.params import TrainParams
 from store.items.records import Task
+from tests.rules.cards import flat
 
 PARTS = ["train", "train", "dev", "dev", "test", "test", "test", "test"]
 LABELS = np.array(
@@ -75,7 +76,7 @@ class Case:
 
     def evaluate(self, **params: Any) -> dict[str, Any]:
         inputs = EvaluateInputs(self.dataset.manifest, self.dataset.split, self.predictions)
-        return run(EvaluateParams(**params), inputs, self.outputs, EvaluateSettings("cpu"), SilentProgress())
+        return flat(run(EvaluateParams(**params), inputs, self.outputs, EvaluateSettings("cpu"), SilentProgress()))
 
     def table(self, name: str) -> list[dict[str, str]]:
         with (self.outputs.tables / name).open(newline="") as stream:
@@ -154,7 +155,7 @@ class Experiment:
             self.dataset.manifest, self.dataset.split, self.outputs.predictions, trained or self.trained
         )
         outputs = EvaluateOutputs(self.root / "metrics" / "x.json", self.root / "tables" / "x")
-        return run(asked, inputs, outputs, EvaluateSettings("cpu"), SilentProgress())
+        return flat(run(asked, inputs, outputs, EvaluateSettings("cpu"), SilentProgress()))
 
     def table(self, name: str) -> list[dict[str, str]]:
         """Return the rows of a table."""

@@ -18,7 +18,7 @@ from tests.stages.evaluate.case import LABELS, PARTS, RIGHT, TRAINED_PARTS, Case
 
 
 def refused(case: Case, error: type[Exception], message: str) -> None:
-    for old in (case.outputs.metrics, case.outputs.tables / "per_class.csv"):
+    for old in (case.outputs.card, case.outputs.tables / "per_class.csv"):
         old.parent.mkdir(parents=True, exist_ok=True)
         old.write_text("of another run")
     before = contents(case)

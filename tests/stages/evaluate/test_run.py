@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.rules.cards import read_card
 from tests.stages.evaluate.case import CLASSES, HALF, LABELS, RIGHT, Case
 
 
 def test_perfect_predictions_score_one_and_everything_is_told(case: Case) -> None:
     case.predict({0: RIGHT})
     values = case.evaluate()
-    assert values == json.loads(case.outputs.metrics.read_text())
+    assert values == read_card(case.outputs.card)
     for name in ("f1_macro", "f1_micro", "f1_samples", "f1_weighted", "subset_accuracy", "label_accuracy"):
         assert values[name] == 1.0
         assert f"{name}_std" not in values
@@ -157,7 +157,5 @@ def test_the_same_inputs_give_the_same_bytes(case: Case) -> None:
     found = []
     for _ in range(2):
         case.evaluate()
-        found.append(
-            [case.outputs.metrics.read_bytes(), *(p.read_bytes() for p in sorted(case.outputs.tables.iterdir()))]
-        )
+        found.append([case.outputs.card.read_bytes(), *(p.read_bytes() for p in sorted(case.outputs.tables.iterdir()))])
     assert found[0] == found[1]

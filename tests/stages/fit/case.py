@@ -23,6 +23,7 @@ from stages.prepare.sources.scenes.vocabulary import read_vocabulary
 from store import image_key
 from store.items.records import Item, ManifestInfo, Task, write_manifest
 from store.items.split import write_split
+from tests.rules.cards import flat
 
 COUNT = 40
 _VOCABULARY = Path(__file__).parents[3] / "stages" / "prepare" / "sources" / "scenes.yaml"
@@ -85,7 +86,7 @@ class Case:
         """Run `fit`, saving its state after every epoch."""
         inputs = FitInputs(self.root / "manifest.parquet", self.root / "split.parquet")
         settings = FitSettings(self.states, device="cpu", state_seconds=0)
-        return run(FitParams(**params), inputs, self.outputs, settings, progress or SilentProgress())
+        return flat(run(FitParams(**params), inputs, self.outputs, settings, progress or SilentProgress()))
 
     def written_bytes(self) -> dict[str, bytes]:
         """Read all that a fit wrote, by name."""

@@ -13,6 +13,7 @@ from stages.fit.catalog import FITTERS
 from stages.models.encoders.artefact import Artefact
 from stages.models.encoders.catalog.encoders import ENCODERS
 from store.errors import InputError
+from tests.rules.cards import read_card
 from tests.stages.fit.case import Case, make_case, shuffled, spoilt
 from tests.stages.fit.killed import Counting, Killed
 from tests.stages.fit.tiny import tiny_bert, tiny_network
@@ -156,7 +157,7 @@ def test_a_damaged_state_is_told_and_not_used(
 def test_the_card_and_the_curve(case: Case, name: str) -> None:
     card = case.fit(**SMALL[name])
     artefact = Artefact.open(case.outputs.model, name)
-    assert json.loads(case.outputs.card.read_text()) == card
+    assert read_card(case.outputs.card) == card
     assert card["digest"] == artefact.digest
     assert card["train"] == artefact.train
     header, *lines = case.outputs.history.read_text().splitlines()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from stages.fuse.run import FuseInputs, FuseOutputs, run
 from stages.models.training.checkpoints import TrainingSettings
 from store import open_matrix
 from store.errors import InputError
+from tests.rules.cards import read_card
 from tests.stages.models.fusions.factors.case import TINY, build, inputs, joined, widths
 
 EVERY = pytest.mark.parametrize("name", TINY)
@@ -57,7 +57,7 @@ def test_each_row_is_fused_from_its_own_text_and_picture(dataset: Any, name: str
     made = open_matrix(outputs.matrix)
     assert list(made.ids) == dataset.ids(30)
     np.testing.assert_array_equal(made.rows(np.arange(30)), fitted.transform(joined(blocks)))
-    assert json.loads(outputs.card.read_text())["transductive"] is False
+    assert read_card(outputs.card)["transductive"] is False
 
 
 @EVERY
@@ -85,7 +85,7 @@ def test_all_rows_are_learnt_from_where_that_is_asked_for(dataset: Any, name: st
     blocks = inputs(name, 30)
     outputs = fuse(dataset, name, blocks, transductive=True)
     before = learnt(outputs)
-    assert json.loads(outputs.card.read_text())["transductive"] is True
+    assert read_card(outputs.card)["transductive"] is True
     if name != "cmf":  # the column encoders read as many rows as were learnt from
         (path,) = [each for each in outputs.model.iterdir() if each.name != "scaler.safetensors"]
         inner = "columns.0.encoder.0.weight" if name.startswith("mf") else "column_encoder.0.weight"

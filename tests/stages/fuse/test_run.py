@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from stages.fuse.run import FuseInputs, FuseOutputs, run
 from stages.models.training.checkpoints import TrainingSettings
 from store import open_matrix
 from store.errors import InputError
+from tests.rules.cards import read_card
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 
@@ -65,7 +65,7 @@ def test_blocks_stand_side_by_side_exactly_in_the_order_asked_for(dataset: Any, 
 
 def test_the_card_tells_where_it_comes_from(dataset: Any, vectors: dict[str, np.ndarray]) -> None:
     made = fuse(dataset, vectors)
-    card = json.loads(outputs(dataset.root).card.read_text())
+    card = read_card(outputs(dataset.root).card)
     sources = [open_matrix(dataset.root / f"{name}.zarr.zip").digest for name in vectors]
     assert card == {
         "rows": 40, "dim": 7, "digest": made.digest, "fusion": "concat", "features": ["t", "v"], "sources": sources

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from stages.reduce.params import ReduceParams
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
 from store import open_matrix
 from store.errors import InputError
+from tests.rules.cards import flat, read_card
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 8)
 
@@ -43,7 +43,7 @@ def written_files(made: ReduceOutputs) -> list[Path]:
 def reduce(dataset: Any, matrix: Path, **params: Any) -> dict[str, object]:
     settings = ReduceParams(**{"features": "m", "components": 2, **params})
     inputs = ReduceInputs(dataset.manifest, dataset.split, matrix)
-    return run(settings, inputs, outputs(dataset.root), SilentProgress())
+    return flat(run(settings, inputs, outputs(dataset.root), SilentProgress()))
 
 
 def test_every_row_is_projected_by_what_train_says(dataset: Any, vectors: np.ndarray) -> None:
@@ -56,7 +56,7 @@ def test_every_row_is_projected_by_what_train_says(dataset: Any, vectors: np.nda
     np.testing.assert_allclose(np.abs(found.rows(np.arange(40))), np.abs(expected), atol=1e-4)
     assert found.ids == dataset.ids(40)
     assert (card["rows"], card["dim"], card["digest"]) == (40, 2, found.digest)
-    assert json.loads(made.card.read_text())["source_digest"] == open_matrix(dataset.root / "m.zarr.zip").digest
+    assert read_card(made.card)["source_digest"] == open_matrix(dataset.root / "m.zarr.zip").digest
     np.testing.assert_allclose(
         PcaProjection().restore(made.model).transform(vectors), found.rows(np.arange(40)), atol=1e-6
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stages.report.inputs import ReportInputs
+from tests.rules.cards import read_card, write_card
 from tests.stages.report.outcome_files import write_sections
 from tests.stages.report.run_folder import CLASSES, SYSTEMS, RunFolder, System
 from tests.stages.report.sections.measured.test_missing import ROWS, write_rates, write_table
@@ -50,7 +50,7 @@ def _systems() -> list[System]:
 def _write_nan(folder: RunFolder, name: str) -> None:
     """Take a figure from one experiment: its cell is blank."""
     path = folder.root / "metrics" / "evaluate" / f"{name}.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "f1_micro": float("nan")}))
+    path.write_text(path.read_text().replace(f'"f1_micro": {read_card(path)["f1_micro"]}', '"f1_micro": NaN'))
 
 
 def _write_missing(folder: RunFolder) -> None:
@@ -63,5 +63,4 @@ def _write_missing(folder: RunFolder) -> None:
 
 def _card(folder: RunFolder, verb: str, name: str, **content: Any) -> None:
     path = folder.root / "metrics" / verb / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    write_card(path, content)

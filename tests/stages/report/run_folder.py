@@ -17,6 +17,7 @@ from stages.report.inputs import ReportInputs, ReportOutputs
 from store import image_key
 from store.items.records import Item, ManifestInfo, Task, write_manifest
 from store.items.split import write_split
+from tests.rules.cards import write_card
 
 CLASSES = ("animal bird", "food <script>alert(2)</script>", "tool", "weather", "plant", "sport")
 CAPTION = "a bird and </p><script>alert(1)</script> & more"
@@ -124,7 +125,7 @@ class RunFolder:
         for place, name in enumerate(METRICS[self.task]):
             metrics[name] = system.value + (0.0 if name in {"f1_macro", "mse"} else 0.01 * (place + 1))
             metrics[f"{name}_std"] = system.deviation
-        _json(self.root / "metrics" / "evaluate" / f"{system.name}.json", metrics)
+        write_card(self.root / "metrics" / "evaluate" / f"{system.name}.json", metrics)
         self._write_predictions(system, seeds)
         self._write_tables(system)
         rows = [
@@ -189,7 +190,7 @@ class RunFolder:
                 "fingerprint": "ab12" * 16,
                 "digest": "cd" * 32,
             }
-            _json(self.root / "metrics" / "embed" / f"{name}.json", {**facts, **about})
+            write_card(self.root / "metrics" / "embed" / f"{name}.json", {**facts, **about})
 
     def write_retrieval(self, name: str = "both-knn") -> None:
         metrics = {
@@ -198,7 +199,7 @@ class RunFolder:
             "recall_10": 0.5, "mrr": 0.75, "random_top_1": 0.2, "random_mrr": 0.3,
             "features": "caption-hash + image-colorhist",
         }  # fmt: skip
-        _json(self.root / "metrics" / "retrieve" / f"{name}.json", metrics)
+        write_card(self.root / "metrics" / "retrieve" / f"{name}.json", metrics)
         found = [(query, rank, self.ids[4 * rank], 0.1 * rank, (rank == 1) == (query == self.ids[1]))
                  for query in (self.ids[1], self.ids[3]) for rank in range(1, 6)]  # fmt: skip
         columns = list(zip(*found, strict=True))
@@ -206,11 +207,6 @@ class RunFolder:
         pq.write_table(
             pa.table(dict(zip(names, map(list, columns), strict=True))), self.root / f"data/retrieve/{name}.parquet"
         )
-
-
-def _json(path: Path, values: Mapping[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(values))
 
 
 def _csv(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]] | list[tuple[str, str]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -17,6 +16,7 @@ from stages.report.params import ReportParams
 from stages.report.run import run
 from store.errors import InputError
 from store.items.records import Task
+from tests.rules.cards import change_card, read_card, write_card
 from tests.stages.report.run_folder import CAPTION, CLASSES, SYSTEMS, RunFolder, System, whole_run
 
 
@@ -64,8 +64,7 @@ def test_fitted_encoders_are_listed_and_a_transductive_one_is_called_so(tmp_path
     for name, transductive in (("words", False), ("seen", True)):
         card = {"encoder": "w2v", "field": "caption", "rows": 1400, "epochs": 5, "loss": 1.25}
         path = folder.root / "metrics" / "fit" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**card, "transductive": transductive}))
+        write_card(path, {**card, "transductive": transductive})
     inputs = folder.inputs
     shown = replace(inputs, entries={**inputs.entries, "fit": ("words",)})
     run(ReportParams(), shown, folder.outputs, SilentProgress())
@@ -88,8 +87,7 @@ def test_a_fusion_that_learned_from_all_rows_is_called_transductive(tmp_path: Pa
     for name, learned in (("plain", {}), ("factors", {"fitted_rows": 2000, "transductive": True})):
         card = {"fusion": "cmf", "features": ["t", "v"], "rows": 2000, "dim": 50, **learned}
         path = folder.root / "metrics" / "fuse" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(card))
+        write_card(path, card)
     shown = replace(folder.inputs, entries={**folder.inputs.entries, "fuse": ("plain", "factors")})
     run(ReportParams(), shown, folder.outputs, SilentProgress())
     text = Page(folder.outputs.page.read_text(encoding="utf-8")).text
@@ -261,7 +259,7 @@ def test_predictions_of_another_manifest_are_refused(tmp_path: Path) -> None:
 def test_a_metrics_file_without_a_head_is_named(tmp_path: Path) -> None:
     folder = whole_run(tmp_path)
     path = tmp_path / "metrics/evaluate/concat-mlp.json"
-    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "head"}))
+    write_card(path, {key: value for key, value in read_card(path).items() if key != "head"})
     with pytest.raises(InputError, match=r"expected 'head' as text in .*concat-mlp.json, found None"):
         report(folder)
 
@@ -279,10 +277,9 @@ def test_settings_and_sources_are_taken_from_the_run(tmp_path: Path) -> None:
     folder.write_experiment(System("joined", "both", "none", "mlp", 0.6))
     for name, made in (("reduce/small", "image-colorhist"), ("fuse/both", ["small", "caption-hash"])):
         path = tmp_path / "metrics" / f"{name}.json"
-        path.parent.mkdir()
-        path.write_text(json.dumps({"features": made}))
+        write_card(path, {"features": made})
     path = tmp_path / "metrics/evaluate/joined.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "threshold": 0.001, "part": "dev"}))
+    change_card(path, threshold=0.001, part="dev")
     _, page = report(folder)
     assert "19.9 points above the best single modality, text-hash (text only)" in page.text
     assert "Items of the dev part" in page.text

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from stages.contract import SilentProgress
-from stages.report.page import SECTIONS, TEMPLATES
 from stages.report.params import ReportParams
-from stages.report.run import run
+from stages.report.run import SECTIONS, TEMPLATES, run
 from store.errors import InputError
 from tests.stages.report.outcome_files import table, write_sections
 from tests.stages.report.run_folder import SYSTEMS, RunFolder, System

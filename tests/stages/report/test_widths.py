@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from stages.contract import SilentProgress
 from stages.report.params import ReportParams
 from stages.report.run import run
+from tests.rules.cards import write_card
 from tests.stages.report.browser import Window, chromium, open_page
 from tests.stages.report.run_folder import SYSTEMS, RunFolder
 
@@ -33,7 +33,7 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
         folder.write_retrieval("by-image-and-caption")
         path = folder.root / "metrics/retrieve/by-image-and-caption.json"
         counts = {"n_queries": 14000, "n_unanswerable": 312, "n_gallery": 131234, "features": "caption-minilm + lite0"}
-        path.write_text(json.dumps(dict.fromkeys(FIGURES, 0.4321) | counts))
+        write_card(path, dict.fromkeys(FIGURES, 0.4321) | counts)
         run(ReportParams(), folder.inputs, folder.outputs, SilentProgress())
         yield open_page(browser, Path(folder.outputs.page))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from store import MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
 from store.items.records import Item, ManifestInfo, write_manifest
 from store.items.split import write_split
+from tests.rules.cards import read_card
 
 COUNT = 1200
 PARTS = np.where(np.arange(COUNT) % 6 == 0, "test", "train")
@@ -55,7 +55,7 @@ def retrieve(root: Path, **params: Any) -> tuple[dict[str, Any], list[dict[str, 
     settings = RetrieveParams(**{"features": ["m"], "k": [1, 5], "scale": "none", **params})
     inputs = RetrieveInputs(root / "manifest.parquet", root / "split.parquet", (root / "m.zarr.zip",))
     run(settings, inputs, RetrieveOutputs(*(root / name for name in NAMES)), SilentProgress())
-    return json.loads((root / NAMES[0]).read_text()), pq.read_table(root / NAMES[1]).to_pylist()
+    return read_card(root / NAMES[0]), pq.read_table(root / NAMES[1]).to_pylist()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +18,7 @@ from stages.retrieve.clusters import ovr_accuracy
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store.errors import InputError
+from tests.rules.cards import flat, read_card
 
 PARTS = np.array(["train", "train", "train", "dev", "test"] * 50)
 CLASSES = np.random.default_rng(2).integers(0, 12, 250)
@@ -40,8 +40,8 @@ def retrieve(dataset: Any, vectors: np.ndarray, **params: Any) -> tuple[dict[str
     outputs = RetrieveOutputs(*(dataset.root / name for name in ("metrics.json", "ranked.parquet", "curve.csv")))
     settings = RetrieveParams(**{"features": ["m"], "head": "kmeans_svm", "scale": "none", "k": [1, 5], **params})
     inputs = RetrieveInputs(dataset.manifest, dataset.split, (dataset.matrix("m", vectors),))
-    values = run(settings, inputs, outputs, SilentProgress())
-    assert values == json.loads(outputs.metrics.read_text())
+    values = flat(run(settings, inputs, outputs, SilentProgress()))
+    assert values == read_card(outputs.card)
     return values, pq.read_table(outputs.ranked).to_pylist()
 
 

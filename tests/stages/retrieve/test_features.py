@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from stages.retrieve.query import ask, learning_rows
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store import Matrix, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 from store.errors import InputError
+from tests.rules.cards import flat, read_card
 from tests.stages.conftest import DataSet
 
 COUNT = 90
@@ -51,8 +51,8 @@ def retrieve(dataset: DataSet, seen: np.ndarray, said: np.ndarray, **params: Any
     )
     chosen = RetrieveParams(**{"features": ["image", "text"], "k": [1, 5], **params})
     inputs, names = RetrieveInputs(dataset.manifest, dataset.split, paths), [dataset.root / name for name in NAMES]
-    values = run(chosen, inputs, RetrieveOutputs(*names), SilentProgress())
-    assert values == json.loads(names[0].read_text())
+    values = flat(run(chosen, inputs, RetrieveOutputs(*names), SilentProgress()))
+    assert values == read_card(names[0])
     table = pq.read_table(names[1])
     found = np.array([[int(name[1:]) for name in table["id"].to_pylist()], table["distance"].to_numpy()])
     return values, found.reshape(2, values["n_queries"], -1)
@@ -168,7 +168,7 @@ def test_of_a_single_input_the_items_that_lack_it_neither_ask_nor_are_found(data
     path = dataset.matrix("text", TEXTS, usable=~TEXTLESS, missing=EMPTY)
     inputs = RetrieveInputs(dataset.manifest, dataset.split, (path,))
     outputs = RetrieveOutputs(*(dataset.root / name for name in NAMES))
-    values = run(RetrieveParams(features=["text"], k=[1, 5]), inputs, outputs, SilentProgress())
+    values = flat(run(RetrieveParams(features=["text"], k=[1, 5]), inputs, outputs, SilentProgress()))
     table = pq.read_table(outputs.ranked)
     names = {f"i{row:03}" for row in np.flatnonzero(TEXTLESS)}
     assert not names & {*table["query"].to_pylist(), *table["id"].to_pylist()}

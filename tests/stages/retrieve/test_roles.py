@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from store import MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
 from store.items.records import Item, ManifestInfo, Task, write_manifest
 from store.items.split import write_split
+from tests.rules.cards import flat, read_card
 
 # id, place on the line, class, family, picture, part, role
 ROWS = (
@@ -62,8 +62,8 @@ class Line:
             self.root / "manifest.parquet", self.root / "split.parquet", (self.root / "m.zarr.zip",)
         )
         outputs = RetrieveOutputs(self.root / "metrics.json", self.root / "ranked.parquet", self.root / "curve.csv")
-        values = run(settings, inputs, outputs, SilentProgress())
-        assert values == json.loads(outputs.metrics.read_text())
+        values = flat(run(settings, inputs, outputs, SilentProgress()))
+        assert values == read_card(outputs.card)
         return values
 
     def ranked(self) -> dict[str, list[str]]:

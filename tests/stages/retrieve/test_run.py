@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from store import MatrixBlock, MatrixHeader, write_matrix
 from store.errors import InputError
 from store.items.records import Item, ManifestInfo, Task, write_manifest
 from store.items.split import write_split
+from tests.rules.cards import flat, read_card
 
 PARTS = ("train", "train", "train", "train", "dev", "test", "test", "test")
 LABELS: tuple[tuple[str, ...] | None, ...] = (
@@ -70,7 +70,7 @@ class Case:
 
     def run(self, **params: Any) -> dict[str, Any]:
         settings = RetrieveParams(**{"features": list(self.names), "k": [1, 2], **params})
-        return run(settings, self.inputs, self.outputs, SilentProgress())
+        return flat(run(settings, self.inputs, self.outputs, SilentProgress()))
 
     def ranked(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
@@ -91,7 +91,7 @@ def test_neighbours_metrics_and_counts_of_a_known_circle(case: Case) -> None:
     values = case.run()
     # i3 stands nearest to i5 but bears no label; i6 bears a label that no gallery item has.
     assert case.ranked() == {"i5": ["i0", "i1"], "i6": ["i1", "i0"], "i7": ["i1", "i0"]}
-    assert values == json.loads(case.outputs.metrics.read_text())
+    assert values == read_card(case.outputs.card)
     expected = {
         "n_queries": 3, "n_unanswerable": 1, "n_gallery": 3, "n_gallery_unlabelled": 1, "n_gallery_without_input": 0,
         "n_queries_unlabelled": 0, "n_queries_without_input": 0, "top_1": 1.0, "top_1_all": pytest.approx(2 / 3),
@@ -102,7 +102,7 @@ def test_neighbours_metrics_and_counts_of_a_known_circle(case: Case) -> None:
 
 
 def test_the_same_inputs_give_the_same_bytes(case: Case) -> None:
-    written, found = (case.outputs.metrics, case.outputs.ranked, case.outputs.curve), []
+    written, found = (case.outputs.card, case.outputs.ranked, case.outputs.curve), []
     for _ in range(2):
         case.run()
         found.append([path.read_bytes() for path in written])
@@ -181,7 +181,7 @@ def test_k_beyond_the_gallery_is_refused_and_nothing_is_written(case: Case) -> N
         case.run(k=[4])
     with pytest.raises(InputError, match=r"expected k of at most 6"):
         case.run(k=[7], gallery="all")
-    assert not case.outputs.metrics.exists()
+    assert not case.outputs.card.exists()
     assert not case.outputs.ranked.exists()
 
 

@@ -50,18 +50,21 @@ def test_the_policy_says_what_becomes_of_it(tmp_path: Path, caplog: pytest.LogCa
         check_memory("train x", 1 << 60, "take less", "refuse")
 
 
-def test_memory_is_the_least_of_machine_and_container(tmp_path: Path) -> None:
+def test_memory_is_the_least_of_machine_and_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     meminfo = tmp_path / "meminfo"
+    monkeypatch.setattr(room, "_MEMINFO", meminfo)
+    monkeypatch.setattr(room, "_CGROUP", tmp_path)
     meminfo.write_text("MemTotal:       8000000 kB\nMemAvailable:   2000000 kB\n")
-    assert available_memory(meminfo, tmp_path) == 2_048_000_000
+    assert available_memory() == 2_048_000_000
     for name, content in {
         "memory.max": "900",
         "memory.current": "500",
         "memory.stat": "inactive_file 100\nanon 1\n",
     }.items():
         (tmp_path / name).write_text(content)
-    assert available_memory(meminfo, tmp_path) == 500
+    assert available_memory() == 500
     (tmp_path / "memory.max").write_text("max\n")
-    assert available_memory(meminfo, tmp_path) == 2_048_000_000
+    assert available_memory() == 2_048_000_000
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert available_memory(tmp_path / "none", tmp_path / "none") == whole
+    monkeypatch.setattr(room, "_MEMINFO", tmp_path / "none")
+    assert available_memory() == whole

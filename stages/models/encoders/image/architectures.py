@@ -1,4 +1,4 @@
-"""The networks behind the image encoders, and how pictures meet them; docs/systems/encoders.md#imagenet-networks."""
+"""The networks behind the image encoders, and what each is; docs/systems/encoders.md#imagenet-networks."""
 
 from __future__ import annotations
 
@@ -147,7 +147,10 @@ _TRUNK = (
 
 
 def googlenet(classes: int) -> Any:
-    """Return the network without its auxiliary classifiers, whose weights serve training only."""
+    """Return torchvision's network without its auxiliary classifiers; docs/systems/encoders.md#googlenet.
+
+    It has the two methods that timm's networks have.
+    """
     import torch
     from torchvision.models import GoogLeNet
 

@@ -1,4 +1,4 @@
-"""Pictures without a model, docs/systems/encoders.md#colorhist (colours counted) and #pixels (the bytes)."""
+"""Pictures without a model: their colours counted, or their bytes; docs/systems/encoders.md#colorhist."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _LARGEST_SIZE = 1024
 class PixelImage(Simple):
     """The bytes [3, size, size] of a picture, its red, green and blue planes one behind the other; never normalised.
 
-    End-to-end fusions train on them from the store.
+    End-to-end fusions train on them from the store; docs/systems/encoders.md#pixels.
 
     Parameters
     ----------

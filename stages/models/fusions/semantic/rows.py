@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -87,15 +87,10 @@ class DpmOptions(NetworkOptions):
     vse_words_width: Width = 512
     vse_joint_width: Width = 512
     vse_hidden: tuple[Width, ...] = (256,)
-    vse_loss: Literal["cosine", "vsepp"] = "cosine"
-    vse_hardest: bool = False
-    vse_margin: float = Field(default=0.2, ge=0)
-    vse_weight: float = Field(default=1.0, ge=0)
-    vse_aux: bool = True
 
     @property
     def vse(self) -> VseOptions:
-        """The options of the first training: its own, and those that both trainings share."""
+        """The options of the first training: its own, those that both trainings share, and the losses of 4.8."""
         own = {name.removeprefix("vse_"): value for name, value in self if name.startswith("vse_")}
         shared = {name: getattr(self, name) for name in ("weight_decay", "patience", "monitor")}
         return VseOptions(**shared, **own)

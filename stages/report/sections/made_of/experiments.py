@@ -6,19 +6,20 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from stages.report.inputs import Asked, Setting, settings, written
-from stages.report.read.experiments import Experiment, intervals_of, read_json
+from stages.report.read.experiments import Experiment
 from stages.report.read.finished import FinishedRun
 from stages.report.read.leaderboard import KINDS, Leaderboard
 from stages.report.read.matrices import MatrixRow, Step, trail
-from stages.report.read.systems import lead_of, measure_name
+from stages.report.read.systems import System, measure_name
 from stages.report.sections.protocol import Section
 from stages.report.words import anchor, bracketed, metric_name, number, spread
+from store.results.cards import EntryCard
 
 _SHOWN_ELSEWHERE = ("features", "fusion", "head", "task")
-_ADDED = ("_std", "_low", "_high")
+_MISSING = ("missing", "missing_classes")  # has a section of its own
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,7 @@ class ExperimentSection(Section):
         matrices = {row.name: row for row in run.matrices}
         inputs = run.inputs
         sources = Sources(inputs.metrics, inputs.data, matrices, inputs.asked, inputs.defaults)
-        searches = [(system.name, system.metrics) for system in run.systems]
-        panels = [*experiment_panels(run.board, sources), *retrieval_panels(searches, sources)]
+        panels = [*experiment_panels(run.board, sources), *retrieval_panels(run.systems, sources)]
         return cls(tuple(panels), run.closer)
 
 
@@ -141,7 +141,7 @@ def experiment_panels(board: Leaderboard, sources: Sources) -> list[Panel]:
 def _experiment(one: Experiment, board: Leaderboard, sources: Sources, kind: str) -> Panel:
     name, main = one.name, board.primary
     deviation = f" ± {spread(one, main)}" if spread(one, main) else ""
-    values = read_json(sources.metrics / "evaluate" / f"{name}.json")
+    card = EntryCard.read(sources.metrics / "evaluate" / f"{name}.json")
     history = f"data/train/{name}.history.csv"
     return Panel(
         anchor=anchor("experiment", name),
@@ -152,7 +152,7 @@ def _experiment(one: Experiment, board: Leaderboard, sources: Sources, kind: str
         trail=trail(one.features, sources.matrices),
         settings=sources.settings("train", name),
         figures=tuple(_figure(one, column) for column in board.columns if column in one.means),
-        facts=_facts(values, one.means),
+        facts=_facts(card),
         files=sources.files(
             f"data/train/{name}.parquet", history, f"data/evaluate/{name}/*", f"metrics/evaluate/{name}.json"
         ),
@@ -166,17 +166,11 @@ def _figure(one: Experiment, metric: str) -> Figure:
     return Figure(metric, metric_name(metric), number(one.means[metric]), spread(one, metric), interval)
 
 
-def _facts(values: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return what a metrics file says beyond metrics, their spread, and what has a place of its own on the page."""
-    left = {
-        key: value
-        for key, value in values.items()
-        if key not in metrics
-        and key not in _SHOWN_ELSEWHERE
-        and not key.startswith("missing")
-        and not (key.endswith(_ADDED) and key.rpartition("_")[0] in metrics)
-    }
-    return tuple((key.removeprefix("n_").replace("_", " "), written(value)) for key, value in sorted(left.items()))
+def _facts(card: EntryCard) -> tuple[tuple[str, str], ...]:
+    """Return what a card says beyond metrics, without what has a place of its own on the page."""
+    told = {**card.counts, **card.made_of}
+    left = {name: value for name, value in told.items() if name not in (*_SHOWN_ELSEWHERE, *_MISSING)}
+    return tuple((name.removeprefix("n_").replace("_", " "), written(value)) for name, value in sorted(left.items()))
 
 
 def _has_rows(path: Path) -> bool:
@@ -187,34 +181,29 @@ def _has_rows(path: Path) -> bool:
         return sum(1 for _, _ in zip(range(2), stream, strict=False)) == 2
 
 
-def retrieval_panels(systems: Sequence[tuple[str, Mapping[str, Any]]], sources: Sources) -> list[Panel]:
-    """Return a panel per retrieval system; each is a name and what its metrics file says."""
-    return [_retrieval(name, values, sources) for name, values in systems]
+def retrieval_panels(systems: Sequence[System], sources: Sources) -> list[Panel]:
+    """Return a panel per retrieval system."""
+    return [_retrieval(one, sources) for one in systems]
 
 
-def _retrieval(name: str, values: Mapping[str, Any], sources: Sources) -> Panel:
-    ends = intervals_of(values)
-    metrics = {
-        key: value
-        for key, value in values.items()
-        if isinstance(value, float) and not (key.endswith(_ADDED) and key.rpartition("_")[0] in ends)
-    }
-    features = [part for part in str(values.get("features", "")).split(" + ") if part]
-    lead = lead_of(values)
+def _retrieval(one: System, sources: Sources) -> Panel:
+    name, metrics, lead = one.name, one.metrics, one.lead
+    features = [part for part in one.features.split(" + ") if part]
     words = "first find relevant" if lead == "top_1" else measure_name(lead or "")
-    told = f"{words}: {number(float(values[lead]))}" if lead else ""
+    told = f"{words}: {number(metrics[lead])}" if lead else ""
     return Panel(
         anchor=anchor("retrieval", name),
         verb="retrieve",
         name=name,
         line=told,
-        made=(("search", str(values.get("head", "knn"))),),
+        made=(("search", str(one.told.made_of.get("head", "knn"))),),
         trail=trail(features, sources.matrices),
         settings=sources.settings("retrieve", name),
         figures=tuple(
-            Figure(key, metric_name(key), number(value), "", bracketed(ends.get(key))) for key, value in metrics.items()
+            Figure(key, metric_name(key), number(value), "", bracketed(one.intervals.get(key)))
+            for key, value in metrics.items()
         ),
-        facts=_facts(values, metrics),
+        facts=_facts(one.told),
         files=sources.files(
             f"data/retrieve/{name}.parquet", f"data/retrieve/{name}.curve.csv", f"metrics/retrieve/{name}.json"
         ),

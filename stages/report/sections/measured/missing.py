@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure
 
 from stages.report.draw.svg import BEST, GRID, IMAGE, MUTED, TEXT, WIDTH, Plot, Words, bare, draw
-from stages.report.read.experiments import read_json, read_optional, read_rows
+from stages.report.read.experiments import read_optional, read_rows
 from stages.report.read.finished import FinishedRun
 from stages.report.read.leaderboard import LOWER_IS_BETTER, Leaderboard
 from stages.report.sections.protocol import Section
 from stages.report.words import metric_name, shorten, signed
 from store.items.records import IMAGE as PICTURE
+from store.results.cards import EntryCard
 
 _FULL, _WHOLE = "full", "all rows"
 _MARKERS = "^v<>Pp*hHd"
@@ -149,7 +150,7 @@ def _is_picture(condition: str) -> bool:
 
 def _classes(metrics: Path, names: Mapping[str, Any]) -> str:
     """Return the drawn classes, which are the same for all experiments."""
-    found = (read_json(metrics / "evaluate" / f"{name}.json").get("missing_classes") for name in names)
+    found = (EntryCard.read(metrics / "evaluate" / f"{name}.json").made_of.get("missing_classes") for name in names)
     return next((str(each) for each in found if each), "")
 
 

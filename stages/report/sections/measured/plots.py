@@ -10,8 +10,16 @@ from typing import ClassVar
 import numpy as np
 
 from stages.report.draw.calibration import calibration_plot
-from stages.report.draw.confusion import confusion_plot, count_pairs
-from stages.report.draw.figures import Curves, Series, leaderboard_plot, learning_plot, per_class_plot, scatter_plot
+from stages.report.draw.figures import (
+    Curves,
+    Series,
+    confusion_plot,
+    count_pairs,
+    leaderboard_plot,
+    learning_plot,
+    per_class_plot,
+    scatter_plot,
+)
 from stages.report.draw.insides import variance_plot, weight_plots
 from stages.report.draw.svg import Plot
 from stages.report.read.cards import Cards

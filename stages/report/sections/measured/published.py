@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from stages.report.inputs import ReportOutputs
-from stages.report.read.experiments import Experiment, intervals_of
+from stages.report.read.experiments import Experiment
 from stages.report.read.finished import FinishedRun
 from stages.report.read.published import NOT_REPORTED, Published, read_published
+from stages.report.read.systems import System
 from stages.report.sections.protocol import Section
 from store.files.outputs import write_lines
 
@@ -102,7 +103,7 @@ class PublishedSection(Section):
         published = read_published(run.inputs.published, run.params.published or "published figures")
         one = run.best
         scored = f"{one.rows:,} rows of the {one.part} part of {run.info.source}, {len(run.manifest):,} items"
-        return compare(published, run.board.experiments, {each.name: each.metrics for each in run.systems}, scored)
+        return compare(published, run.board.experiments, run.systems, scored)
 
     def write(self, outputs: ReportOutputs) -> None:
         """Write the Markdown."""
@@ -136,7 +137,7 @@ class PublishedSection(Section):
 
 
 def compare(
-    published: Published, experiments: Sequence[Experiment], systems: Mapping[str, Any], scored: str
+    published: Published, experiments: Sequence[Experiment], systems: Sequence[System], scored: str
 ) -> PublishedSection:
     """Lay the published figures beside those of this run.
 
@@ -145,8 +146,8 @@ def compare(
     published : Published
     experiments : sequence of Experiment
         In the order in which those that the paper does not have are to be listed.
-    systems : mapping of str to mapping
-        The metrics of each retrieval system.
+    systems : sequence of System
+        The retrieval systems.
     scored : str
         What the experiments were scored on.
     """
@@ -160,12 +161,12 @@ def compare(
     return PublishedSection(published, tuple(lines), scored)
 
 
-def _measured(experiments: Sequence[Experiment], systems: Mapping[str, Any]) -> dict[str, Measured]:
+def _measured(experiments: Sequence[Experiment], systems: Sequence[System]) -> dict[str, Measured]:
     found = {one.name: Measured(one.means, one.deviations, one.intervals) for one in experiments}
-    for name, metrics in systems.items():
-        numbers = {key: float(value) for key, value in metrics.items() if type(value) in (int, float)}
-        own = found.get(name, Measured({}))
-        found[name] = Measured({**numbers, **own.means}, own.deviations, {**intervals_of(metrics), **own.intervals})
+    for one in systems:
+        own = found.get(one.name, Measured({}))
+        intervals = {**one.intervals, **own.intervals}
+        found[one.name] = Measured({**one.metrics, **own.means}, own.deviations, intervals)
     return found
 
 

@@ -113,7 +113,7 @@ def curve_plot(systems: Sequence[System], folder: Path, lineage: Lineage) -> Plo
 
 
 def _colour(system: System, lineage: Lineage) -> str:
-    features = str(system.metrics.get("features", "")).split(" + ")
+    features = system.features.split(" + ")
     colours: dict[frozenset[str], str] = {frozenset({"text"}): TEXT, frozenset({"image"}): IMAGE}
     return colours.get(lineage.modalities(features), BEST)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from stages.models.measures.neighbours import Chunks, Neighbours, nearest, ranks_of
+from stages.models.measures import neighbours
+from stages.models.measures.neighbours import Neighbours, nearest, ranks_of
 
 SMALL = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -16,6 +20,15 @@ SMALL = settings(max_examples=60, deadline=None, derandomize=True)
 def brute_force(queries: np.ndarray, gallery: np.ndarray, k: int) -> np.ndarray:
     squared = ((queries[:, None, :].astype(object) - gallery[None, :, :].astype(object)) ** 2).sum(axis=2)
     return np.array([sorted(range(len(gallery)), key=lambda column: (row[column], column))[:k] for row in squared])
+
+
+@contextmanager
+def held(queries: int, gallery: int) -> Iterator[None]:
+    """Hold so few rows at once; a fixture would be one for all examples of a property."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbours, "_QUERIES", queries)
+        patch.setattr(neighbours, "_GALLERY", gallery)
+        yield
 
 
 @st.composite
@@ -34,7 +47,8 @@ def test_order_and_ties_equal_exact_arithmetic(
     problem: tuple[np.ndarray, np.ndarray, int], query_rows: int, gallery_rows: int
 ) -> None:
     queries, gallery, k = problem
-    found = nearest(queries, gallery, k, chunks=Chunks(query_rows, gallery_rows))
+    with held(query_rows, gallery_rows):
+        found = nearest(queries, gallery, k)
     np.testing.assert_array_equal(found.indices, brute_force(queries, gallery, k))
 
 
@@ -46,7 +60,8 @@ def test_distances_equal_scikit_learn(seed: int, rows: int, width: int, exponent
     queries = rng.normal(size=(5, width)) * 10.0**exponent
     k = int(rng.integers(1, rows + 1))
     distances, indices = NearestNeighbors(n_neighbors=k, algorithm="kd_tree").fit(gallery).kneighbors(queries)
-    found = nearest(queries, gallery, k, chunks=Chunks(2, 7))
+    with held(2, 7):
+        found = nearest(queries, gallery, k)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12)
     np.testing.assert_array_equal(found.indices, indices)
 
@@ -58,13 +73,15 @@ def test_hundreds_of_equal_vectors_far_from_the_origin_keep_the_order_of_the_row
     gallery = np.repeat(centre[None], 300, axis=0)
     gallery[250] += 1e-6
     query = gallery[250:251] + 1e-7
-    found = nearest(query, gallery, 40, chunks=Chunks(1, 90))
+    with held(1, 90):
+        found = nearest(query, gallery, 40)
     assert found.indices[0].tolist() == [250, *range(39)]
 
 
 def test_a_gallery_that_asks_itself_finds_each_item_first_at_distance_zero() -> None:
     vectors = np.random.default_rng(1).normal(size=(50, 8)).astype(np.float32)
-    found = nearest(vectors, vectors, 5, chunks=Chunks(7, 11))
+    with held(7, 11):
+        found = nearest(vectors, vectors, 5)
     assert found.indices[:, 0].tolist() == list(range(50))
     assert (found.distances[:, 0] == 0).all()
     assert (np.diff(found.distances, axis=1) >= 0).all()
@@ -101,7 +118,8 @@ def test_the_place_of_a_target_is_its_place_in_the_full_order(
     order = brute_force(queries, gallery, len(gallery))
     wanted = np.random.default_rng(seed).integers(0, len(gallery), len(queries))
     squared = ((queries - gallery[wanted]) ** 2).sum(axis=1).astype(float)
-    places = ranks_of(Neighbours(wanted[:, None], squared[:, None]), queries, gallery, chunks=Chunks(3, 4))
+    with held(3, 4):
+        places = ranks_of(Neighbours(wanted[:, None], squared[:, None]), queries, gallery)
     assert places.tolist() == [row.tolist().index(item) + 1 for row, item in zip(order, wanted, strict=True)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from stages.report.draw.insides import variance_plot, weight_plots
 from stages.report.read.experiments import read_class_scores
 from stages.report.read.matrices import Lineage
 from store.errors import InputError
+from store.results.cards import EntryCard
 from tests.stages.report.outcome_files import table, write_calibration, write_weights
 from tests.stages.report.read.test_leaderboard import BOTH, TEXT, board, experiment
 from tests.stages.report.run_folder import RunFolder
@@ -79,7 +79,7 @@ def test_no_weights_no_plot_and_holes_are_refused(tmp_path: Path) -> None:
 def test_the_variance_is_taken_from_the_table_and_else_from_the_card(tmp_path: Path) -> None:
     cards = [tmp_path / f"{name}.json" for name in ("small", "words", "none")]
     for card, content in zip(cards, ({}, {"explained": [0.5, 0.25]}, {"explained": None}), strict=True):
-        card.write_text(json.dumps(content))
+        EntryCard(content).write(card)
     table(tmp_path / "small.variance.csv", "component,variance,cumulative", "1,0.4,0.4", "2,0.2,0.6", "3,0.02,0.62")
     plot = variance_plot(cards, tmp_path, LINEAGE)
     assert plot is not None
@@ -91,7 +91,7 @@ def test_the_variance_is_taken_from_the_table_and_else_from_the_card(tmp_path: P
 @pytest.mark.parametrize("explained", [[0.5, "many"], [0.9, 0.9], [0.5, -0.1]])
 def test_a_variance_that_is_none_is_refused(tmp_path: Path, explained: list[object]) -> None:
     card = tmp_path / "small.json"
-    card.write_text(json.dumps({"explained": explained}))
+    EntryCard({"explained": explained}).write(card)
     with pytest.raises(InputError, match=r"expected .*small.*run `diptych reduce small` again"):
         variance_plot([card], tmp_path, LINEAGE)
 

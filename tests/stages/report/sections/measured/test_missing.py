@@ -12,6 +12,7 @@ from stages.report.read.leaderboard import rank_experiments
 from stages.report.read.matrices import Lineage
 from stages.report.sections.measured.missing import MissingSection, read_missing
 from store.errors import InputError
+from tests.rules.cards import change_card
 from tests.stages.report.run_folder import SYSTEMS, RunFolder, whole_run
 from tests.stages.report.test_page import Page, report
 
@@ -43,8 +44,7 @@ def run_with_tables(root: Path) -> RunFolder:
     write_table(folder, "concat-mlp", full[0], f"not possible,all rows,,,,,,{REASON}")
     write_rates(folder, ROWS)
     path = folder.root / "metrics" / "evaluate" / "attention.json"
-    facts = {"missing_classes": "bird, tool", "missing_image_f1_macro_delta": -0.3}
-    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+    change_card(path, missing_classes="bird, tool", missing={"image_f1_macro_delta": -0.3})
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from stages.contract import SilentProgress
 from stages.report.params import ReportParams
 from stages.report.read.experiments import Experiment
 from stages.report.read.published import read_published
+from stages.report.read.systems import System
 from stages.report.run import run
 from stages.report.sections.measured.published import compare
 from store.errors import InputError
+from store.results.cards import EntryCard
 from tests.stages.report.run_folder import SYSTEMS, whole_run
 
 TABLE: dict[str, Any] = {
@@ -42,8 +45,8 @@ def experiment(name: str, **means: float) -> Experiment:
     return Experiment(name, "multilabel", ("a",), "none", "mlp", 9, 3, means, deviations, {"f1_macro": (0.1, 0.9)})
 
 
-def lines(*experiments: Experiment, systems: dict[str, Any] | None = None) -> dict[tuple[str, str], tuple[str, ...]]:
-    found = compare(read_published(TABLE, "t.yaml"), experiments, systems or {}, "").lines
+def lines(*experiments: Experiment, systems: Sequence[System] = ()) -> dict[tuple[str, str], tuple[str, ...]]:
+    found = compare(read_published(TABLE, "t.yaml"), experiments, systems, "").lines
     return {(line.system, line.measured_as): line.cells for line in found}
 
 
@@ -62,7 +65,7 @@ def test_what_was_not_run_is_blank_and_still_listed() -> None:
 
 
 def test_a_figure_of_unknown_depth_is_compared_with_each_depth_of_the_retrieval() -> None:
-    found = lines(systems={"both-knn": {"top_1": 0.5, "top_5": 1, "head": "knn", "n_queries": 2}})
+    found = lines(systems=[System("both-knn", EntryCard({"top_1": 0.5, "top_5": 1.0}, {"n_queries": 2}), ())])
     assert found["both-knn", "top_1"][3:] == ("0.7900", "0.5000", "-0.2900")
     assert found["both-knn", "top_5"][3:] == ("0.7900", "1.0000", "+0.2100")
 

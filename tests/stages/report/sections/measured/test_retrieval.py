@@ -10,10 +10,12 @@ from stages.report.read.matrices import Lineage
 from stages.report.read.systems import System
 from stages.report.sections.measured.retrieval import curve_plot
 from store.errors import InputError
+from store.results.cards import EntryCard
 from tests.stages.report.outcome_files import table
 
 HEADER = "k,top_k,recall,precision,random"
-SYSTEMS = [System("by-image", {"features": "pixels"}, ()), System("by-both", {"features": "pixels + words"}, ())]
+FEATURES = {"by-image": "pixels", "by-both": "pixels + words"}
+SYSTEMS = [System(name, EntryCard(made_of={"features": each}), ()) for name, each in FEATURES.items()]
 LINEAGE = Lineage({"pixels": "image", "words": "caption"})
 
 
