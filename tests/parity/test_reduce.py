@@ -111,8 +111,7 @@ def test_a_piece_that_every_worker_dies_of_is_named(
 def test_wide_rows_are_fitted_here_and_projected_by_workers(
     workers: DaskExecutor, data: DataSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for module in ("passes", "apart"):
-        monkeypatch.setattr(f"stages.reduce.{module}.WIDEST", 39)
+    monkeypatch.setattr("stages.reduce.passes.WIDEST", 39)
     overheard = Overheard(workers)
     assert reduced(data, "apart", overheard) == reduced(data, "here", None)
     assert len(overheard.reports) == -(-ROWS // PIECE)

@@ -67,5 +67,5 @@ def test_an_edited_picture_is_told_by_plan_and_by_prepare(project: Path) -> None
 
 
 def test_an_edit_of_code_that_prepare_runs_is_seen(project: Path) -> None:
-    edit(project / "stages" / "files.py")  # undeclared once
+    edit(project / "store" / "files" / "reading.py")  # undeclared once
     assert changed(project)
