@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 
 from tests.processors.share import SHARE, drawn
+from tests.rules import dear
 
 # Read when OpenMP is loaded, and so before torch is imported; the command line sets the same.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,8 +19,10 @@ if "DIPTYCH_TEST_REORDERED" in os.environ:
     import_module("tests.processors.reordered")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the cases that a combination of `tests.processors` does not take."""
+    """Mark what is dear, and leave out the cases that a combination of `tests.processors` does not take."""
+    dear.mark(items)
     if SHARE in os.environ:
         chosen = drawn([item.nodeid for item in items], os.environ[SHARE])
         config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in chosen])

@@ -61,7 +61,20 @@ def numeric_tests() -> list[str]:
 def run(variables: Mapping[str, str], tests: Sequence[str], processes: int = PROCESSES, share: str = "") -> Outcome:
     """Run tests with these variables, and none of the table's others; of their cases a `share`, or all."""
     parallel = ["-n", str(processes), "--dist", "loadfile"] if processes > 1 else []
-    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider", *parallel, *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "not gpu and not slow",
+        "-rfE",
+        "--tb=line",
+        "-p",
+        "no:cacheprovider",
+        *parallel,
+        *tests,
+    ]
     given = environment(variables) | ({SHARE: share} if share else {})
     done = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()

@@ -116,7 +116,7 @@ def test_a_run_takes_the_share_that_it_is_given() -> None:
 
 @pytest.mark.parametrize("combination", [each for each in COMBINATIONS if each.core], ids=lambda each: each.name)
 def test_the_core_holds(combination: Combination) -> None:
-    outcome = run(combination.variables, CORE, processes=1, share=f"{4 * PART} {combination.name}")
+    outcome = run(combination.variables, CORE, processes=1, share=f"{8 * PART} {combination.name}")
     assert (outcome.code, outcome.broke) == (0, {}), outcome.tail
 
 

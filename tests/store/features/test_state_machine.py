@@ -269,7 +269,7 @@ def histories(count: int) -> settings:
     )
 
 
-StoreMachine.TestCase.settings = histories(50)
+StoreMachine.TestCase.settings = histories(25)
 LongStoreMachine.TestCase.settings = histories(200)
 TestStore = StoreMachine.TestCase
 TestStoreAtLength = pytest.mark.slow(LongStoreMachine.TestCase)
