@@ -102,7 +102,7 @@ class QueryVectors:
         if name in params.reduce:
             from stages.reduce.new_rows import ReduceNewRows  # scikit-learn, which encoders do without
 
-            return ReduceNewRows(params.reduce[name], *sources, matrix, paths.model("reduce", name))
+            return ReduceNewRows(params.reduce[name], sources[0], matrix, paths.model("reduce", name))
         from stages.fuse.new_rows import FuseNewRows
 
         return FuseNewRows(params.fuse[name], sources, matrix, paths.model("fuse", name), settings.device)

@@ -78,7 +78,8 @@ def absent_parts(matrix: Matrix, count: int) -> Parts:
 
 def missing_row(matrices: Sequence[Matrix], layout: Layout) -> Array:
     """Return the joined features [columns] of an item that has none of the inputs."""
-    return join_parts((absent_parts(each, 1) for each in matrices), layout, 1)[0]
+    (row,) = join_parts((absent_parts(each, 1) for each in matrices), layout, 1)
+    return np.asarray(row)
 
 
 class FeatureTable:
