@@ -68,7 +68,6 @@ _MARKS = {"__init__.py", "py.typed"}  # of a package: what it is for, and a flag
 _ALONE = {
     "stages.models.encoders.image.picture_kinds": "changes no result, unlike the decoder that asks it: UNWATCHED",
     "stages.report.page": "what a page is and how it is put together; run is the door of the verb",
-    "stages.train.predictions": "the table that evaluate reads; run is the door of the verb",
 }
 """Modules with one neighbour for importer that stay apart, each with its reason."""
 

@@ -155,7 +155,7 @@ def search(request: Request, session: Session) -> Found:
     used, notes = used_features(session.params, chosen.name, vectors.query.given)
     parts = read_split(paths.PARTS, vectors.ids)
     gallery = choose_gallery(_offered(request.part, parts), _usable(vectors, used), request.k)
-    asked = {each: vectors.of(each).vectors for each in used}
+    asked = {each: vectors.of(each).vector for each in used}
     made = time.perf_counter()
     system = session.params.retrieve[chosen.name]
     fit = learning_rows(system, vectors.manifest, parts, _usable(vectors, system.features))

@@ -16,7 +16,7 @@ from stages.evaluate.scoring import Scored, evaluate, interval_ends, means_at, o
 from stages.evaluate.tables import Findings, write_folder
 from stages.evaluate.trained.inside import Inside, Look
 from stages.evaluate.trained.missing import Robustness, TrainedInputs, metric_names
-from stages.evaluate.truth import Truth, read_predictions
+from stages.evaluate.truth import Truth, scores_of
 from store.errors import InputError
 from store.files.outputs import fresh_folder
 from store.files.reading import file_digest
@@ -69,7 +69,7 @@ def run(
     manifest = Manifest.open(inputs.manifest)
     parts = read_split(inputs.split, manifest.ids())
     truth = Truth.read(manifest, parts, params.part)
-    about, scores = read_predictions(inputs.predictions, truth)
+    about, scores = scores_of(inputs.predictions, truth)
     tuned = _thresholds(params, inputs.predictions, manifest, parts)
     fixed = params.threshold if params.threshold != "dev" else 0.5  # dev is for several labels; the others need none
     scored = Scored(truth, scores, {seed: tuned.get(seed, fixed) for seed in scores})
@@ -113,7 +113,7 @@ def _thresholds(
     if params.threshold != "dev" or manifest.info.task != "multilabel":
         return {}
     dev = Truth.read(manifest, parts, "dev")
-    _, scores = read_predictions(predictions, dev)
+    _, scores = scores_of(predictions, dev)
     return {seed: tune_threshold(dev.labels, each) for seed, each in scores.items()} if dev.labels is not None else {}
 
 

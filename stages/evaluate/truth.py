@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from stages.evaluate.metrics import Bools, Floats, Scores
@@ -19,6 +16,7 @@ from store.errors import InputError, RunError
 from store.files.reading import file_digest
 from store.items.manifest import Manifest
 from store.items.records import Task
+from store.results.predictions import read_predictions
 
 _REMEDY = "run `dvc repro` to train the experiment again"
 
@@ -106,8 +104,8 @@ class Truth:
         return 1 if self.labels is None else len(self.classes)
 
 
-def read_predictions(path: Path, truth: Truth) -> tuple[dict[str, Any], dict[int, Scores]]:
-    """Return the file's metadata and, per seed from the smallest on, scores [n, K] in the order of the truth.
+def scores_of(path: Path, truth: Truth) -> tuple[Mapping[str, Any], dict[int, Scores]]:
+    """Return what `train` says about its predictions and, per seed from the smallest on, scores [n, K] of the truth.
 
     Raises
     ------
@@ -116,34 +114,26 @@ def read_predictions(path: Path, truth: Truth) -> tuple[dict[str, Any], dict[int
     RunError
         When the predictions are not those of this part, these classes and this task, or are not finite.
     """
-    try:
-        table = pq.read_table(path, filters=[("part", "==", truth.part)])
-        about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"diptych"])
-        ids, seeds, lists = (table.column(name).combine_chunks() for name in ("id", "seed", "scores"))
-    except FileNotFoundError:
-        raise InputError(f"expected predictions at {path}; found no file; run `diptych train`.") from None
-    except (pa.ArrowInvalid, KeyError, ValueError, OSError) as error:
-        raise InputError(
-            f"expected predictions at {path}; found another file ({error}); run `diptych train`."
-        ) from error
-    _refuse_other_problem(path, about, truth)
-    scores = _matrix(path, lists, truth.outputs)
+    table = read_predictions(path, truth.part)
+    _refuse_other_problem(path, table.about, truth)
+    if wrong := table.wrong(truth.outputs):
+        raise RunError(f"{path}: {wrong}; {_REMEDY}.")
     place = {name: row for row, name in enumerate(truth.everybody)}
     wanted = [place[name] for name in truth.ids]
     found: dict[int, Scores] = {}
-    for seed in sorted(set(seeds.to_pylist())):
-        mine = np.flatnonzero(seeds.to_numpy() == seed)
-        names = ids.take(pa.array(mine)).to_pylist()
+    for seed in sorted(set(table.seeds.tolist())):
+        mine = table.of(seed)
+        names = mine.ids
         _refuse_other_rows(path, names, truth)
         ordered = np.empty((len(names), truth.outputs), dtype=np.float32)
-        ordered[[place[name] for name in names]] = scores[mine]
+        ordered[[place[name] for name in names]] = mine.scores(truth.outputs)
         found[seed] = ordered[wanted]
     if not found:
         raise RunError(f"{path}: expected predictions for the {truth.part} rows; found none; {_REMEDY}.")
-    return about, found
+    return table.about, found
 
 
-def _refuse_other_problem(path: Path, about: dict[str, Any], truth: Truth) -> None:
+def _refuse_other_problem(path: Path, about: Mapping[str, Any], truth: Truth) -> None:
     if about.get("task") != truth.task:
         raise RunError(
             f"{path}: expected predictions for the task {truth.task}; found the task {about.get('task')}; {_REMEDY}."
@@ -170,13 +160,3 @@ def _refuse_other_rows(path: Path, names: list[str], truth: Truth) -> None:
             f"{len(names)}, {len(absent)} rows lacking, {len(strange)} of another part and {len(double)} more than "
             f"once, such as {example!r}; {_REMEDY}."
         )
-
-
-def _matrix(path: Path, lists: pa.ListArray, width: int) -> Scores:
-    """Return all scores as float32 [rows, width]."""
-    if not np.all(pc.list_value_length(lists).to_numpy(zero_copy_only=False) == width):
-        raise RunError(f"{path}: expected {width} scores for each row; found another number; {_REMEDY}.")
-    scores: Scores = np.asarray(lists.flatten(), dtype=np.float32).reshape(-1, width)
-    if not np.isfinite(scores).all():
-        raise RunError(f"{path}: expected finite scores; found NaN or infinity; {_REMEDY}.")
-    return scores

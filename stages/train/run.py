@@ -19,11 +19,11 @@ from stages.models.training.cause import training_cause
 from stages.models.training.checkpoints import Checkpoints, TrainingSettings
 from stages.models.training.epochs import Epoch, Watch
 from stages.train.params import TrainParams
-from stages.train.predictions import PredictionWriter
 from store import atomic_output
 from store.errors import InputError, RunError
 from store.files.outputs import fresh_folder, write_json, write_lines
 from store.files.reading import file_digest
+from store.results.predictions import PredictionWriter
 
 
 @dataclass(frozen=True)

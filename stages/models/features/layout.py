@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from store.errors import RunError
 
@@ -115,6 +118,30 @@ def _cut(x: Any, block: Block, present: Any) -> Parts:
         arrays[name] = x[:, start:stop].reshape(len(x), *shape)
         start = stop
     return Parts(x[:, : block.width], arrays, present)
+
+
+def join_parts(parts: Iterable[Parts], layout: Layout, count: int) -> NDArray[np.float32]:
+    """Lay inputs side by side, as `split_parts` takes them apart.
+
+    Parameters
+    ----------
+    parts : iterable of Parts
+        One for each block, of `count` rows; of its arrays those that the block names are taken.
+
+    Returns
+    -------
+    ndarray of float32, [count, columns]
+        The blocks in order, then a presence column for each.
+    """
+    joined = np.empty((count, layout_columns(layout)), dtype=np.float32)
+    start = 0
+    for number, (part, block) in enumerate(zip(parts, layout, strict=True)):
+        for each in (part.vector, *(part.arrays[name] for name in block.arrays)):
+            flat = each.reshape(count, math.prod(each.shape[1:]))
+            joined[:, start : start + flat.shape[1]] = flat
+            start += flat.shape[1]
+        joined[:, number - len(layout)] = part.present
+    return joined
 
 
 def split_blocks(x: Any, layout: Sequence[Any]) -> tuple[list[Any], Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.features.layout import MASKS, Block, Layout, layout_columns, split_parts
+from stages.models.features.layout import MASKS, Block, Layout, Parts, join_parts, layout_columns, split_parts
 from stages.models.heads.model import Array, Features, blocks_of, training_batch
 from store import Matrix
 from store.errors import InputError
@@ -61,26 +60,26 @@ def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64], layout: Layout) 
         The blocks in order, then for each block 1.0 where the row has it and 0.0 where it carries the missing vector
         and arrays of zeros.
     """
-    joined = np.empty((len(rows), layout_columns(layout)), dtype=np.float32)
-    start = 0
-    for matrix, block in zip(matrices, layout, strict=True):
-        values = [matrix.rows(rows), *(matrix.read_array(name, rows) for name in block.arrays)]
-        for each in values:
-            flat = each.reshape(len(rows), math.prod(each.shape[1:]))
-            joined[:, start : start + flat.shape[1]] = flat
-            start += flat.shape[1]
-    for number, matrix in enumerate(matrices):
-        joined[:, start + number] = matrix.usable[rows]
-    return joined
+    parts = (read_parts(matrix, rows, block.arrays) for matrix, block in zip(matrices, layout, strict=True))
+    return join_parts(parts, layout, len(rows))
+
+
+def read_parts(matrix: Matrix, rows: NDArray[np.int64], names: Iterable[str]) -> Parts:
+    """Read some rows [n] of a matrix, with those of its arrays that are named."""
+    arrays = {name: matrix.read_array(name, rows) for name in names}
+    return Parts(matrix.rows(rows), arrays, matrix.usable[rows])
+
+
+def absent_parts(matrix: Matrix, count: int) -> Parts:
+    """Return `count` rows of items that lack an input: its missing vector, and arrays of zeros."""
+    arrays = {name: np.zeros((count, *shape), dtype) for name, (shape, dtype) in matrix.arrays.items()}
+    return Parts(np.repeat(matrix.missing_vector[None, :], count, axis=0), arrays, np.zeros(count, np.bool_))
 
 
 def missing_row(matrices: Sequence[Matrix], layout: Layout) -> Array:
     """Return the joined features [columns] of an item that has none of the inputs."""
-    parts = [
-        np.concatenate([matrix.missing_vector, np.zeros(block.columns - block.width)])
-        for matrix, block in zip(matrices, layout, strict=True)
-    ]
-    return np.concatenate([*parts, np.zeros(len(layout))]).astype(np.float32)
+    (row,) = join_parts((absent_parts(each, 1) for each in matrices), layout, 1)
+    return np.asarray(row)
 
 
 class FeatureTable:

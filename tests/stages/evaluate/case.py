@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stages.contract import SilentProgress
 from stages.evaluate.params import EvaluateParams
@@ -22,6 +19,7 @@ from stages.models.training.checkpoints import TrainingSettings
 from stages.train import run as train
 from stages.train.params import TrainParams
 from store.items.records import Task
+from store.results.predictions import PredictionWriter
 from tests.rules.cards import flat
 
 PARTS = ["train", "train", "dev", "dev", "test", "test", "test", "test"]
@@ -63,16 +61,9 @@ class Case:
             "fusion": "late",
             "head": "mlp",
         }
-        schema = pa.schema(
-            [("seed", pa.int64()), ("id", pa.string()), ("part", pa.string()), ("scores", pa.list_(pa.float32()))],
-            metadata={b"diptych": json.dumps({**about, **self.about}).encode()},
-        )
-        columns = [
-            [seed for seed, _, _ in rows], [f"i{row:03}" for _, row, _ in rows],
-            [shown[row] for _, row, _ in rows], [each for _, _, each in rows],
-        ]  # fmt: skip
-        arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), self.predictions)
+        with PredictionWriter(self.predictions, {**about, **self.about}) as writer:
+            for seed, row, each in rows:
+                writer.write(seed, [f"i{row:03}"], np.array([shown[row]]), np.array([each], np.float32))
 
     def evaluate(self, **params: Any) -> dict[str, Any]:
         inputs = EvaluateInputs(self.dataset.manifest, self.dataset.split, self.predictions)

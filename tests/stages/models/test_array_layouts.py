@@ -11,8 +11,8 @@ import pytest
 
 from stages.models.heads.skops_file import load_estimator, save_estimator
 from stages.models.training.cause import _digest
-from stages.train.predictions import PredictionWriter
 from store.files.scratch import put_arrays, take_arrays
+from store.results.predictions import PredictionWriter
 from tests.rules.layouts import LAYOUTS, laid_out
 
 VALUES = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)

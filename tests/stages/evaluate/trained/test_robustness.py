@@ -15,7 +15,7 @@ import pytest
 from stages.evaluate.metrics import multilabel_metrics
 from stages.evaluate.scoring import tune_threshold
 from stages.evaluate.trained.robustness import ThinnedTable
-from stages.evaluate.truth import Truth, read_predictions
+from stages.evaluate.truth import Truth, scores_of
 from stages.models.experiment import read_trained, restore
 from stages.models.heads.model import blocks_of
 from stages.models.measures.decisions import decide
@@ -43,7 +43,7 @@ def test_removing_nothing_gives_the_scores_of_the_predictions_to_the_last_bit(
     whole = ThinnedTable(table, data.layout, table.missing, (False, False))
     manifest = Manifest.open(made.dataset.manifest)
     truth = Truth.read(manifest, read_split(made.dataset.split, manifest.ids()), "test")
-    _, expected = read_predictions(made.outputs.predictions, truth)
+    _, expected = scores_of(made.outputs.predictions, truth)
     np.testing.assert_array_equal(np.concatenate([model.scores(each) for each in blocks_of(whole)]), expected[3])
 
 
