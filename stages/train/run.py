@@ -38,7 +38,7 @@ class TrainOutputs:
 def run(
     params: TrainParams, inputs: ExperimentInputs, outputs: TrainOutputs, settings: TrainingSettings, progress: Progress
 ) -> dict[str, int]:
-    """Train one experiment; a run that was killed goes on behind its last finished seed and last saved epoch.
+    """Train one experiment; a run that was killed resumes after its last finished seed and last saved epoch.
 
     Raises
     ------
