@@ -45,7 +45,7 @@ class FusedModel:
     ----------
     layout : Layout or sequence of int
         The feature inputs; plain widths for inputs that are vectors alone.
-    recipe : Recipe
+    recipe : ModelSpec
         Fusion, head and their options.
     problem : Problem
         Task, outputs, seed, device.
