@@ -22,9 +22,9 @@ import torch
 
 from benchmarks.timing import Row, against
 from stages.models.features.table import FeatureTable, layout_of
-from stages.models.fusions.catalog import NoOptions, Recipe
+from stages.models.fusions.catalog import ModelSpec, NoOptions
 from stages.models.fusions.model import FusedModel
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.network import Mlp
 from stages.models.heads.options import LinearOptions, MlpOptions, NetworkOptions
 from stages.models.training.epochs import UNWATCHED, Watch
@@ -55,12 +55,12 @@ class Case:
             write_matrix(self.path(name), header, _blocks(self.rows, width, seed), durability="none")
         return self
 
-    def train_rows(self, count: int) -> Rows:
+    def train_rows(self, count: int) -> LabelledRows:
         """Return the first rows, read when they are asked for."""
         matrices = [self._matrix(name) for name in _WIDTHS]
         table = FeatureTable(matrices, np.arange(count), layout_of(matrices, {}, "concat"))
         labels = np.random.default_rng(9).random((count, _LABELS), dtype=np.float32) < 0.1
-        return Rows(table, labels.astype(np.float32))
+        return LabelledRows(table, labels.astype(np.float32))
 
     def _matrix(self, name: str) -> Matrix:
         return open_matrix(self.path(name), memory=self.folder / "verified")
@@ -74,13 +74,15 @@ def _blocks(rows: int, width: int, seed: int) -> Iterator[MatrixBlock]:
         yield MatrixBlock(vectors, np.ones(n, dtype=bool), np.ones(n, dtype=bool))
 
 
-def _model(head: str, options: NetworkOptions, rows: Rows) -> FusedModel:
+def _model(head: str, options: NetworkOptions, rows: LabelledRows) -> FusedModel:
     layout = rows.x.layout  # type: ignore[union-attr]
-    return FusedModel(layout, Recipe("concat", head, "none", NoOptions(), options), Problem("multilabel", _LABELS, 0))
+    return FusedModel(
+        layout, ModelSpec("concat", head, "none", NoOptions(), options), Problem("multilabel", _LABELS, 0)
+    )
 
 
-def _ours(rows: Rows, options: MlpOptions, watch: Watch = UNWATCHED) -> None:
-    _model("mlp", options, rows).fit(rows, Rows(rows.x[:0], rows.y[:0]), watch)
+def _ours(rows: LabelledRows, options: MlpOptions, watch: Watch = UNWATCHED) -> None:
+    _model("mlp", options, rows).fit(rows, LabelledRows(rows.x[:0], rows.y[:0]), watch)
 
 
 def _plain(x: torch.Tensor, y: torch.Tensor, options: MlpOptions) -> None:
@@ -141,7 +143,7 @@ def weigh(folder: Path, rows: int, count: int) -> int:
     given, weighing = Case(folder, rows).train_rows(count), _Weighing()
     before = anonymous_bytes()
     model = _model("linear", LinearOptions(epochs=1, batch=_MEMORY_BATCH), given)
-    model.fit(given, Rows(given.x[:0], given.y[:0]), Watch("weigh", weighing))
+    model.fit(given, LabelledRows(given.x[:0], given.y[:0]), Watch("weigh", weighing))
     return weighing.most - before
 
 

@@ -91,7 +91,7 @@ def split() -> None:
 
 @app.command(rich_help_panel=_STAGES, epilog="Example: diptych fit words")
 def fit(name: Entry = None) -> None:
-    """Train an encoder on the train rows; a killed run goes on behind its last saved epoch."""
+    """Train an encoder on the train rows; a killed run resumes after its last saved epoch."""
     run_verb("fit", name)
 
 

@@ -24,7 +24,7 @@ from pipeline.params.sections import Params, load_params
 from pipeline.wiring import refuse_other_fit, stated_digests
 from stages.models.catalog import did_you_mean
 from stages.models.encoders.image.decoding import allow_pixels
-from stages.models.workers import Apart
+from stages.models.workers import WorkerPool
 from store import remember_verifications
 from store.errors import InputError
 from store.files.outputs import write_json
@@ -62,9 +62,9 @@ class Session:
         return cls(params, settings, ConsoleProgress(), make_executor(settings), retry_failed, allow_split_mismatch)
 
     @property
-    def apart(self) -> Apart:
+    def pool(self) -> WorkerPool:
         """The executor, with the folders that its workers share with us."""
-        return Apart(self.executor, paths.SCRATCH, paths.VERIFIED)
+        return WorkerPool(self.executor, paths.SCRATCH, paths.VERIFIED)
 
 
 def run_verb(verb: str, name: str | None, *, retry_failed: bool = False, allow_split_mismatch: bool = False) -> None:
@@ -212,7 +212,7 @@ def _reduce(session: Session, name: str) -> str:
         paths.model("reduce", name),
         paths.DATA / "reduce" / f"{name}.variance.csv",
     )
-    counts = reduce.run(params, inputs, outputs, session.progress, session.apart).counts
+    counts = reduce.run(params, inputs, outputs, session.progress, session.pool).counts
     return f"{counts['rows']} rows of {counts['dim']} dimensions"
 
 
@@ -281,7 +281,7 @@ def _retrieve(session: Session, name: str) -> str:
     outputs = retrieve.RetrieveOutputs(
         paths.card("retrieve", name), folder / f"{name}.parquet", folder / f"{name}.curve.csv"
     )
-    metrics = retrieve.run(params, inputs, outputs, session.progress, session.apart).metrics
+    metrics = retrieve.run(params, inputs, outputs, session.progress, session.pool).metrics
     return ", ".join(f"{key} {metrics[key]:.3f}" for key in ("top_1", "top_10", "mrr") if key in metrics)
 
 

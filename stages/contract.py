@@ -37,7 +37,7 @@ class SilentProgress:
         yield self
 
 
-Unit = Callable[[Any], Any]
+WorkFunction = Callable[[Any], Any]
 """A function that stands in a module, so that another process can import it; it takes and returns plain JSON values."""
 
 
@@ -63,20 +63,20 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many processes do it."""
 
-    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
-        """Yield the position of each task with the result of `work(task)`, as they come; a few tasks are read ahead.
+    def map(self, work: WorkFunction, units: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        """Yield the position of each unit with the result of `work(unit)`, as they come; a few units are read ahead.
 
-        A task whose worker is lost goes to another worker. Close the generator to drop what has not begun.
+        A unit whose worker is lost goes to another worker. Close the generator to drop what has not begun.
 
         Raises
         ------
         UnitLost
-            When a task lost one worker after the other.
+            When a unit lost one worker after the other.
         RunError
-            When whoever hands out the tasks is gone, or all workers are.
+            When whoever hands out the units is gone, or all workers are.
         Exception
             What `work` raised: the first such error ends the map.
         """
 
-    def everywhere(self, work: Unit, argument: Any) -> None:
+    def everywhere(self, work: WorkFunction, argument: Any) -> None:
         """Call `work(argument)` in each process, beside whatever it computes; a coroutine function is awaited there."""

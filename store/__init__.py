@@ -21,7 +21,7 @@ from store.care.inventory import (
     stats,
 )
 from store.care.transfer import TransferReport, export_store, import_store
-from store.care.verify import Problem, Repair, SignReport, repair, sign_sound, verify
+from store.care.verify import Repair, SignReport, Unsound, repair, sign_sound, verify
 from store.errors import (
     CorruptMatrix,
     CorruptSegment,
@@ -88,7 +88,6 @@ __all__ = [
     "MatrixInfo",
     "Merge",
     "ObjectBackend",
-    "Problem",
     "Repair",
     "RowsRemoved",
     "Segment",
@@ -106,6 +105,7 @@ __all__ = [
     "Trashed",
     "UnknownEncoder",
     "UnsafeArchive",
+    "Unsound",
     "UnsupportedFormat",
     "UnsupportedStore",
     "VectorType",

@@ -11,13 +11,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pipeline.machine.settings import Settings
-from stages.contract import Unit
+from stages.contract import WorkFunction
 from store.errors import RunError, UnitLost
 
 if TYPE_CHECKING:  # it takes half a second to import, and most runs ask for no workers
     from distributed import Client, Future, LocalCluster
 
-_AHEAD = 64  # tasks with the scheduler at least: an adaptive cluster grows by what waits there
+_AHEAD = 64  # units with the scheduler at least: an adaptive cluster grows by what waits there
 _LOOK_SECONDS = 2.0
 _NO_WORKER_SECONDS = 60.0
 _CLOSE_SECONDS = 40
@@ -35,12 +35,12 @@ class SerialExecutor:
     apart = False
     workers = 1
 
-    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
-        """Yield the results in the order of the tasks."""
-        for number, task in enumerate(tasks):
-            yield number, work(task)
+    def map(self, work: WorkFunction, units: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        """Yield the results in the order of the units."""
+        for number, unit in enumerate(units):
+            yield number, work(unit)
 
-    def everywhere(self, work: Unit, argument: Any) -> None:
+    def everywhere(self, work: WorkFunction, argument: Any) -> None:
         """Call it here."""
         work(argument)
 
@@ -79,14 +79,14 @@ class DaskExecutor:
         except _GONE as error:
             raise self._gone(error) from error
 
-    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+    def map(self, work: WorkFunction, units: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
         """Yield the results as they come; see `Executor.map`."""
-        client, waiting = self._client(), enumerate(tasks)
+        client, waiting = self._client(), enumerate(units)
         running: dict[Future[Any], int] = {}
         try:
             while True:
-                for number, task in islice(waiting, max(0, max(_AHEAD, 4 * self.workers) - len(running))):
-                    running[client.submit(work, task, pure=False)] = number
+                for number, unit in islice(waiting, max(0, max(_AHEAD, 4 * self.workers) - len(running))):
+                    running[client.submit(work, unit, pure=False)] = number
                 if not running:
                     return
                 for future in self._finished(list(running)):
@@ -131,7 +131,7 @@ class DaskExecutor:
             raise UnitLost(f"{raised.allowed_failures + 1} workers of {self._shown} dead of it", number)
         raise raised.with_traceback(future.traceback())
 
-    def everywhere(self, work: Unit, argument: Any) -> None:
+    def everywhere(self, work: WorkFunction, argument: Any) -> None:
         """Call it on each worker's own loop; nowhere when none were started.
 
         Raises

@@ -142,7 +142,7 @@ class FitContext:
     options : Options
         Of the fitter's own type.
     seed : int
-        Of every draw. Draw each epoch's numbers from (seed, epoch), so that a run that goes on behind an epoch draws
+        Of every draw. Draw each epoch's numbers from (seed, epoch), so that a run that resumes after an epoch draws
         what an uninterrupted one does.
     rows : FitRows
     device : str

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from stages.models.features.layout import Layout
 from stages.models.features.opening import open_aligned
 from stages.models.features.table import FeatureTable, layout_of
-from stages.models.fusions.catalog import FUSIONS, Recipe, option_keys
+from stages.models.fusions.catalog import FUSIONS, ModelSpec, option_keys
 from stages.models.fusions.model import FusedModel
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store import Matrix
 from store.errors import InputError, RunError
 from store.items.manifest import Manifest
@@ -52,10 +52,10 @@ class Data:
         """Number of scores per row: K classes, or 1."""
         return 1 if self.task == "regression" else len(self.classes)
 
-    def rows(self, part: str) -> Rows:
+    def rows(self, part: str) -> LabelledRows:
         """Return the labelled rows of a part: joined features [n, columns], read when asked for, and targets."""
         rows = np.flatnonzero((self.parts == part) & self.labelled)
-        return Rows(self.features(rows), self.targets[rows])
+        return LabelledRows(self.features(rows), self.targets[rows])
 
     def features(self, rows: NDArray[np.int64]) -> FeatureTable:
         """Return the joined features of manifest rows."""
@@ -75,7 +75,7 @@ class Trained:
     """
 
     features: tuple[str, ...]
-    recipe: Recipe
+    recipe: ModelSpec
     seeds: tuple[int, ...]
     layout: list[Any]
 
@@ -125,7 +125,7 @@ def read_trained(folder: Path) -> Trained:
         content = json.loads(path.read_text("utf-8"))
         fusion, head = content["fusion"], content["head"]
         options = [each.options(**each.chosen(content["options"])) for each in option_keys(fusion, head)]
-        recipe = Recipe(fusion, head, content["scale"], options[0], options[1] if len(options) > 1 else None)
+        recipe = ModelSpec(fusion, head, content["scale"], options[0], options[1] if len(options) > 1 else None)
         return Trained(tuple(content["features"]), recipe, tuple(content["seeds"]), content["layout"])
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
@@ -135,7 +135,7 @@ def read_trained(folder: Path) -> Trained:
         raise RunError(f"{path}: expected the recipe of a trained model; found {error!r}; train it again.") from error
 
 
-def restore(recipe: Recipe, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
+def restore(recipe: ModelSpec, data: Data, seed: int, folder: Path, device: str) -> FusedModel:
     """Load the model of one seed from `models/train/<name>`.
 
     Raises

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from stages.contract import Executor, Unit
+from stages.contract import Executor, WorkFunction
 from store.errors import DiptychError, InputError
 from store.files.scratch import put_named, take_arrays
 
@@ -28,7 +28,7 @@ Held = TypeVar("Held")
 
 
 @dataclass(frozen=True)
-class Apart:
+class WorkerPool:
     """Other processes that do units of work, and the folders that they share with this one.
 
     Attributes
@@ -102,10 +102,10 @@ def refuse_other_versions(wanted: Mapping[str, str]) -> None:
             raise InputError(f"expected {package} {stated}; found {found}; install the same versions here.")
 
 
-def in_order(executor: Executor, work: Unit, tasks: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield the result of each task in the order of the tasks, whoever is done first; errors are those of `map`."""
+def in_order(executor: Executor, work: WorkFunction, units: Iterable[Any]) -> Generator[Any, None, None]:
+    """Yield the result of each unit in the order of the units, whoever is done first; errors are those of `map`."""
     turn, early = 0, {}
-    with closing(executor.map(work, tasks)) as results:
+    with closing(executor.map(work, units)) as results:
         for number, result in results:
             early[number] = result
             while turn in early:
@@ -113,10 +113,10 @@ def in_order(executor: Executor, work: Unit, tasks: Iterable[Any]) -> Generator[
                 turn += 1
 
 
-def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]:
-    """Put what a worker computed into a file named after `into` of its task, and return what it reports of that.
+def report_of(unit: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]:
+    """Put what a worker computed into a file named after `into` of its unit, and return what it reports of that.
 
-    A task may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
+    A unit may be done twice, by a worker that was taken for lost and by another one. The digest in the name keeps the
     late one, whose processor may round otherwise, from replacing what was reported.
 
     Returns
@@ -130,7 +130,7 @@ def report_of(task: Mapping[str, Any], **arrays: NDArray[Any]) -> dict[str, str]
         As `put_arrays` does. What computes the arrays raises `InputError` or `CorruptMatrix` when its worker does not
         see what the run is about, or would compute by other versions.
     """
-    into = Path(task["into"])
+    into = Path(unit["into"])
     return {"worker": worker_name(), "digest": put_named(into, arrays, partial(_named, into))}
 
 
@@ -139,14 +139,14 @@ def _named(into: Path, digest: str) -> Path:
 
 
 def arrays_of(
-    executor: Executor, work: Unit, tasks: Sequence[Mapping[str, Any]]
+    executor: Executor, work: WorkFunction, units: Sequence[Mapping[str, Any]]
 ) -> Generator[dict[str, NDArray[Any]], None, None]:
-    """Have tasks done, and yield the arrays that each left in its file, in the order of the tasks; the files then go.
+    """Have units done, and yield the arrays that each left in its file, in the order of the units; the files then go.
 
     Parameters
     ----------
     work : callable
-        Returns `report_of` its task.
+        Returns `report_of` its unit.
 
     Raises
     ------
@@ -155,9 +155,9 @@ def arrays_of(
     UnitLost, RunError, Exception
         As `Executor.map` does.
     """
-    with closing(in_order(executor, work, tasks)) as reports:
-        for task, report in zip(tasks, reports, strict=True):
-            path = _named(Path(task["into"]), report["digest"])
+    with closing(in_order(executor, work, units)) as reports:
+        for unit, report in zip(units, reports, strict=True):
+            path = _named(Path(unit["into"]), report["digest"])
             try:
                 arrays = take_arrays(path, report["digest"])
             except InputError as error:

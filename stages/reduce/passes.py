@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.contract import Unit
+from stages.contract import WorkFunction
 from stages.models.features.opening import open_place, place_of
 from stages.models.fusions.pca import FILE, SAMPLE, WIDEST, PcaProjection, Scatter
 from stages.models.workers import (
     LEAST_PRODUCTS,
-    Apart,
+    WorkerPool,
     arrays_of,
     held_once,
     refuse_other_versions,
@@ -118,10 +118,10 @@ class Workers:
         Of this run; see `scratch_folder`.
     """
 
-    def __init__(self, source: Source, apart: Apart, folder: Path) -> None:
-        self._source, self._executor, self._folder = source, apart.executor, folder
+    def __init__(self, source: Source, pool: WorkerPool, folder: Path) -> None:
+        self._source, self._executor, self._folder = source, pool.executor, folder
         self._order = {
-            "matrix": place_of(source.matrix, apart.verified),
+            "matrix": place_of(source.matrix, pool.verified),
             "train": str(folder / "train.npz"),
             "train_digest": put_arrays(folder / "train.npz", rows=source.train),
             "block": source.block,
@@ -159,14 +159,14 @@ class Workers:
             for arrays in projected:
                 yield arrays["vectors"]
 
-    def _computed(self, work: Unit, spans: list[tuple[int, int]], **more: Any) -> _Arrays:
+    def _computed(self, work: WorkFunction, spans: list[tuple[int, int]], **more: Any) -> _Arrays:
         into = str(self._folder / f"{work.__name__}-{{}}.npz")
-        tasks = [
+        units = [
             {"order": self._order, "start": start, "stop": stop, "into": into.format(start), **more}
             for start, stop in spans
         ]
         try:
-            with closing(arrays_of(self._executor, work, tasks)) as computed:
+            with closing(arrays_of(self._executor, work, units)) as computed:
                 yield from computed
         except UnitLost as lost:
             start, stop = spans[lost.unit]
@@ -176,29 +176,29 @@ class Workers:
             ) from lost
 
 
-def sum_rows(task: Mapping[str, Any]) -> dict[str, str]:
+def sum_rows(unit: Mapping[str, Any]) -> dict[str, str]:
     """Sum some train rows, on a worker.
 
     Parameters
     ----------
-    task : mapping
+    unit : mapping
         `order`: what is the same for all (see `Workers`); `start`, `stop`: positions among the train rows; `into`: what
         the file of the products is named after.
 
     Returns and raises as `workers.report_of` tells.
     """
     with told_where():
-        scatter = _hold(task["order"]).scatter(task["start"], task["stop"])
-        return report_of(task, products=scatter.products)
+        scatter = _hold(unit["order"]).scatter(unit["start"], unit["stop"])
+        return report_of(unit, products=scatter.products)
 
 
-def project_rows(task: Mapping[str, Any]) -> dict[str, str]:
+def project_rows(unit: Mapping[str, Any]) -> dict[str, str]:
     """Project some rows, on a worker; as `sum_rows`, with the `folder` and the `digest` of the `model`."""
     with told_where():
-        source = _hold(task["order"])
-        projection = _restored(task["model"])
-        blocks = source.projected(projection, task["start"], task["stop"])
-        return report_of(task, vectors=np.concatenate(list(blocks)))
+        source = _hold(unit["order"])
+        projection = _restored(unit["model"])
+        blocks = source.projected(projection, unit["start"], unit["stop"])
+        return report_of(unit, vectors=np.concatenate(list(blocks)))
 
 
 @held_once

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stages.contract import Progress, Tracker
 from stages.models.features.opening import open_aligned
 from stages.models.fusions.pca import PcaProjection
-from stages.models.workers import Apart
+from stages.models.workers import WorkerPool
 from stages.reduce.params import ReduceParams
 from stages.reduce.passes import Here, Source, Workers, block_rows, pays
 from store import Matrix, MatrixBlock, MatrixHeader, write_matrix
@@ -51,13 +51,17 @@ class ReduceOutputs:
 
 
 def run(
-    params: ReduceParams, inputs: ReduceInputs, outputs: ReduceOutputs, progress: Progress, apart: Apart | None = None
+    params: ReduceParams,
+    inputs: ReduceInputs,
+    outputs: ReduceOutputs,
+    progress: Progress,
+    pool: WorkerPool | None = None,
 ) -> EntryCard:
     """Project the matrix `params.features` and return the card.
 
     Parameters
     ----------
-    apart : Apart, optional
+    pool : WorkerPool, optional
         Whose workers read and compute, where that pays; without them this process does.
 
     Raises
@@ -75,7 +79,7 @@ def run(
         raise InputError(f"reduce: expected usable train rows in {inputs.matrix}; found none; check the field's texts.")
     projection = PcaProjection(params.components, params.whiten)
     attributes = {"features": params.features, "method": params.method, "source_digest": source.digest}
-    with _passes(Source(source, train, block_rows(source.dim)), params, apart) as passes:
+    with _passes(Source(source, train, block_rows(source.dim)), params, pool) as passes:
         passes.fit(projection)
         missing = projection.transform(source.missing_vector[None, :])[0]
         header = MatrixHeader(ids, params.components, "float32", missing, attributes)
@@ -102,16 +106,16 @@ def _write_variance(path: Path, shares: Sequence[float]) -> None:
 
 
 @contextmanager
-def _passes(source: Source, params: ReduceParams, apart: Apart | None) -> Iterator[Here | Workers]:
+def _passes(source: Source, params: ReduceParams, pool: WorkerPool | None) -> Iterator[Here | Workers]:
     """Choose who computes, for as long as that takes."""
-    if apart is None or not apart.executor.apart:
+    if pool is None or not pool.executor.apart:
         yield Here(source)
     elif not pays(source, params.components):
         _LOG.info("%s is projected by this process: workers would take longer to start", params.features)
         yield Here(source)
     else:
-        with scratch_folder(apart.scratch) as folder:
-            yield Workers(source, apart, folder)
+        with scratch_folder(pool.scratch) as folder:
+            yield Workers(source, pool, folder)
 
 
 def _blocks(source: Matrix, projected: Iterable[NDArray[np.float32]], bar: Tracker) -> Iterator[MatrixBlock]:

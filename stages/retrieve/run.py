@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from stages.contract import Progress
 from stages.models.features.opening import open_aligned
 from stages.models.measures.tiers import Tiers
-from stages.models.workers import Apart
-from stages.retrieve.apart import rank_where_it_pays
+from stages.models.workers import WorkerPool
 from stages.retrieve.approximate import HnswIndex
+from stages.retrieve.by_workers import rank_where_it_pays
 from stages.retrieve.features import (
     Block,
     FeatureRows,
@@ -74,13 +74,13 @@ def run(
     inputs: RetrieveInputs,
     outputs: RetrieveOutputs,
     progress: Progress,
-    apart: Apart | None = None,
+    pool: WorkerPool | None = None,
 ) -> EntryCard:
     """Rank the gallery for every query and score the ranking.
 
     Parameters
     ----------
-    apart : Apart, optional
+    pool : WorkerPool, optional
         Whose workers rank, where that pays; without them this process does.
 
     Returns
@@ -113,14 +113,14 @@ def run(
     features = _compared(params, blocks, roles)
     index = HnswIndex.build(features, progress) if params.index == "hnsw" else None
     search = Search(features, roles, tiers, relevance, exclusions, index)
-    ranking = rank_where_it_pays(search, max(params.k), progress, apart)
+    ranking = rank_where_it_pays(search, max(params.k), progress, pool)
     outcome = ranking.outcome()
     recalls, sampled = ({}, {}) if index is None else measure_index(search, ranking, params.k)
     metrics = {**retrieval_metrics(outcome, params.k), **_intervals(params, manifest, search, ranking)}
     metrics |= {**recalls, **measured}
     if params.exclude_identical:
         with_all = replace(search, exclusions=exclusions_of(params, manifest, identical=False))
-        every = rank_where_it_pays(with_all, max(params.k), progress, apart)
+        every = rank_where_it_pays(with_all, max(params.k), progress, pool)
         shares = reached_shares(every.outcome(), params.k)
         metrics |= {f"with_identical_top_{k}": share for k, share in shares.items()}
     with atomic_output(outputs.ranked) as ranked:

@@ -9,7 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, mo
 
 from stages.contract import Scale
 from stages.models.catalog import Mistake, Seed, did_you_mean, mistake, report_all
-from stages.models.fusions.catalog import FUSIONS, NATIVE, PREFIX, Recipe, count_mistakes, dropout_mistakes, option_keys
+from stages.models.fusions.catalog import (
+    FUSIONS,
+    NATIVE,
+    PREFIX,
+    ModelSpec,
+    count_mistakes,
+    dropout_mistakes,
+    option_keys,
+)
 from stages.models.fusions.row import FusionRow
 from stages.models.heads.catalog import HEADS, HeadRow, task_refusal
 from store.items.records import Task
@@ -55,11 +63,11 @@ class TrainParams(BaseModel):
         return report_all(cls, values, handler, [*_mistakes(values)] if isinstance(values, dict) else [])
 
     @property
-    def recipe(self) -> Recipe:
+    def recipe(self) -> ModelSpec:
         """Fusion and head with their options, as the fusions build them."""
         extra = self.model_extra or {}
         fusion, *head = (each.options(**each.chosen(extra)) for each in option_keys(self.fusion, self.head))
-        return Recipe(self.fusion, self.head, self.scale, fusion, head[0] if head else None)
+        return ModelSpec(self.fusion, self.head, self.scale, fusion, head[0] if head else None)
 
 
 def _mistakes(values: dict[str, Any]) -> Iterator[Mistake]:

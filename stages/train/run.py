@@ -11,10 +11,10 @@ import numpy as np
 from stages.contract import PARTS, Progress
 from stages.models.encoders.running.engines import resolve_device
 from stages.models.experiment import RECIPE, Data, ExperimentInputs, read_data
-from stages.models.fusions.catalog import Recipe, option_keys
+from stages.models.fusions.catalog import ModelSpec, option_keys
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS, task_refusal
-from stages.models.heads.model import Problem, Rows, blocks_of
+from stages.models.heads.model import LabelledRows, Problem, blocks_of
 from stages.models.training.cause import training_cause
 from stages.models.training.checkpoints import Checkpoints, TrainingSettings
 from stages.models.training.epochs import Epoch, Watch
@@ -38,7 +38,7 @@ class TrainOutputs:
 def run(
     params: TrainParams, inputs: ExperimentInputs, outputs: TrainOutputs, settings: TrainingSettings, progress: Progress
 ) -> dict[str, int]:
-    """Train one experiment; a run that was killed goes on behind its last finished seed and last saved epoch.
+    """Train one experiment; a run that was killed resumes after its last finished seed and last saved epoch.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _states(params: TrainParams, data: Data, device: str, settings: TrainingSett
     return Checkpoints(settings.states, name, cause, settings.state_seconds)
 
 
-def _fit(model: FusedModel, rows: tuple[Rows, Rows], watch: Watch, folder: Path) -> list[list[str]]:
+def _fit(model: FusedModel, rows: tuple[LabelledRows, LabelledRows], watch: Watch, folder: Path) -> list[list[str]]:
     """Fit the model and save it in `folder`, or take what a killed run had finished; return its learning curve."""
     done = None if watch.checkpoints is None else watch.checkpoints.finished(folder)
     if done is not None:
@@ -99,12 +99,12 @@ def _fit(model: FusedModel, rows: tuple[Rows, Rows], watch: Watch, folder: Path)
     return lines
 
 
-def _more(recipe: Recipe) -> list[str]:
+def _more(recipe: ModelSpec) -> list[str]:
     """Return the columns of the learning curve beyond the losses."""
     return ["valid_top_5"] if recipe.training and recipe.training.monitor == "top_5" else []
 
 
-def _line(epoch: Epoch, recipe: Recipe) -> list[str]:
+def _line(epoch: Epoch, recipe: ModelSpec) -> list[str]:
     measured = [epoch.train_loss, epoch.valid_loss, epoch.valid_accuracy][: 2 + len(_more(recipe))]
     return [str(epoch.epoch), *("" if np.isnan(value) else f"{value:.6f}" for value in measured)]
 

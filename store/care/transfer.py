@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from store.care.archive import SUFFIX, ArchiveBackend, ArchiveWriter, write_archive
-from store.care.verify import Problem, row_damage
+from store.care.verify import Unsound, row_damage
 from store.errors import (
     FingerprintMismatch,
     StoreNotReadable,
@@ -51,7 +51,7 @@ class TransferReport:
     rows: int
     bytes: int
     skipped: int
-    problems: tuple[Problem, ...]
+    problems: tuple[Unsound, ...]
 
 
 def export_store(
@@ -150,9 +150,9 @@ class _Job:
     names: Sequence[SegmentName]
 
 
-def _jobs(source: FeatureStore, wanted: Collection[str] | None) -> tuple[list[_Job], list[Problem]]:
+def _jobs(source: FeatureStore, wanted: Collection[str] | None) -> tuple[list[_Job], list[Unsound]]:
     jobs: list[_Job] = []
-    problems: list[Problem] = []
+    problems: list[Unsound] = []
     known: set[str] = set()
     for folder in source.encoder_folders():
         # The folder's name tells the encoder's, also where the record is damaged.
@@ -163,7 +163,7 @@ def _jobs(source: FeatureStore, wanted: Collection[str] | None) -> tuple[list[_J
         try:
             log = _log(source, folder)
         except (FingerprintMismatch, UnsupportedFormat) as error:
-            problems.append(Problem(folder, "", str(error)))
+            problems.append(Unsound(folder, "", str(error)))
             continue
         if log is not None:
             jobs.append(_Job(log, [name for name, _ in log.files.entries()]))
@@ -229,7 +229,7 @@ class _Archive:
         self._writer.put(self._log.files.path(name), data)
 
 
-def _copy(jobs: Sequence[_Job], problems: list[Problem], target: _Target, told: Told) -> TransferReport:
+def _copy(jobs: Sequence[_Job], problems: list[Unsound], target: _Target, told: Told) -> TransferReport:
     copied: list[tuple[str, SegmentName]] = []
     done, skipped, total = 0, 0, sum(len(job.names) for job in jobs)
     for job in jobs:
@@ -237,13 +237,13 @@ def _copy(jobs: Sequence[_Job], problems: list[Problem], target: _Target, told: 
         try:
             there = target.begin(job.log)
         except (FingerprintMismatch, UnsupportedFormat) as error:
-            problems.append(Problem(folder, "", str(error)))
+            problems.append(Unsound(folder, "", str(error)))
             continue
         for name in job.names:
             if name in there:
                 skipped += 1
             elif problem := _copy_one(job.log, name, target):
-                problems.append(Problem(folder, str(name), problem))
+                problems.append(Unsound(folder, str(name), problem))
             else:
                 copied.append((folder, name))
             done += 1

@@ -26,7 +26,7 @@ _UNTRUSTED = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class Unsound:
     """Something that `verify` found damaged.
 
     Attributes
@@ -47,7 +47,7 @@ class Problem:
     damaged: bool = True
 
 
-def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Problem]:
+def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] = lambda: None) -> list[Unsound]:
     """Read every segment and check its name, size, digest, metadata and keys; with trusted keys, its signature too.
 
     Parameters
@@ -66,19 +66,19 @@ def verify(store: FeatureStore, *, rows: bool = False, tick: Callable[[], None] 
     return [problem for folder in store.encoder_folders() for problem in _verify_folder(store, folder, rows, tick)]
 
 
-def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[[], None]) -> Iterator[Problem]:
+def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[[], None]) -> Iterator[Unsound]:
     try:
         record = read_record(store.backend, folder)
         if record is None and not store.backend.exists(f"{folder}/segments"):
             return  # somebody else's folder
         if record is None:
-            yield Problem(
+            yield Unsound(
                 folder, "", "expected encoder.json next to the segments, found none; run `diptych store repair --apply`"
             )
             return
         log = store.log(record)
     except (FingerprintMismatch, UnsupportedFormat) as error:
-        yield Problem(folder, "", str(error), damaged=isinstance(error, FingerprintMismatch))
+        yield Unsound(folder, "", str(error), damaged=isinstance(error, FingerprintMismatch))
         return
     names = [entry.name for _, entry in log.files.all_entries()]
     untrusted = log.files.signatures.untrusted(names)
@@ -87,12 +87,12 @@ def _verify_folder(store: FeatureStore, folder: str, rows: bool, tick: Callable[
         tick()
         if problem is None and name in untrusted:
             # Not damaged: somebody may still vouch for it, and no repair may take it away.
-            problem = Problem(folder, name, _UNTRUSTED, damaged=False)
+            problem = Unsound(folder, name, _UNTRUSTED, damaged=False)
         if problem is not None:
             yield problem
 
 
-def _problem_if_there(log: EncoderLog, name: str, rows: bool) -> Problem | None:
+def _problem_if_there(log: EncoderLog, name: str, rows: bool) -> Unsound | None:
     """Say what is wrong with a segment, unless it is gone."""
     try:
         return segment_problem(log, name, rows=rows)
@@ -100,7 +100,7 @@ def _problem_if_there(log: EncoderLog, name: str, rows: bool) -> Problem | None:
         return None  # merged or removed since it was listed
 
 
-def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None:
+def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Unsound | None:
     """Say what is wrong with a segment that was read just now; None when nothing is.
 
     Raises
@@ -113,9 +113,9 @@ def segment_problem(log: EncoderLog, name: str, *, rows: bool) -> Problem | None
     try:
         segment = log.files.read(name)
     except (CorruptSegment, UnsupportedFormat) as error:
-        return Problem(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment) and not error.unread)
+        return Unsound(log.folder, name, str(error), damaged=isinstance(error, CorruptSegment) and not error.unread)
     what = row_damage(segment, log.zero_legal) if rows else ""
-    return Problem(log.folder, name, what) if what else None
+    return Unsound(log.folder, name, what) if what else None
 
 
 def row_damage(segment: Segment, zero_legal: bool) -> str:
@@ -189,7 +189,7 @@ def repair(
     return repairs
 
 
-def _move_away(store: FeatureStore, problem: Problem, now: float, apply: bool, rows: bool) -> Repair:
+def _move_away(store: FeatureStore, problem: Unsound, now: float, apply: bool, rows: bool) -> Repair:
     path = f"{problem.encoder_folder}/segments/{problem.segment}"
     if not problem.damaged:
         return Repair(path, problem.what, "")
@@ -200,7 +200,7 @@ def _move_away(store: FeatureStore, problem: Problem, now: float, apply: bool, r
     return Repair(path, problem.what, "moved to the folder `damaged`; its rows will be computed again")
 
 
-def _still_damaged(store: FeatureStore, problem: Problem, rows: bool) -> bool:
+def _still_damaged(store: FeatureStore, problem: Unsound, rows: bool) -> bool:
     """Look again: verifying a large store takes long, and a writer of the same rows heals what it finds damaged."""
     record = read_record(store.backend, problem.encoder_folder)
     if record is None:
@@ -212,7 +212,7 @@ def _still_damaged(store: FeatureStore, problem: Problem, rows: bool) -> bool:
     return again is not None and again.damaged
 
 
-def _restore_record(store: FeatureStore, problem: Problem, record: EncoderRecord | None, apply: bool) -> Repair:
+def _restore_record(store: FeatureStore, problem: Unsound, record: EncoderRecord | None, apply: bool) -> Repair:
     path = f"{problem.encoder_folder}/{RECORD_NAME}"
     if record is None or not problem.damaged:  # of a newer version: whole, and not ours to write
         return Repair(path, problem.what, "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.machine.executors import DaskExecutor
-from stages.contract import Unit
+from stages.contract import WorkFunction
 from stages.embed.params import EmbedParams
 from stages.embed.run import EmbedInputs, EmbedOutputs, EmbedResult, run
 from stages.embed.settings import EmbedSettings, StorePlace
@@ -33,13 +33,13 @@ class Overheard:
     def workers(self) -> int:
         return self.executor.workers
 
-    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+    def map(self, work: WorkFunction, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
         self.tasks = [self.altered(task) for task in tasks]
         for number, report in self.executor.map(work, self.tasks):
             self.reports.append(report)
             yield number, report
 
-    def everywhere(self, work: Unit, argument: Any) -> None:
+    def everywhere(self, work: WorkFunction, argument: Any) -> None:
         self.executor.everywhere(work, argument)
 
 
@@ -49,7 +49,7 @@ class Deadly(Overheard):
 
     killed: int | None = None
 
-    def map(self, work: Unit, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+    def map(self, work: WorkFunction, tasks: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
         client = self.executor._client()
         processes = {} if self.killed else client.run(os.getpid)
         for each in super().map(work, tasks):

@@ -12,7 +12,7 @@ import pytest
 from pipeline.machine.executors import DaskExecutor
 from pipeline.machine.settings import Settings
 from stages.contract import SilentProgress
-from stages.models.workers import Apart
+from stages.models.workers import WorkerPool
 from stages.reduce.params import ReduceParams
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
 from store import CorruptMatrix
@@ -37,9 +37,9 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSet:
 def reduced(data: DataSet, name: str, executor: DaskExecutor | Overheard | None) -> list[bytes]:
     folder = data.root / name
     made = ReduceOutputs(folder / "r.zarr.zip", folder / "r.json", folder / "model", folder / "r.csv")
-    apart = None if executor is None else Apart(executor, data.root / "scratch")
+    pool = None if executor is None else WorkerPool(executor, data.root / "scratch")
     inputs = ReduceInputs(data.manifest, data.split, data.root / "m.zarr.zip")
-    run(ReduceParams(features="m", components=5, whiten=True), inputs, made, SilentProgress(), apart)
+    run(ReduceParams(features="m", components=5, whiten=True), inputs, made, SilentProgress(), pool)
     return [each.read_bytes() for each in (made.matrix, made.card, made.model / "pca.safetensors", made.variance)]
 
 

@@ -13,7 +13,7 @@ import pytest
 from pipeline.machine.executors import DaskExecutor
 from pipeline.machine.settings import Settings
 from stages.contract import SilentProgress
-from stages.models.workers import Apart
+from stages.models.workers import WorkerPool
 from stages.retrieve.params import RetrieveParams
 from stages.retrieve.run import RetrieveInputs, RetrieveOutputs, run
 from store.errors import InputError, RunError
@@ -29,8 +29,8 @@ CLUSTERS = {"features": ["m"], "head": "kmeans_svm", "clusters": 6, "relevance":
 
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSet:
-    monkeypatch.setattr("stages.retrieve.apart.QUERIES_AT_ONCE", CHUNK)  # of workers; here one chunk is enough
-    monkeypatch.setattr("stages.retrieve.apart.LEAST_PRODUCTS", 0)
+    monkeypatch.setattr("stages.retrieve.by_workers.QUERIES_AT_ONCE", CHUNK)  # of workers; here one chunk is enough
+    monkeypatch.setattr("stages.retrieve.by_workers.LEAST_PRODUCTS", 0)
     data, rng = DataSet(tmp_path), np.random.default_rng(0)
     rows = []
     for number, name in enumerate(data.ids(ROWS)):
@@ -48,10 +48,10 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DataSet:
 
 def retrieved(data: DataSet, name: str, executor: DaskExecutor | Overheard | None, **params: Any) -> list[bytes]:
     made = [data.root / f"{name}.{suffix}" for suffix in ("json", "parquet", "csv")]
-    apart = None if executor is None else Apart(executor, data.root / "scratch", data.root / "verified")
+    pool = None if executor is None else WorkerPool(executor, data.root / "scratch", data.root / "verified")
     asked = RetrieveParams(**{"k": [1, 5, 20], **params})
     matrices = tuple(data.root / f"{each}.zarr.zip" for each in asked.features)
-    run(asked, RetrieveInputs(data.manifest, data.split, matrices), RetrieveOutputs(*made), SilentProgress(), apart)
+    run(asked, RetrieveInputs(data.manifest, data.split, matrices), RetrieveOutputs(*made), SilentProgress(), pool)
     return [each.read_bytes() for each in made]
 
 

@@ -19,8 +19,8 @@ from stages.models.encoders.pair.finetuned import Projection
 from stages.models.encoders.protocol import Encoder, Placement, Rows
 from stages.models.encoders.running.batching import Encoded, Failed, Seconds, encode_stream
 from stages.models.fusions.semantic.base import PairTable, VisualBase, VseOptions, fit_visual_base
+from stages.models.heads.model import LabelledRows as Labelled
 from stages.models.heads.model import Problem
-from stages.models.heads.model import Rows as Labelled
 from stages.models.training.epochs import Watch
 from store.errors import InputError
 from store.items.records import IMAGE

@@ -48,7 +48,7 @@ Layout = tuple[Block, ...]
 
 
 @dataclass(frozen=True)
-class Parts:
+class Input:
     """One input of n rows, numpy or torch.
 
     Attributes
@@ -84,7 +84,7 @@ def layout_columns(layout: Layout) -> int:
     return sum(block.columns for block in layout) + len(layout)
 
 
-def split_parts(x: Any, layout: Layout | None) -> list[Parts]:
+def split_parts(x: Any, layout: Layout | None) -> list[Input]:
     """Cut joined features, numpy or torch [n, columns], into their inputs; views, not copies.
 
     Parameters
@@ -98,7 +98,7 @@ def split_parts(x: Any, layout: Layout | None) -> list[Parts]:
         When the array has another number of columns than the layout.
     """
     if layout is None:
-        return [Parts(x, {}, x[:, 0] * 0 + 1)]
+        return [Input(x, {}, x[:, 0] * 0 + 1)]
     expected = layout_columns(layout)
     if x.shape[1] != expected:
         widths = [block.columns for block in layout]
@@ -111,13 +111,13 @@ def split_parts(x: Any, layout: Layout | None) -> list[Parts]:
     return parts
 
 
-def _cut(x: Any, block: Block, present: Any) -> Parts:
+def _cut(x: Any, block: Block, present: Any) -> Input:
     arrays, start = {}, block.width
     for name, shape in block.arrays.items():
         stop = start + math.prod(shape)
         arrays[name] = x[:, start:stop].reshape(len(x), *shape)
         start = stop
-    return Parts(x[:, : block.width], arrays, present)
+    return Input(x[:, : block.width], arrays, present)
 
 
 def join_parts(parts: Iterable[Parts], layout: Layout, count: int) -> NDArray[np.float32]:

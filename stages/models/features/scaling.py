@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from stages.contract import Scale
 from stages.models.features.layout import split_parts
 from stages.models.features.transformer import FusionTransformer
-from stages.models.heads.model import Array, Features, Rows, Scores, blocks_of
+from stages.models.heads.model import Array, Features, LabelledRows, Scores, blocks_of
 from store.files.tensors import save_tensors
 
 _SCALER_FILE = "scaler.safetensors"
@@ -122,7 +122,7 @@ class TargetScale:
     def __init__(self) -> None:
         self.mean, self.deviation = np.float32(0.0), np.float32(1.0)
 
-    def fit(self, train: Rows) -> Self:
+    def fit(self, train: LabelledRows) -> Self:
         """Learn mean and deviation; equal targets keep deviation 1."""
         targets = train.y.astype(np.float64)
         deviation = np.float32(targets.std())
@@ -130,9 +130,9 @@ class TargetScale:
         self.deviation = deviation if deviation > 0 else np.float32(1.0)
         return self
 
-    def scaled(self, rows: Rows) -> Rows:
+    def scaled(self, rows: LabelledRows) -> LabelledRows:
         """Return the rows with their targets scaled."""
-        return Rows(rows.x, ((rows.y - self.mean) / self.deviation).astype(np.float32))
+        return LabelledRows(rows.x, ((rows.y - self.mean) / self.deviation).astype(np.float32))
 
     def unscaled(self, values: Scores) -> Scores:
         """Return predictions [n, 1] in the unit of the targets."""

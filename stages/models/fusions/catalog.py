@@ -170,7 +170,7 @@ def dropout_mistakes(row: FusionRow, features: int, share: float) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ModelSpec:
     """What one experiment is made of, without data: names, options, scaling."""
 
     fusion: str

@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from stages.contract import Scale
 from stages.models.catalog import did_you_mean
 from stages.models.features.layout import Layout, as_layout, layout_columns
-from stages.models.fusions.catalog import FUSIONS, NATIVE, Recipe, count_mistakes, option_keys
+from stages.models.fusions.catalog import FUSIONS, NATIVE, ModelSpec, count_mistakes, option_keys
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Array, Problem, Rows, Scores
+from stages.models.heads.model import Array, LabelledRows, Problem, Scores
 from store.errors import InputError
 from store.items.records import Task
 
@@ -44,10 +44,10 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.fusion, self.head, self.layout, self.scale = fusion, head, layout, scale
         self.options, self.seed, self.device = options, seed, device
 
-    def _fit(self, x: Array, y: NDArray[Any], dev: Rows, about: tuple[Task, int]) -> Self:
+    def _fit(self, x: Array, y: NDArray[Any], dev: LabelledRows, about: tuple[Task, int]) -> Self:
         """Fit on checked arrays; `about` is the task and the number of outputs."""
         model = self._build(about)  # refuses what does not go together, before anything is joined
-        self.model_ = model.fit(Rows(self._joined(x), y), Rows(self._joined(np.asarray(dev.x)), dev.y))
+        self.model_ = model.fit(LabelledRows(self._joined(x), y), LabelledRows(self._joined(np.asarray(dev.x)), dev.y))
         self.history_ = self.model_.history
         return self
 
@@ -77,7 +77,7 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     def _copies(self) -> int:
         return FUSIONS[self.fusion].inputs[0]
 
-    def _recipe(self, task: Task) -> Recipe:
+    def _recipe(self, task: Task) -> ModelSpec:
         """Return fusion and head with their options.
 
         Raises
@@ -99,7 +99,7 @@ class _FusionEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         for name in given:
             _refuse_unknown("option", name, [key for each in keys for key in each.names])
         chosen = [each.options(**each.chosen(given)) for each in keys]
-        return Recipe(self.fusion, self.head, self.scale, chosen[0], None if native else chosen[1])
+        return ModelSpec(self.fusion, self.head, self.scale, chosen[0], None if native else chosen[1])
 
     def _scores(self, x: Any) -> Scores:
         check_is_fitted(self, "model_")
@@ -201,11 +201,11 @@ class FusionClassifier(ClassifierMixin, _FusionEstimator):  # type: ignore[misc]
             )
         return np.asarray(places, dtype=np.int64)
 
-    def _dev(self, dev: Given | None, x: Array) -> Rows:
+    def _dev(self, dev: Given | None, x: Array) -> LabelledRows:
         if dev is None:
             empty = np.zeros(0, dtype=np.int64)
-            return Rows(x[:0], np.zeros((0, len(self.classes_)), np.float32) if self._labels else empty)
-        return Rows(self._checked(dev[0]), self._targets(np.asarray(dev[1])))
+            return LabelledRows(x[:0], np.zeros((0, len(self.classes_)), np.float32) if self._labels else empty)
+        return LabelledRows(self._checked(dev[0]), self._targets(np.asarray(dev[1])))
 
     def predict_proba(self, X: Any) -> Scores:  # noqa: N803
         """Return scores float32 [n, K]: of classes they sum to 1 in each row, labels are scored by themselves."""
@@ -245,9 +245,9 @@ class FusionRegressor(RegressorMixin, _FusionEstimator):  # type: ignore[misc]  
             When the arguments do not go together; it is a ValueError.
         """
         x, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
-        rows = Rows(x[:0], np.zeros((0, 1), np.float32))
+        rows = LabelledRows(x[:0], np.zeros((0, 1), np.float32))
         if dev is not None:
-            rows = Rows(self._checked(dev[0]), _column(dev[1]))
+            rows = LabelledRows(self._checked(dev[0]), _column(dev[1]))
         return self._fit(x, _column(y), rows, ("regression", 1))
 
     def predict(self, X: Any) -> NDArray[np.float32]:  # noqa: N803

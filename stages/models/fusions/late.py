@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.models.features.layout import as_layout, split_blocks, split_parts
-from stages.models.heads.model import Array, Model, Rows, Scores, blocks_of, dense
+from stages.models.heads.model import Array, LabelledRows, Model, Scores, blocks_of, dense
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 from store.errors import InputError
 from store.items.records import Task
@@ -74,7 +74,7 @@ class LateModel:
         self.layout, self.heads, self.task, self.weights = as_layout(layout), list(heads), task, weights
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Fit every modality's head, then the weights.
 
         Raises
@@ -99,13 +99,13 @@ class LateModel:
             self.weights_ = candidates[int(np.argmin(losses))]
         return self
 
-    def _only(self, rows: Rows, number: int) -> Rows:
+    def _only(self, rows: LabelledRows, number: int) -> LabelledRows:
         """Return the vectors of one input, of the rows that have it."""
         parts = [split_parts(block, self.layout)[number] for block in blocks_of(rows.x)]
         if not parts:
-            return Rows(np.zeros((0, self.layout[number].width), dtype=np.float32), rows.y)
+            return LabelledRows(np.zeros((0, self.layout[number].width), dtype=np.float32), rows.y)
         known = np.concatenate([part.present for part in parts]) > 0
-        return Rows(np.concatenate([part.vector[part.present > 0] for part in parts]), rows.y[known])
+        return LabelledRows(np.concatenate([part.vector[part.present > 0] for part in parts]), rows.y[known])
 
     def _parts(self, x: Array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         blocks, present = split_blocks(x, self.layout)
@@ -164,7 +164,7 @@ def simplex(size: int, steps: int) -> Iterator[NDArray[np.float64]]:
             yield np.concatenate([[first / steps], rest * (1 - first / steps)])
 
 
-def _loss(scores: Scores, rows: Rows, task: Task) -> float:
+def _loss(scores: Scores, rows: LabelledRows, task: Task) -> float:
     if task == "regression":
         return float(np.mean((scores - rows.y) ** 2))
     clipped = np.clip(scores.astype(np.float64), _EPSILON, 1 - _EPSILON)

@@ -11,10 +11,10 @@ import numpy as np
 from stages.models.features.layout import FUSED, Layer, Layout, as_layout, layout_columns, split_parts
 from stages.models.features.scaling import BlockScaler, TargetScale
 from stages.models.features.table import DroppingTable, FeatureTable, MappedTable
-from stages.models.fusions.catalog import FUSIONS, Recipe, dropout_mistakes
+from stages.models.fusions.catalog import FUSIONS, ModelSpec, dropout_mistakes
 from stages.models.fusions.side_by_side import ConcatFusion
 from stages.models.heads.catalog import HEADS, build_head
-from stages.models.heads.model import Array, Features, Model, Problem, Rows, Scores, Transparent, blocks_of
+from stages.models.heads.model import Array, Features, LabelledRows, Model, Problem, Scores, Transparent, blocks_of
 from stages.models.heads.single_class import SingleClassGuard
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 from store.errors import InputError, RunError
@@ -45,7 +45,7 @@ class FusedModel:
     ----------
     layout : Layout or sequence of int
         The feature inputs; plain widths for inputs that are vectors alone.
-    recipe : Recipe
+    recipe : ModelSpec
         Fusion, head and their options.
     problem : Problem
         Task, outputs, seed, device.
@@ -56,7 +56,7 @@ class FusedModel:
         When inputs shall be dropped in training where there is nothing to drop.
     """
 
-    def __init__(self, layout: Sequence[Any], recipe: Recipe, problem: Problem) -> None:
+    def __init__(self, layout: Sequence[Any], recipe: ModelSpec, problem: Problem) -> None:
         self.layout = as_layout(layout)
         for message in dropout_mistakes(FUSIONS[recipe.fusion], len(self.layout), recipe.modality_dropout):
             raise InputError(f"train: {message}.")
@@ -70,7 +70,7 @@ class FusedModel:
         self.target = TargetScale() if problem.task == "regression" else None
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Fit scaling and fusion on train, then the model; dev serves early stopping and late weights only."""
         self.scaler.fit(train.x)
         if self.target is not None:
@@ -82,7 +82,7 @@ class FusedModel:
             self.join.fit(scaled[0], watch=watch.part("fusion") if self._learns else watch)
             inputs = [self._joined(each) for each in inputs]
         self.model = self.model or _head(inputs[0].shape[1], self.recipe, self.problem)
-        self.model.fit(Rows(inputs[0], train.y), Rows(inputs[1], dev.y), watch)
+        self.model.fit(LabelledRows(inputs[0], train.y), LabelledRows(inputs[1], dev.y), watch)
         self.history = list(self.model.history)
         return self
 
@@ -169,13 +169,13 @@ class FusedModel:
         return self
 
 
-def _head(width: int, recipe: Recipe, problem: Problem) -> Model:
+def _head(width: int, recipe: ModelSpec, problem: Problem) -> Model:
     if recipe.head_options is None or recipe.head not in HEADS:
         raise RunError(f"fusion {recipe.fusion!r}: expected a head of the catalogue; found {recipe.head!r}.")
     return build_head(recipe.head, width, recipe.head_options, problem)
 
 
-def _with_scores(layout: Layout, recipe: Recipe, problem: Problem) -> Model:
+def _with_scores(layout: Layout, recipe: ModelSpec, problem: Problem) -> Model:
     """Return the model behind a fusion that gives scores itself."""
     row, options = FUSIONS[recipe.fusion], recipe.fusion_options
     if row.native:

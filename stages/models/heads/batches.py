@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from stages.models.heads.model import Rows, training_batch
+from stages.models.heads.model import LabelledRows, training_batch
 
 
 class RowDataset(Dataset[Any]):
     """Rows as a torch data set that gives whole batches; `rng` is what rows of a training draw from, if they vary."""
 
-    def __init__(self, rows: Rows, rng: np.random.Generator | None = None) -> None:
+    def __init__(self, rows: LabelledRows, rng: np.random.Generator | None = None) -> None:
         self.rows, self.rng = rows, rng
 
     def __len__(self) -> int:

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR
 
 from stages.models.catalog import Options
-from stages.models.heads.model import Array, Problem, Rows, Scores, dense
+from stages.models.heads.model import Array, LabelledRows, Problem, Scores, dense
 from stages.models.heads.options import DummyOptions, ForestOptions, KnnOptions, LinregOptions, SvmOptions
 from stages.models.heads.skops_file import load_estimator, save_estimator
 from stages.models.measures.neighbours import nearest
@@ -169,7 +169,7 @@ class ClassicalModel:
         self.learned_: NDArray[np.int64] | None = None
         self.base_: NDArray[np.float32] | None = None
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (no epochs, no dev rows)
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (no epochs, no dev rows)
         """Fit on `train`.
 
         Raises

@@ -58,7 +58,7 @@ def training_batch(x: Features, rows: NDArray[np.int64], rng: np.random.Generato
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledRows:
     """Some rows of a training problem.
 
     Attributes
@@ -93,7 +93,7 @@ class Model(Protocol):
     def history(self) -> Sequence[Epoch]:
         """The learning curve; empty for models without epochs."""
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Fit on `train`; `dev` may be empty and serves early stopping and weights only.
 
         `watch` opens the progress bars and keeps the states of a run that may be killed.

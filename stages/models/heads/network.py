@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stages.models.heads.model import Array, Problem, Rows, Scores
+from stages.models.heads.model import Array, LabelledRows, Problem, Scores
 from stages.models.heads.network_training import NetworkTraining
 from stages.models.heads.options import NetworkOptions
 from stages.models.training.epochs import UNWATCHED, Epoch, Schedule, Watch, run_epochs
@@ -79,7 +79,7 @@ class NetworkModel:
         self.start = start or {}
         self.history: list[Epoch] = []
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Train on `train`, stop early on `dev` when it has rows; equal inputs and seeds give equal weights."""
         training = NetworkTraining(self.module, self.arguments, self.options, self.problem, (train, dev))
         if self.start:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from stages.contract import SilentProgress, Tracker
 from stages.models.heads.batches import Batches, RowDataset
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.options import NetworkOptions
 from stages.models.training.state import Arrays, module_arrays, restore_module, restore_training, training_arrays
 from store.errors import InputError, RunError
@@ -113,7 +113,7 @@ class NetworkTraining:
         arguments: Mapping[str, Any],
         options: NetworkOptions,
         problem: Problem,
-        rows: tuple[Rows, Rows],
+        rows: tuple[LabelledRows, LabelledRows],
     ) -> None:
         _refuse_targets(rows, problem)
         self._seed, self._train, self._dev = problem.seed, RowDataset(rows[0]), rows[1]
@@ -210,14 +210,14 @@ def _monitor(options: NetworkOptions, problem: Problem) -> Literal["loss", "accu
     return "loss"
 
 
-def _drawn_rows(options: NetworkOptions, problem: Problem, train: Rows) -> int:
+def _drawn_rows(options: NetworkOptions, problem: Problem, train: LabelledRows) -> int:
     """Return how many rows an epoch goes over."""
     if not options.replica:
         return len(train)
     return _REPLICA_VALUES if problem.task == "regression" else _REPLICA_CLASSES
 
 
-def _refuse_targets(rows: tuple[Rows, Rows], problem: Problem) -> None:
+def _refuse_targets(rows: tuple[LabelledRows, LabelledRows], problem: Problem) -> None:
     for each in rows:
         expected = (len(each),) if problem.task == "multiclass" else (len(each), problem.outputs)
         if each.y.shape != expected:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from stages.models.heads.model import Array, Model, Problem, Rows, Scores, Transparent
+from stages.models.heads.model import Array, LabelledRows, Model, Problem, Scores, Transparent
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 
 _FILE = "single_class.json"
@@ -37,7 +37,7 @@ class SingleClassGuard:
         """The learning curve of the model."""
         return self.model.history
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Fit the model, or remember the only class."""
         if self.problem.task == "multiclass" and len(np.unique(train.y)) == 1:
             self.only_ = int(train.y[0])

@@ -25,7 +25,7 @@ _QUERIES, _GALLERY = 2048, 4096  # rows held at once; the distances of one step 
 _PAIR_FLOATS = 1 << 22  # how many float64 one piece of re-measured pairs may hold (32 MB)
 
 
-class Rows(Protocol):
+class VectorRows(Protocol):
     """Vectors that can be read in parts: a numpy array [N, D], or matrices on disk."""
 
     def __len__(self) -> int:
@@ -56,12 +56,12 @@ class Neighbours:
         return np.sqrt(self.squared)
 
 
-def nearest(queries: Rows, gallery: Rows, k: int, allowed: Allowed | None = None) -> Neighbours:
+def nearest(queries: VectorRows, gallery: VectorRows, k: int, allowed: Allowed | None = None) -> Neighbours:
     """Find the k nearest gallery rows of every query, exactly.
 
     Parameters
     ----------
-    queries, gallery : Rows
+    queries, gallery : VectorRows
         Vectors of the same width.
     k : int
         How many to keep, at least 1.
@@ -83,7 +83,7 @@ def nearest(queries: Rows, gallery: Rows, k: int, allowed: Allowed | None = None
     return found
 
 
-def ranks_of(targets: Neighbours, queries: Rows, gallery: Rows, allowed: Allowed | None = None) -> Ints:
+def ranks_of(targets: Neighbours, queries: VectorRows, gallery: VectorRows, allowed: Allowed | None = None) -> Ints:
     """Tell the place that each query's first target takes in its full ranking.
 
     Parameters
@@ -113,7 +113,7 @@ def ranks_of(targets: Neighbours, queries: Rows, gallery: Rows, allowed: Allowed
     return np.where(index >= 0, before + 1, 0)
 
 
-def _slices(count: int, size: int, source: Rows) -> Iterator[tuple[slice, Floats]]:
+def _slices(count: int, size: int, source: VectorRows) -> Iterator[tuple[slice, Floats]]:
     """Yield each slice of the source with its rows in float64."""
     for start in range(0, count, size):
         rows = slice(start, min(start + size, count))

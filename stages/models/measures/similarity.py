@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.contract import Tracker
-from stages.models.measures.neighbours import Picks, Rows, nearest
+from stages.models.measures.neighbours import Picks, VectorRows, nearest
 from store.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -45,7 +45,7 @@ class Cka:
     debiased: float | None
 
 
-def linear_cka(first: Rows, second: Rows) -> Cka:
+def linear_cka(first: VectorRows, second: VectorRows) -> Cka:
     """Compare vectors of the same n items, [n, D] and [n, D'], block by block in float64.
 
     ``|Y'X|^2 / (|X'X| |Y'Y|)`` of centred columns in Frobenius norms: products of D x D', D x D and D' x D'. Where the
@@ -76,11 +76,11 @@ def linear_cka(first: Rows, second: Rows) -> Cka:
 class _Centred:
     """Rows in float64 with the mean of each column taken off."""
 
-    rows: Rows
+    rows: VectorRows
     mean: Floats
 
     @classmethod
-    def of(cls, rows: Rows, name: str) -> _Centred:
+    def of(cls, rows: VectorRows, name: str) -> _Centred:
         start = np.asarray(rows[slice(0, 1)], np.float64)[0]
         total, same = np.zeros(len(start)), True
         for part in _parts(len(rows), len(start)):
@@ -164,13 +164,13 @@ def _debiased(norm: float, left: Floats, right: Floats) -> float:
 
 
 def neighbour_overlap(
-    first: Rows, second: Rows, queries: Ints, ks: Sequence[int], tracker: Tracker
+    first: VectorRows, second: VectorRows, queries: Ints, ks: Sequence[int], tracker: Tracker
 ) -> dict[int, float]:
     """Tell which share of an item's k nearest both sets of vectors agree on, the mean over some items.
 
     Parameters
     ----------
-    first, second : Rows
+    first, second : VectorRows
         [n, D] and [n, D'], scaled as the distances are to be; equal distances go by the row.
     queries : ndarray of int64, [q]
         The items that are asked about; an item is never its own neighbour.
@@ -196,7 +196,7 @@ def neighbour_overlap(
     return {k: shared / (k * len(queries)) for k, shared in agreed.items()}
 
 
-def _nearest_others(rows: Rows, asked: Ints, k: int) -> Ints:
+def _nearest_others(rows: VectorRows, asked: Ints, k: int) -> Ints:
     every = np.arange(len(rows))
 
     def others(some: Picks, columns: Picks) -> NDArray[np.bool_]:
@@ -209,7 +209,7 @@ def _nearest_others(rows: Rows, asked: Ints, k: int) -> Ints:
 class _Asked:
     """The rows that are asked about."""
 
-    rows: Rows
+    rows: VectorRows
     asked: Ints
 
     def __len__(self) -> int:

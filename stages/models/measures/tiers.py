@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.measures.neighbours import Allowed, Ints, Neighbours, Picks, Rows, nearest, ranks_of
+from stages.models.measures.neighbours import Allowed, Ints, Neighbours, Picks, VectorRows, nearest, ranks_of
 
 _STEP = 4096
 
@@ -54,7 +54,7 @@ class Tiers:
 class _Picked:
     """Some rows of others, read when they are asked for."""
 
-    source: Rows
+    source: VectorRows
     picks: Ints
 
     def __len__(self) -> int:
@@ -64,7 +64,9 @@ class _Picked:
         return self.source[self.picks[rows]]
 
 
-def nearest_in_tiers(queries: Rows, gallery: Rows, k: int, tiers: Tiers, allowed: Allowed | None = None) -> Neighbours:
+def nearest_in_tiers(
+    queries: VectorRows, gallery: VectorRows, k: int, tiers: Tiers, allowed: Allowed | None = None
+) -> Neighbours:
     """Find the first k gallery rows of every query's ranking, exactly.
 
     Parameters
@@ -101,7 +103,7 @@ def _append(found: Neighbours, filled: Ints, asking: Ints, near: Neighbours) -> 
     filled[asking] += fits.sum(axis=1)
 
 
-def first_places(queries: Rows, gallery: Rows, tiers: Tiers, wanted: Allowed, allowed: Allowed) -> Ints:
+def first_places(queries: VectorRows, gallery: VectorRows, tiers: Tiers, wanted: Allowed, allowed: Allowed) -> Ints:
     """Tell the place of each query's first wanted row in its full ranking.
 
     Parameters

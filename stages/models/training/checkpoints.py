@@ -1,4 +1,4 @@
-"""Keeps the state of a training on this machine, so that a killed run goes on behind its last whole epoch."""
+"""Keeps the state of a training on this machine, so that a killed run resumes after its last whole epoch."""
 
 from __future__ import annotations
 

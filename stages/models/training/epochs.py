@@ -1,4 +1,4 @@
-"""Runs a training epoch by epoch: goes on behind the last saved state, keeps the best one, stops early."""
+"""Runs a training epoch by epoch: resumes after the last saved state, keeps the best one, stops early."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class _JsonFile:
             mark = self._next_mark()
             try:
                 value, end = self._decode(self._window, self._at)
-                if end < len(self._window) or self._ended:  # a number that ends the window may go on behind it
+                if end < len(self._window) or self._ended:  # a number that ends the window may resume after it
                     self._at = end
                     return value
                 fault = ""

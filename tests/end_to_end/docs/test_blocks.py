@@ -24,6 +24,7 @@ EVERYWHERE = {"yaml": f"{_DOCS}its_params_are_valid", "toml": f"{_DOCS}its_setti
 # How many blocks of a language a page has, and the test that takes them all.
 HELD: dict[tuple[str, str], tuple[int, str]] = {
     ("README.md", "python"): (1, f"{_DOCS}the_matrices_open_as_the_readme_says"),
+    ("README.md", "text"): (1, f"{_DOCS}the_readme_draws_the_folders_that_are_there"),
     ("docs/cluster.md", "bash"): (3, "tests/parity/test_pages.py::test_a_block_gives_what_one_process_gives"),
     ("docs/data-sets.md", "json"): (1, f"{_DOCS}the_products_of_data_sets_are_read"),
     ("docs/fusions.md", "python"): (1, f"{_TYPED}the_estimators_of_fusions_are_scored"),

@@ -103,6 +103,22 @@ def test_the_matrices_open_as_the_readme_says(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", block.text + check], cwd=tmp_path, check=True)
 
 
+def test_the_readme_draws_the_folders_that_are_there() -> None:
+    (block,) = blocks("README.md", "text")
+    drawn: set[str] = set()
+    above: list[str] = []
+    for line in block.text.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names = re.findall(r"([\w-]+)/ *", re.match(r" *(?:[\w-]+/ +)+|.*", line + " ")[0])  # type: ignore[index]
+        assert names, line
+        drawn |= {"/".join([*above[:depth], name]) for name in names}
+        above = [*above[:depth], names[-1]]
+    assert {folder for folder in drawn if not (ROOT / folder).is_dir()} == set()
+    rooms = {file.parent for top in ("pipeline", "stages", "store") for file in (ROOT / top).glob("*/__init__.py")}
+    rooms |= {file.parent for file in (ROOT / "stages/models").glob("*/__init__.py")}
+    assert {str(room.relative_to(ROOT)) for room in rooms} <= drawn
+
+
 def test_the_tables_of_nlvr_follow_from_its_files(tmp_path: Path) -> None:
     (block,) = blocks("docs/results/nlvr.md", "console")
     kept = {path.name: path.read_bytes() for path in (ROOT / "docs/results").iterdir() if path.is_file()}

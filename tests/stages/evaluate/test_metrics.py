@@ -18,7 +18,7 @@ from stages.evaluate.metrics import (
     regression_metrics,
 )
 from stages.models.heads.catalog import HEADS, build_head
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.measures.decisions import decide
 
 QUIET = settings(max_examples=80, deadline=None, derandomize=True)
@@ -243,14 +243,14 @@ def test_precision_and_recall_are_not_exchanged() -> None:
 
 
 FICTION_OF_TRAIN, FICTION_OF_TEST = 3188 - 637, 637
-NOBODY = Rows(np.zeros((0, 1), np.float32), np.zeros(0, np.int64))
+NOBODY = LabelledRows(np.zeros((0, 1), np.float32), np.zeros(0, np.int64))
 
 
 def test_dummy_on_the_published_counts_is_as_good_as_the_published_systems() -> None:
     train = np.repeat([1, 0], [FICTION_OF_TRAIN, 4000 - FICTION_OF_TRAIN])
     truth = np.repeat([1, 0], [FICTION_OF_TEST, 1000 - FICTION_OF_TEST])
     model = build_head("dummy", 1, HEADS["dummy"].options(), Problem("multiclass", 2, 0))
-    model.fit(Rows(np.zeros((4000, 1), np.float32), train), NOBODY)
+    model.fit(LabelledRows(np.zeros((4000, 1), np.float32), train), NOBODY)
     found = multiclass_metrics(model.scores(np.zeros((1000, 1), np.float32)), truth, 5)
     assert round(found["f1"], 6) == 0.778253
     assert (found["accuracy"], found["precision"], found["recall"]) == (0.637, 0.637, 1.0)
@@ -287,7 +287,7 @@ def test_nothing_positive_scores_zero_and_more_classes_have_no_positive_one() ->
 def test_the_best_constant_costs_the_variance_of_the_ratings() -> None:
     ratings = np.random.default_rng(0).normal(3.9, 0.4, 1000).clip(0, 5)
     model = build_head("dummy", 1, HEADS["dummy"].options(), Problem("regression", 1, 0))
-    model.fit(Rows(np.zeros((1000, 1), np.float32), ratings[:, None].astype(np.float32)), NOBODY)
+    model.fit(LabelledRows(np.zeros((1000, 1), np.float32), ratings[:, None].astype(np.float32)), NOBODY)
     found = regression_metrics(model.scores(np.zeros((1000, 1), np.float32))[:, 0], ratings)
     assert found["mse"] == pytest.approx(ratings.var(), rel=1e-5)
     assert found["r2"] == pytest.approx(0, abs=1e-5)

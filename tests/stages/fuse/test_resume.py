@@ -1,4 +1,4 @@
-"""A killed `fuse` of a fusion that learns goes on behind its last saved epoch, and ends in the same bytes."""
+"""A killed `fuse` of a fusion that learns resumes after its last saved epoch, and ends in the same bytes."""
 
 from __future__ import annotations
 

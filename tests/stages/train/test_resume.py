@@ -1,4 +1,4 @@
-"""A killed `train` goes on behind the last finished seed and the last saved epoch, and ends in the same bytes."""
+"""A killed `train` resumes after the last finished seed and the last saved epoch, and ends in the same bytes."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from store import Fingerprint, Problem, Segment, list_encoders, stats, verify
+from store import Fingerprint, Segment, Unsound, list_encoders, stats, verify
 from store.segments.segment import build_segment
 
 
@@ -52,7 +52,7 @@ def test_a_bad_record_is_a_problem_and_a_strange_folder_is_not(store, log, make_
     assert list_encoders(store) == []
     record.unlink()
     (problem,) = verify(store)
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, Unsound)
     assert "found none" in problem.what
 
 

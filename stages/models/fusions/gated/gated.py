@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Block, Layout, Parts, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_parts
 from stages.models.fusions.gated.retrieval import RetrievalFusion, Signal
 
 
@@ -28,7 +28,7 @@ def cell_shape(block: Block) -> tuple[int, int, int]:
     return block.width, 1, 1
 
 
-def cells_of(part: Parts) -> tuple[Tensor, Tensor]:
+def cells_of(part: Input) -> tuple[Tensor, Tensor]:
     """Return a picture's cells.
 
     Returns
@@ -57,7 +57,7 @@ def token_shape(block: Block) -> tuple[int, int]:
     return 1, block.width
 
 
-def tokens_of(part: Parts) -> tuple[Tensor, Tensor]:
+def tokens_of(part: Input) -> tuple[Tensor, Tensor]:
     """Return a text's tokens [n, T, D] and their mask [n, T]; a row without the text has none."""
     if "tokens" in part.arrays:
         return part.arrays["tokens"], part.arrays["token_mask"]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Block, Layout, Parts, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_parts
 from stages.models.fusions.gated.gated import (
     Gate,
     MapGate,
@@ -74,7 +74,7 @@ class JointEncoder(nn.Module):
             self.text_positions = _embeddings(words, sizes.width)
             self.image_positions = _embeddings(self.height * self.columns, sizes.width)
 
-    def forward(self, text: Parts, image: Parts) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, text: Input, image: Input) -> tuple[Tensor, Tensor, Tensor]:
         """Return phi_t [n, d], phi_x [n, d, H, W] and the mask [n, 1, H, W] of the cells that are there.
 
         A row without words has phi_t = 0, and one without the picture phi_x = 0.
@@ -87,7 +87,7 @@ class JointEncoder(nn.Module):
         cells = states[:, words:].transpose(1, 2).reshape(len(states), -1, self.height, self.columns)
         return phi_t, cells * mask, mask
 
-    def attention(self, text: Parts, image: Parts) -> list[Tensor]:
+    def attention(self, text: Input, image: Input) -> list[Tensor]:
         """Return for each layer who looks at whom: [n, heads, T + R, T + R], rows sum to 1.
 
         T is the length of the longest of the texts.
@@ -100,9 +100,9 @@ class JointEncoder(nn.Module):
             states = layer(states, src_key_padding_mask=blind)
         return found
 
-    def _entered(self, text: Parts, image: Parts) -> tuple[Tensor, Tensor, Tensor]:
+    def _entered(self, text: Input, image: Input) -> tuple[Tensor, Tensor, Tensor]:
         text, image = (
-            Parts(part.vector, {}, part.present) if plain else part
+            Input(part.vector, {}, part.present) if plain else part
             for part, plain in zip((text, image), self._plain, strict=True)
         )
         (tokens, words), (cells, mask) = tokens_of(text), cells_of(image)

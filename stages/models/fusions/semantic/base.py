@@ -13,7 +13,7 @@ from pydantic import Field
 from stages.models.catalog import Width
 from stages.models.features.layout import Block, Layout, layout_columns
 from stages.models.fusions.row import network_of_task
-from stages.models.heads.model import Array, Problem, Rows
+from stages.models.heads.model import Array, LabelledRows, Problem
 from stages.models.heads.options import NetworkOptions
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 
@@ -120,7 +120,11 @@ class VisualBase:
 
 
 def fit_visual_base(
-    layout: Layout, rows: tuple[Rows, Rows], options: VseOptions, problem: Problem, watch: Watch = UNWATCHED
+    layout: Layout,
+    rows: tuple[LabelledRows, LabelledRows],
+    options: VseOptions,
+    problem: Problem,
+    watch: Watch = UNWATCHED,
 ) -> VisualBase:
     """Train a `vse` and return its W_v and b_v.
 

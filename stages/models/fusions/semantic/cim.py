@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Block, Parts
+from stages.models.features.layout import Block, Input
 from stages.models.fusions.semantic.rows import CimOptions
 from stages.models.fusions.semantic.states import States, region_width, regions_of, split_heads, word_width
 from stages.models.fusions.semantic.vse import VisualSemantic, VseFusion
@@ -128,7 +128,7 @@ class AttentiveSemantic(VisualSemantic):
         super().__init__(text, behind, options)
         self.attend = attention_of(text, image, options)
 
-    def see(self, words: States, image: Parts) -> Tensor:
+    def see(self, words: States, image: Input) -> Tensor:
         """Return e_v [n, d]."""
         visual: Tensor = self.visual(self.attend(*regions_of(image), words).summary)
         return visual

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Parts
+from stages.models.features.layout import Input
 from stages.models.fusions.semantic.cim import IntraAttention, attention_of
 from stages.models.fusions.semantic.rows import CootOptions
 from stages.models.fusions.semantic.states import States, regions_of
@@ -38,7 +38,7 @@ class Iterations(nn.Module):
         self.concept = nn.Sequential(nn.Linear(width, joint), nn.ReLU(), nn.Linear(joint, joint))
         self.norm = nn.LayerNorm(joint)
 
-    def forward(self, joint: Tensor, image: Parts, words: States) -> Tensor:
+    def forward(self, joint: Tensor, image: Input, words: States) -> Tensor:
         """Return m^P [n, joint width]."""
         regions, places = regions_of(image)
         looks: list[Tensor] = []
@@ -79,7 +79,7 @@ class CootFusion(VseFusion):
             text, image = self.layout
             self.iterations = Iterations(attention_of(text, image, self.options), self.options)
 
-    def fused(self, pairs: Embedded, words: States, image: Parts) -> Tensor:
+    def fused(self, pairs: Embedded, words: States, image: Input) -> Tensor:
         """Return m^P [n, joint width]."""
         joint = pairs.joint
         return joint if self.iterations is None else self.iterations(joint, image, words)

@@ -16,7 +16,7 @@ from stages.models.fusions.semantic.base import VseOptions, build_vse
 from stages.models.fusions.semantic.rows import DpmOptions
 from stages.models.fusions.semantic.states import words_of
 from stages.models.fusions.semantic.vse import VisualSemantic
-from stages.models.heads.model import Array, Problem, Rows, Scores
+from stages.models.heads.model import Array, LabelledRows, Problem, Scores
 from stages.models.heads.network import Mlp, NetworkModel
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 from stages.models.training.state import Arrays
@@ -93,10 +93,12 @@ class DpmModel:
         """The learning curve of the second training."""
         return self.joint.history
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:
         """Train the base on `train`, then all; both stop early on `dev` when it has rows."""
         columns = _columns_without_pair(self.layout)
-        without = [Rows(MappedTable(each.x, lambda x: x[:, columns], len(columns)), each.y) for each in (train, dev)]
+        without = [
+            LabelledRows(MappedTable(each.x, lambda x: x[:, columns], len(columns)), each.y) for each in (train, dev)
+        ]
         self.base.fit(without[0], without[1], watch.part("vse"))
         self.joint.start = self._learned()
         self.joint.fit(train, dev, watch.part("joint"))

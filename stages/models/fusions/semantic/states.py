@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stages.models.features.layout import Block, Parts
+from stages.models.features.layout import Block, Input
 
 
 class States(NamedTuple):
@@ -34,7 +34,7 @@ def word_width(block: Block) -> int:
     return block.arrays["tokens"][1] if "tokens" in block.arrays else block.width
 
 
-def words_of(part: Parts) -> States:
+def words_of(part: Input) -> States:
     """Return the word states [n, T, D], T that of the longest text among these rows, at least 1.
 
     An input without tokens is read as one word, its vector; an absent text has no word.
@@ -68,7 +68,7 @@ def region_width(block: Block) -> int:
     return block.arrays["regions"][1] if "regions" in block.arrays else block.width
 
 
-def regions_of(part: Parts) -> tuple[States, Tensor]:
+def regions_of(part: Input) -> tuple[States, Tensor]:
     """Return the regions [n, R, D] of pictures and their places [R, 2], row and column.
 
     The cells of a map are its regions, row by row; listed regions stand in one row; an input without either is read as

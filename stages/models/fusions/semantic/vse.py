@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from stages.models.features.layout import FUSED, Block, Layer, Parts, as_layout, split_parts
+from stages.models.features.layout import FUSED, Block, Input, Layer, as_layout, split_parts
 from stages.models.fusions.semantic.base import VseOptions
 from stages.models.fusions.semantic.states import States, word_width, words_of
 from stages.models.heads.network import Mlp
@@ -156,12 +156,12 @@ class VisualSemantic(nn.Module):
         self.semantic = nn.Linear(options.words_width, options.width)
         self.joint = nn.Linear(2 * options.width, options.joint_width)
 
-    def see(self, words: States, image: Parts) -> Tensor:  # noqa: ARG002 (for those that look with the words in mind)
+    def see(self, words: States, image: Input) -> Tensor:  # noqa: ARG002 (for those that look with the words in mind)
         """Return e_v [n, d]."""
         visual: Tensor = self.visual(image.vector)
         return visual
 
-    def forward(self, words: States, image: Parts) -> Embedded:
+    def forward(self, words: States, image: Input) -> Embedded:
         """Return the pairs in the common space."""
         state = self.words(words)
         visual, semantic = self.see(words, image), self.semantic(state)
@@ -199,12 +199,12 @@ class VseFusion(nn.Module):
         """Return what embeds the pairs."""
         return VisualSemantic(text, nn.Linear(image.width, self.options.width), self.options)
 
-    def read(self, x: Tensor) -> tuple[States, Parts]:
+    def read(self, x: Tensor) -> tuple[States, Input]:
         """Return the words and the picture of joined features."""
         text, image = split_parts(x, self.layout)
         return words_of(text), image
 
-    def fused(self, pairs: Embedded, words: States, image: Parts) -> Tensor:  # noqa: ARG002 (for those that look again)
+    def fused(self, pairs: Embedded, words: States, image: Input) -> Tensor:  # noqa: ARG002 (for those that look again)
         """Return the vectors [n, joint width] before the classifier."""
         return pairs.joint
 

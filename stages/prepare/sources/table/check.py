@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from stages.contract import Part
-from stages.prepare.sources.problems import Problems, did_you_mean
+from stages.prepare.sources.mistakes import Mistakes, did_you_mean
 from stages.prepare.sources.table.cells import (
     MISSING_WORDS,
     TableRow,
@@ -73,7 +73,7 @@ class TableCheck:
     count: int = 0
     classes: tuple[str, ...] = ()
     dropped: int = 0
-    _problems: Problems = field(default_factory=Problems)
+    _problems: Mistakes = field(default_factory=Mistakes)
     _ids: dict[str, int] = field(default_factory=dict)
     _labels: dict[str, int] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)

@@ -10,10 +10,10 @@ import pytest
 
 from stages.models.features.layout import Block, layout_columns, split_parts
 from stages.models.features.table import DroppingTable, FeatureTable, MappedTable, layout_of, missing_row
-from stages.models.fusions.catalog import FUSIONS, Recipe
+from stages.models.fusions.catalog import FUSIONS, ModelSpec
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows, training_batch
+from stages.models.heads.model import LabelledRows, Problem, training_batch
 from store import open_matrix
 from store.errors import InputError
 
@@ -94,10 +94,10 @@ def train(fusion: str, head: str, toy: Any, share: float, scale: Any = "standard
     row = FUSIONS[fusion]
     options = {**QUICK, "modality_dropout": share}
     own = row.options(**options, width=8, hidden=(8,)) if row.native else row.options()
-    recipe = Recipe(fusion, head, scale, own, None if row.native else HEADS[head].options(**options))
+    recipe = ModelSpec(fusion, head, scale, own, None if row.native else HEADS[head].options(**options))
     x = toy.joined
     model = FusedModel((5, 4), recipe, Problem("multilabel", 3, seed))
-    return model.fit(Rows(x[:100], toy.y[:100]), Rows(x[100:120], toy.y[100:120]))
+    return model.fit(LabelledRows(x[:100], toy.y[:100]), LabelledRows(x[100:120], toy.y[100:120]))
 
 
 def saved(model: FusedModel, folder: Path) -> dict[str, bytes]:
@@ -125,8 +125,10 @@ def test_a_model_that_lost_inputs_in_training_suffers_less_when_one_is_missing(m
     for share in (0.0, 0.4):
         options = HEADS["mlp"].options(hidden=(32,), epochs=40, batch=32, lr=0.01, modality_dropout=share, patience=40)
         model = FusedModel(
-            (5, 4), Recipe("concat", "mlp", "none", FUSIONS["concat"].options(), options), Problem("multilabel", 3, 0)
-        ).fit(Rows(toy.joined[:400], toy.y[:400]), Rows(toy.joined[:0], toy.y[:0]))
+            (5, 4),
+            ModelSpec("concat", "mlp", "none", FUSIONS["concat"].options(), options),
+            Problem("multilabel", 3, 0),
+        ).fit(LabelledRows(toy.joined[:400], toy.y[:400]), LabelledRows(toy.joined[:0], toy.y[:0]))
         scores = np.clip(model.scores(x[400:]), 1e-6, 1 - 1e-6)
         wrong.append(float(-(toy.y[400:] * np.log(scores) + (1 - toy.y[400:]) * np.log(1 - scores)).mean()))
     assert wrong[1] < 0.8 * wrong[0]
@@ -140,6 +142,6 @@ def test_a_model_that_lost_inputs_in_training_suffers_less_when_one_is_missing(m
     ],
 )
 def test_it_is_refused_where_there_is_nothing_to_drop(fusion: str, layout: tuple[int, ...], message: str) -> None:
-    recipe = Recipe(fusion, "mlp", "none", FUSIONS[fusion].options(), HEADS["mlp"].options(modality_dropout=0.5))
+    recipe = ModelSpec(fusion, "mlp", "none", FUSIONS[fusion].options(), HEADS["mlp"].options(modality_dropout=0.5))
     with pytest.raises(InputError, match=message):
         FusedModel(layout, recipe, Problem("multilabel", 3, 0))

@@ -18,11 +18,11 @@ from sklearn.pipeline import make_pipeline
 from stages.models.features.layout import as_layout, split_blocks
 from stages.models.features.scaling import BlockScaler, TargetScale
 from stages.models.features.table import gather
-from stages.models.fusions.catalog import NoOptions, Recipe
+from stages.models.fusions.catalog import ModelSpec, NoOptions
 from stages.models.fusions.model import FusedModel
 from stages.models.fusions.side_by_side import ConcatFusion
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store import open_matrix
 from store.errors import RunError
 
@@ -164,11 +164,11 @@ def test_scaling_without_fitting_is_refused(blocks: list[np.ndarray]) -> None:
         BlockScaler((4, 3), "standard").transform(joined(blocks))
 
 
-def _rows(count: int, seed: int, unit: float, offset: float) -> Rows:
+def _rows(count: int, seed: int, unit: float, offset: float) -> LabelledRows:
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 6)).astype(np.float32)
     y = (x[:, :1] - 2 * x[:, 1:2]) * unit + offset
-    return Rows(np.concatenate([x, np.ones((count, 1), np.float32)], axis=1), y.astype(np.float32))
+    return LabelledRows(np.concatenate([x, np.ones((count, 1), np.float32)], axis=1), y.astype(np.float32))
 
 
 @pytest.mark.parametrize("head", ["linear", "mlp", "svm", "knn", "forest"])
@@ -178,7 +178,7 @@ def test_prices_in_cents_and_in_thousands_are_learned_alike(head: str, tmp_path:
         train, dev, test = (_rows(n, seed, unit, offset) for n, seed in ((400, 0), (80, 1), (120, 2)))
         chosen = {"forest": {"max_depth": 6}, "linear": {"lr": 0.05}}.get(head, {})
         options = HEADS[head].options(**chosen)
-        recipe = Recipe("none", head, "none", NoOptions(), options)
+        recipe = ModelSpec("none", head, "none", NoOptions(), options)
         model = FusedModel((6,), recipe, Problem("regression", 1, 0)).fit(train, dev)
         scores = model.scores(test.x)
         shares.append(float(((scores - test.y) ** 2).mean() / test.y.var()))
@@ -190,9 +190,9 @@ def test_prices_in_cents_and_in_thousands_are_learned_alike(head: str, tmp_path:
 
 
 def test_the_scale_is_that_of_train_and_equal_targets_are_harmless() -> None:
-    rows = Rows(np.zeros((3, 1), np.float32), np.array([[1.0], [2.0], [6.0]], np.float32))
+    rows = LabelledRows(np.zeros((3, 1), np.float32), np.array([[1.0], [2.0], [6.0]], np.float32))
     scale = TargetScale().fit(rows)
     assert scale.scaled(rows).y.mean() == pytest.approx(0, abs=1e-6)
     assert np.allclose(scale.unscaled(scale.scaled(rows).y), rows.y)
-    flat = Rows(rows.x, np.full((3, 1), 4.0, np.float32))
+    flat = LabelledRows(rows.x, np.full((3, 1), 4.0, np.float32))
     assert np.allclose(TargetScale().fit(flat).scaled(flat).y, 0)

@@ -23,7 +23,7 @@ from stages.models.fusions.catalog import FUSIONS
 from stages.models.fusions.estimators import FusionClassifier, FusionRegressor
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store.errors import InputError
 from tests.rules.scikit_checks import failed
 
@@ -157,7 +157,7 @@ def test_it_is_the_fused_model_of_the_same_recipe(fusion: str, head: str, option
     ours = FusionClassifier(fusion, head, (5, 4), "standard", options, seed=3)
     ours.fit(x[:100], y[:100], dev=(x[100:120], y[100:120]))
     model = FusedModel((5, 4), ours._recipe("multiclass"), Problem("multiclass", 3, 3))
-    model.fit(Rows(x[:100], y[:100]), Rows(x[100:120], y[100:120]))
+    model.fit(LabelledRows(x[:100], y[:100]), LabelledRows(x[100:120], y[100:120]))
     np.testing.assert_array_equal(ours.predict_proba(x[120:]), model.scores(x[120:]))
     assert ours.history_ == model.history
     assert ours.score(x[120:], y[120:]) > 0.6

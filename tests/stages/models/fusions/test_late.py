@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.models.fusions.late import LateModel, combine, simplex
-from stages.models.heads.model import Rows
+from stages.models.heads.model import LabelledRows
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 from store.errors import InputError
 from store.items.records import Task
@@ -95,7 +95,7 @@ class Fixed:
     def __init__(self, epochs: int = 0) -> None:
         self.history = [Epoch(at + 1, 10.0 * epochs + at, float(at)) for at in range(epochs)]
 
-    def fit(self, train: Rows, dev: Rows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (the protocol)
+    def fit(self, train: LabelledRows, dev: LabelledRows, watch: Watch = UNWATCHED) -> Self:  # noqa: ARG002 (the protocol)
         self.train, self.dev = train, dev
         return self
 
@@ -110,19 +110,21 @@ class Fixed:
         return self
 
 
-def problem(task: Task, seed: int = 0, share: float = 0.3) -> Rows:
+def problem(task: Task, seed: int = 0, share: float = 0.3) -> LabelledRows:
     """Rows whose truth is the first head's word with probability `share`, else the second's."""
     rng = np.random.default_rng(seed)
     scores = rng.dirichlet(np.ones(3), size=(2, 400))
     first = rng.random(400) < share
     if task == "regression":
         y = share * scores[0, :, :1] + (1 - share) * scores[1, :, :1]
-        return Rows(np.concatenate([scores[0, :, :1], scores[1, :, :1], np.ones((400, 2))], 1).astype(np.float32), y)
+        return LabelledRows(
+            np.concatenate([scores[0, :, :1], scores[1, :, :1], np.ones((400, 2))], 1).astype(np.float32), y
+        )
     x = np.concatenate([scores[0], scores[1], np.ones((400, 2))], axis=1).astype(np.float32)
     told = np.where(first[:, None], scores[0], scores[1])
     if task == "multilabel":
-        return Rows(x, (rng.random((400, 3)) < told).astype(np.float32))
-    return Rows(x, np.array([rng.choice(3, p=row) for row in told]))
+        return LabelledRows(x, (rng.random((400, 3)) < told).astype(np.float32))
+    return LabelledRows(x, np.array([rng.choice(3, p=row) for row in told]))
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass", "regression"])
@@ -139,14 +141,16 @@ def test_dev_weights_find_the_only_head_that_knows() -> None:
     rows = problem("multiclass", share=1.0)
     sure = rows.x.copy()
     sure[:, :3] = np.eye(3)[rows.y]
-    model = LateModel((3, 3), [Fixed(), Fixed()], "multiclass", "dev").fit(rows, Rows(sure, rows.y))
+    model = LateModel((3, 3), [Fixed(), Fixed()], "multiclass", "dev").fit(rows, LabelledRows(sure, rows.y))
     np.testing.assert_array_equal(model.weights_, [1, 0])
 
 
 @pytest.mark.parametrize(("weights", "dev"), [("uniform", 400), ("dev", 0)])
 def test_uniform_weights_are_equal_and_so_are_those_without_dev_rows(weights: Any, dev: int) -> None:
     rows = problem("multilabel")
-    model = LateModel((3, 3), [Fixed(), Fixed()], "multilabel", weights).fit(rows, Rows(rows.x[:dev], rows.y[:dev]))
+    model = LateModel((3, 3), [Fixed(), Fixed()], "multilabel", weights).fit(
+        rows, LabelledRows(rows.x[:dev], rows.y[:dev])
+    )
     np.testing.assert_array_equal(model.weights_, [0.5, 0.5])
     np.testing.assert_allclose(model.scores(rows.x), (rows.x[:, :3] + rows.x[:, 3:6]) / 2, atol=1e-6)
 
@@ -156,7 +160,7 @@ def test_each_head_is_fitted_on_the_rows_that_have_its_input() -> None:
     rows.x[:100, 7] = 0
     rows.x[350:, 6] = 0
     heads = [Fixed(), Fixed()]
-    LateModel((3, 3), heads, "multilabel", "uniform").fit(rows, Rows(rows.x[340:360], rows.y[340:360]))
+    LateModel((3, 3), heads, "multilabel", "uniform").fit(rows, LabelledRows(rows.x[340:360], rows.y[340:360]))
     np.testing.assert_array_equal(heads[0].train.x, rows.x[:350, :3])
     np.testing.assert_array_equal(heads[1].train.x, rows.x[100:, 3:6])
     np.testing.assert_array_equal(heads[1].train.y, rows.y[100:])

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from stages.models.features.layout import FUSED, Layer
-from stages.models.fusions.catalog import FUSIONS, Recipe
+from stages.models.fusions.catalog import FUSIONS, ModelSpec
 from stages.models.fusions.late import shares
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store.items.records import Task
 from tests.stages.models.fusions.semantic.pair_toy import FUSIONS as PAIRED
 from tests.stages.models.fusions.semantic.pair_toy import Toy, rows_of
@@ -49,10 +49,10 @@ def fitted(fusion: str, toy: Any, task: Task = "multilabel", scale: Any = "stand
     row, widths = FUSIONS[fusion], (9,) if fusion == "none" else (5, 4)
     head = "native" if row.native else "mlp"
     own = None if row.native else HEADS["mlp"].options(epochs=1, hidden=(8,))
-    recipe = Recipe(fusion, head, scale, row.options(**{**SMALL[fusion], **options}), own)
+    recipe = ModelSpec(fusion, head, scale, row.options(**{**SMALL[fusion], **options}), own)
     x = joined(fusion, toy)
     model = FusedModel(widths, recipe, Problem(task, toy.outputs, 0))
-    return model.fit(Rows(x[:100], toy.y[:100]), Rows(x[100:120], toy.y[100:120]))
+    return model.fit(LabelledRows(x[:100], toy.y[:100]), LabelledRows(x[100:120], toy.y[100:120]))
 
 
 def joined(fusion: str, toy: Any) -> np.ndarray:
@@ -63,7 +63,7 @@ def paired(name: str) -> tuple[FusedModel, Toy, np.ndarray]:
     image, options = PAIRS[name]
     toy = Toy("multiclass")
     x = toy.joined(image, pair=name == "dpm")
-    recipe = Recipe(name, "native", "none", PAIRED[name].options(**options), None)
+    recipe = ModelSpec(name, "native", "none", PAIRED[name].options(**options), None)
     model = FusedModel(toy.layout(image, pair=name == "dpm"), recipe, toy.problem)
     return model.fit(rows_of(x, toy, 0, 100), rows_of(x, toy, 100, 120)), toy, x
 

@@ -8,10 +8,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from stages.models.fusions.catalog import FUSIONS, AttentionOptions, NoOptions, Recipe, count_mistakes
+from stages.models.fusions.catalog import FUSIONS, AttentionOptions, ModelSpec, NoOptions, count_mistakes
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store.errors import RunError
 from store.items.records import Task
 
@@ -29,10 +29,10 @@ QUICK: dict[str, dict[str, Any]] = {
 ATTENTION = {"epochs": 20, "lr": 0.01, "batch": 32, "width": 16, "hidden": (16,)}
 
 
-def recipe(fusion: str, head: str, scale: Any = "standard") -> Recipe:
+def recipe(fusion: str, head: str, scale: Any = "standard") -> ModelSpec:
     if fusion == "attention":
-        return Recipe(fusion, head, scale, AttentionOptions(**ATTENTION), None)
-    return Recipe(fusion, head, scale, FUSIONS[fusion].options(), HEADS[head].options(**QUICK.get(head, {})))
+        return ModelSpec(fusion, head, scale, AttentionOptions(**ATTENTION), None)
+    return ModelSpec(fusion, head, scale, FUSIONS[fusion].options(), HEADS[head].options(**QUICK.get(head, {})))
 
 
 def build(fusion: str, head: str, toy: Any, task: Task, seed: int = 0) -> FusedModel:
@@ -45,7 +45,7 @@ def features(fusion: str, toy: Any) -> np.ndarray:
 
 
 def fitted(fusion: str, head: str, toy: Any, task: Task, x: np.ndarray, seed: int = 0) -> FusedModel:
-    train, dev = Rows(x[:100], toy.y[:100]), Rows(x[100:120], toy.y[100:120])
+    train, dev = LabelledRows(x[:100], toy.y[:100]), LabelledRows(x[100:120], toy.y[100:120])
     return build(fusion, head, toy, task, seed).fit(train, dev)
 
 
@@ -93,7 +93,7 @@ def test_two_modalities_together_beat_each_alone(fusion: str, head: str, task: T
         )
 
     def train(model: FusedModel, rows: np.ndarray) -> float:
-        return wrong(model.fit(Rows(rows[:300], y[:300]), Rows(rows[300:400], y[300:400])), rows)
+        return wrong(model.fit(LabelledRows(rows[:300], y[:300]), LabelledRows(rows[300:400], y[300:400])), rows)
 
     about = Problem(task, toy.outputs, 0)
     alone = [
@@ -144,10 +144,10 @@ def test_scaling_is_learnt_from_train_rows_only(make_toy: Any) -> None:
 
 
 def test_a_recipe_without_a_head_is_refused() -> None:
-    model = FusedModel((3,), Recipe("none", "native", "none", NoOptions(), None), Problem("multilabel", 2, 0))
-    train, none = Rows(np.ones((4, 4), np.float32), np.ones((4, 2), np.float32)), np.ones((0, 4), np.float32)
+    model = FusedModel((3,), ModelSpec("none", "native", "none", NoOptions(), None), Problem("multilabel", 2, 0))
+    train, none = LabelledRows(np.ones((4, 4), np.float32), np.ones((4, 2), np.float32)), np.ones((0, 4), np.float32)
     with pytest.raises(RunError, match=r"fusion 'none': expected a head of the catalogue; found 'native'"):
-        model.fit(train, Rows(none, none[:, :2]))
+        model.fit(train, LabelledRows(none, none[:, :2]))
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ from stages.fuse.run import FuseInputs, FuseOutputs, run
 from stages.models.encoders.catalog.encoders import ENCODERS, build_encoder
 from stages.models.encoders.catalog.row import EncoderChoice
 from stages.models.encoders.protocol import Placement
-from stages.models.fusions.catalog import FUSIONS, NoOptions, PcaOptions, Recipe, count_mistakes
+from stages.models.fusions.catalog import FUSIONS, ModelSpec, NoOptions, PcaOptions, count_mistakes
 from stages.models.fusions.model import FusedModel
 from stages.models.fusions.pca import PcaProjection
 from stages.models.fusions.side_by_side import EarlyFusion, PcaFusion
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.options import LinearOptions, MlpOptions
 from stages.models.training.checkpoints import TrainingSettings
 from store import open_matrix
@@ -110,8 +110,8 @@ def test_a_head_learns_what_neither_input_tells_alone() -> None:
     bright, word = pixels[:, :1] / 128 - 1, bag[:, :1]
     x, y = joined_pixels(bag, pixels), (bright + word > 0).astype(np.float32)
     options = MlpOptions(hidden=(16,), lr=0.01, batch=32, epochs=30)
-    model = FusedModel((10, 12), Recipe("early", "mlp", "none", NoOptions(), options), Problem("multilabel", 1, 0))
-    scores = model.fit(Rows(x[:250], y[:250]), Rows(x[250:300], y[250:300])).scores(x[300:])
+    model = FusedModel((10, 12), ModelSpec("early", "mlp", "none", NoOptions(), options), Problem("multilabel", 1, 0))
+    scores = model.fit(LabelledRows(x[:250], y[:250]), LabelledRows(x[250:300], y[250:300])).scores(x[300:])
     right = ((scores >= 0.5) == y[300:]).mean()
     assert right > 0.85
     assert right > max(((each[300:] > 0) == y[300:]).mean() for each in (bright, word))
@@ -230,8 +230,8 @@ def test_it_comes_back_from_disk(where: Any, tmp_path: Path) -> None:
 @WHERE
 def test_a_head_learns_from_the_coordinates_and_both_come_back(where: Any, make_toy: Any, tmp_path: Path) -> None:
     toy = make_toy("multilabel")
-    recipe = Recipe("pca", "linear", "none", PcaOptions(where=where), LinearOptions(epochs=15, lr=0.05, batch=32))
-    train, dev = Rows(toy.joined[:100], toy.y[:100]), Rows(toy.joined[100:120], toy.y[100:120])
+    recipe = ModelSpec("pca", "linear", "none", PcaOptions(where=where), LinearOptions(epochs=15, lr=0.05, batch=32))
+    train, dev = LabelledRows(toy.joined[:100], toy.y[:100]), LabelledRows(toy.joined[100:120], toy.y[100:120])
     model = FusedModel((5, 4), recipe, Problem("multilabel", 3, 0)).fit(train, dev)
     assert model.history[-1].train_loss < model.history[0].train_loss
     model.save(tmp_path)

@@ -11,10 +11,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from stages.models.fusions.catalog import FUSIONS, Recipe, TowersOptions, count_mistakes
+from stages.models.fusions.catalog import FUSIONS, ModelSpec, TowersOptions, count_mistakes
 from stages.models.fusions.model import FusedModel
 from stages.models.fusions.towers import TowersFusion
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.options import NetworkOptions
 from stages.models.training.checkpoints import Checkpoints
 from stages.models.training.epochs import Watch
@@ -151,13 +151,13 @@ QUICK: dict[str, Any] = {"width": 16, "after": (16,), "epochs": 12, "lr": 0.02, 
 
 
 def fused(task: Task, outputs: int, seed: int = 0, **chosen: Any) -> FusedModel:
-    recipe = Recipe("towers", "native", "none", TowersOptions(**{**QUICK, **chosen}), None)
+    recipe = ModelSpec("towers", "native", "none", TowersOptions(**{**QUICK, **chosen}), None)
     return FusedModel((5, 4), recipe, Problem(task, outputs, seed))
 
 
-def parts(toy: Any) -> tuple[Rows, Rows]:
+def parts(toy: Any) -> tuple[LabelledRows, LabelledRows]:
     x, y = toy.joined, toy.y
-    return Rows(x[:100], y[:100]), Rows(x[100:120], y[100:120])
+    return LabelledRows(x[:100], y[:100]), LabelledRows(x[100:120], y[100:120])
 
 
 def test_early_stopping_looks_at_the_top_5_of_the_dev_rows(make_toy: Any) -> None:
@@ -201,7 +201,7 @@ def test_equal_seeds_give_equal_files_whether_or_not_the_run_was_killed(make_toy
 def test_noise_in_dev_rows_changes_no_weight(make_toy: Any, tmp_path: Path) -> None:
     toy = make_toy("multilabel")
     train, dev = parts(toy)
-    noisy = Rows(np.random.default_rng(3).normal(size=dev.x.shape).astype(np.float32), 1 - dev.y)
+    noisy = LabelledRows(np.random.default_rng(3).normal(size=dev.x.shape).astype(np.float32), 1 - dev.y)
     curves = []
     for name, other in (("first", dev), ("second", noisy)):
         (tmp_path / name).mkdir()

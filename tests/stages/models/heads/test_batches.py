@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stages.models.heads.batches import Batches, RowDataset
-from stages.models.heads.model import Rows
+from stages.models.heads.model import LabelledRows
 
 X = np.arange(46, dtype=np.float32).reshape(23, 2)
 Y = np.arange(23)
@@ -40,7 +40,7 @@ class Failing(Table):
 
 def batches(x: Any, seed: int = 3, **how: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     torch.manual_seed(seed)
-    return [(x.numpy(), y.numpy()) for x, y in Batches(RowDataset(Rows(x, Y)), 5, **how)]
+    return [(x.numpy(), y.numpy()) for x, y in Batches(RowDataset(LabelledRows(x, Y)), 5, **how)]
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -59,7 +59,7 @@ def test_a_table_gives_the_batches_of_an_array(shuffle: bool) -> None:
 def test_what_varies_is_drawn_in_the_order_of_the_batches() -> None:
     def drawn() -> np.ndarray:
         torch.manual_seed(0)
-        dataset = RowDataset(Rows(Table(), Y), np.random.default_rng(4))
+        dataset = RowDataset(LabelledRows(Table(), Y), np.random.default_rng(4))
         return np.concatenate([x.numpy() for x, _ in Batches(dataset, 5)])
 
     rng = np.random.default_rng(4)
@@ -69,7 +69,7 @@ def test_what_varies_is_drawn_in_the_order_of_the_batches() -> None:
 
 
 def test_an_error_of_reading_comes_with_its_batch() -> None:
-    found = iter(Batches(RowDataset(Rows(Failing(), Y)), 5))
+    found = iter(Batches(RowDataset(LabelledRows(Failing(), Y)), 5))
     assert [len(next(found)[0]) for _ in range(2)] == [5, 5]
     with pytest.raises(OSError, match="the disk is gone"):
         next(found)
@@ -77,11 +77,11 @@ def test_an_error_of_reading_comes_with_its_batch() -> None:
 
 def test_who_stops_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    found = iter(Batches(RowDataset(Rows(Table(), Y)), 5))
+    found = iter(Batches(RowDataset(LabelledRows(Table(), Y)), 5))
     next(found)
     found.close()
     assert threading.active_count() == before
 
 
 def test_no_rows_are_no_batches() -> None:
-    assert list(Batches(RowDataset(Rows(X[:0], Y[:0])), 5)) == []
+    assert list(Batches(RowDataset(LabelledRows(X[:0], Y[:0])), 5)) == []

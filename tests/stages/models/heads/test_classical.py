@@ -19,7 +19,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from stages.models.heads import skops_file
 from stages.models.heads.catalog import HEADS, build_head
 from stages.models.heads.classical import is_shared, shared_margins
-from stages.models.heads.model import Model, Problem, Rows
+from stages.models.heads.model import LabelledRows, Model, Problem
 from stages.models.heads.skops_file import load_estimator, save_estimator
 from store.errors import InputError, RunError
 
@@ -28,11 +28,11 @@ def head(name: str, task: Any, outputs: int, **options: Any) -> Model:
     return build_head(name, 3, HEADS[name].options(**options), Problem(task, outputs, 0))
 
 
-def rows(x: np.ndarray, y: np.ndarray) -> Rows:
-    return Rows(x.astype(np.float32), y)
+def rows(x: np.ndarray, y: np.ndarray) -> LabelledRows:
+    return LabelledRows(x.astype(np.float32), y)
 
 
-NOBODY = Rows(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
+NOBODY = LabelledRows(np.zeros((0, 3), np.float32), np.zeros(0, np.int64))
 
 
 def test_more_neighbours_than_train_rows_are_refused() -> None:
@@ -220,9 +220,9 @@ def test_the_file_holds_neither_addresses_nor_dates_nor_padding(forest_file: Pat
                     assert not padding.any()
 
 
-def scores(task: Any, outputs: int, train: Rows, x: np.ndarray, neighbours: int) -> np.ndarray:
+def scores(task: Any, outputs: int, train: LabelledRows, x: np.ndarray, neighbours: int) -> np.ndarray:
     model = build_head("knn", train.x.shape[1], HEADS["knn"].options(neighbours=neighbours), Problem(task, outputs, 0))
-    return model.fit(train, Rows(train.x[:0], train.y[:0])).scores(x)
+    return model.fit(train, LabelledRows(train.x[:0], train.y[:0])).scores(x)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_without_ties_they_are_those_of_every_search_of_scikit_learn(algorithm: 
         ("multilabel", labels.astype(np.float32), KNeighborsClassifier, 2),
         ("regression", values.astype(np.float32), KNeighborsRegressor, 1),
     ):
-        found = scores(task, outputs, Rows(x[:60], targets[:60]), x[60:], 7)
+        found = scores(task, outputs, LabelledRows(x[:60], targets[:60]), x[60:], 7)
         peer = kind(7, algorithm=algorithm).fit(x[:60], targets[:60])
         if task == "multiclass":
             expected = peer.predict_proba(x[60:])
@@ -257,12 +257,12 @@ def test_of_equally_near_rows_the_first_vote(seed: int, neighbours: int) -> None
     train, asked = (rng.integers(-2, 3, (count, 2)).astype(np.float32) for count in (40, 10))
     distance = ((asked[:, None] - train[None]) ** 2).sum(axis=2)
     first = np.argsort(distance, axis=1, kind="stable")[:, :neighbours]
-    found = scores("multilabel", 40, Rows(train, np.eye(40, dtype=np.float32)), asked, neighbours)
+    found = scores("multilabel", 40, LabelledRows(train, np.eye(40, dtype=np.float32)), asked, neighbours)
     expected = np.zeros((10, 40))
     np.put_along_axis(expected, first, 1 / neighbours, axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_queries_that_are_the_gallery_find_themselves(x: np.ndarray) -> None:
-    found = scores("multilabel", 90, Rows(x, np.eye(90, dtype=np.float32)), x, 1)
+    found = scores("multilabel", 90, LabelledRows(x, np.eye(90, dtype=np.float32)), x, 1)
     assert (found.argmax(axis=1) == np.arange(90)).mean() == 1

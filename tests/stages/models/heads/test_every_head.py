@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages.models.heads.catalog import HEADS, build_head
-from stages.models.heads.model import Model, Problem, Rows
+from stages.models.heads.model import LabelledRows, Model, Problem
 from store.errors import InputError
 from store.items.records import Task
 
@@ -32,11 +32,11 @@ def head(name: str, task: Task, outputs: int, width: int, seed: int = 0, **optio
     return build_head(name, width, chosen, Problem(task, outputs, seed))
 
 
-def fitted(name: str, toy: Any, task: Task, seed: int = 0) -> tuple[Model, Rows]:
+def fitted(name: str, toy: Any, task: Task, seed: int = 0) -> tuple[Model, LabelledRows]:
     x = np.concatenate(toy.blocks, axis=1)
-    test = Rows(x[120:], toy.y[120:])
+    test = LabelledRows(x[120:], toy.y[120:])
     model = head(name, task, toy.outputs, x.shape[1], seed).fit(
-        Rows(x[:100], toy.y[:100]), Rows(x[100:120], toy.y[100:120])
+        LabelledRows(x[:100], toy.y[:100]), LabelledRows(x[100:120], toy.y[100:120])
     )
     return model, test
 
@@ -145,7 +145,9 @@ def test_a_class_without_train_rows_keeps_its_column_and_is_not_predicted(name: 
     toy = make_toy("multiclass")
     x = np.concatenate(toy.blocks, axis=1)
     classes = np.array([0, 2, 3])[toy.y]  # of five classes, 1 and 4 never occur
-    model = head(name, "multiclass", 5, x.shape[1]).fit(Rows(x[:120], classes[:120]), Rows(x[:0], classes[:0]))
+    model = head(name, "multiclass", 5, x.shape[1]).fit(
+        LabelledRows(x[:120], classes[:120]), LabelledRows(x[:0], classes[:0])
+    )
     scores = model.scores(x[120:])
     assert scores.shape == (40, 5)
     assert not np.isin(scores.argmax(axis=1), (1, 4)).any()
@@ -159,7 +161,7 @@ def test_labels_that_train_always_or_never_has_are_answered_so(name: str, make_t
     toy = make_toy("multilabel")
     x = np.concatenate(toy.blocks, axis=1)
     y = np.stack([np.zeros(160), toy.y[:, 0], np.ones(160), toy.y[:, 1]], axis=1).astype(np.float32)
-    model = head(name, "multilabel", 4, x.shape[1]).fit(Rows(x[:120], y[:120]), Rows(x[:0], y[:0]))
+    model = head(name, "multilabel", 4, x.shape[1]).fit(LabelledRows(x[:120], y[:120]), LabelledRows(x[:0], y[:0]))
     scores = model.scores(x[120:])
     assert (scores[:, 0] < 0.5).all()
     assert (scores[:, 2] >= 0.5).all()
@@ -172,7 +174,7 @@ def test_a_single_label_left_to_learn(name: str, make_toy: Any, tmp_path: Path) 
     toy = make_toy("multilabel")
     x = np.concatenate(toy.blocks, axis=1)
     y = np.stack([np.zeros(160), toy.y[:, 0]], axis=1).astype(np.float32)
-    model = head(name, "multilabel", 2, x.shape[1]).fit(Rows(x[:120], y[:120]), Rows(x[:0], y[:0]))
+    model = head(name, "multilabel", 2, x.shape[1]).fit(LabelledRows(x[:120], y[:120]), LabelledRows(x[:0], y[:0]))
     scores = model.scores(x[120:])
     assert scores.shape == (40, 2)
     assert not scores[:, 0].any()

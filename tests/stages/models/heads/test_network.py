@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from torch import Tensor
 
 from stages.models.heads.catalog import HEADS, build_head
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.network import Mlp, NetworkModel
 from stages.models.heads.options import LinearOptions, MlpOptions, SvmOptions
 
@@ -51,10 +51,10 @@ def test_without_hidden_layers_it_is_a_linear_map() -> None:
 
 
 @pytest.fixture
-def problem(make_toy: Any) -> tuple[Rows, Rows, Problem]:
+def problem(make_toy: Any) -> tuple[LabelledRows, LabelledRows, Problem]:
     toy = make_toy("multilabel")
     x = toy.blocks[0]
-    return Rows(x[:100], toy.y[:100]), Rows(x[100:], toy.y[100:]), Problem("multilabel", 3, 0)
+    return LabelledRows(x[:100], toy.y[:100]), LabelledRows(x[100:], toy.y[100:]), Problem("multilabel", 3, 0)
 
 
 def network(problem: Problem, module: type[Mlp] = Mlp, **options: Any) -> NetworkModel:
@@ -63,7 +63,7 @@ def network(problem: Problem, module: type[Mlp] = Mlp, **options: Any) -> Networ
     return NetworkModel(module, arguments, chosen, problem)
 
 
-def test_the_curve_has_a_line_per_epoch_and_falls(problem: tuple[Rows, Rows, Problem]) -> None:
+def test_the_curve_has_a_line_per_epoch_and_falls(problem: tuple[LabelledRows, LabelledRows, Problem]) -> None:
     train, dev, about = problem
     history = network(about, epochs=8, dropout=0.0).fit(train, dev).history
     assert [each.epoch for each in history] == list(range(1, 9))
@@ -71,16 +71,18 @@ def test_the_curve_has_a_line_per_epoch_and_falls(problem: tuple[Rows, Rows, Pro
     assert history[-1].valid_loss < history[0].valid_loss
 
 
-def test_without_dev_rows_all_epochs_run_and_their_loss_is_nan(problem: tuple[Rows, Rows, Problem]) -> None:
+def test_without_dev_rows_all_epochs_run_and_their_loss_is_nan(
+    problem: tuple[LabelledRows, LabelledRows, Problem],
+) -> None:
     train, dev, about = problem
-    history = network(about, epochs=4).fit(train, Rows(dev.x[:0], dev.y[:0])).history
+    history = network(about, epochs=4).fit(train, LabelledRows(dev.x[:0], dev.y[:0])).history
     assert len(history) == 4
     assert all(np.isnan(each.valid_loss) for each in history)
 
 
-def test_training_stops_early_and_the_best_epoch_is_kept(problem: tuple[Rows, Rows, Problem]) -> None:
+def test_training_stops_early_and_the_best_epoch_is_kept(problem: tuple[LabelledRows, LabelledRows, Problem]) -> None:
     train, _, about = problem
-    wrong = Rows(train.x, 1 - train.y)  # the better the fit to train, the worse this dev loss
+    wrong = LabelledRows(train.x, 1 - train.y)  # the better the fit to train, the worse this dev loss
     model = network(about, epochs=60, patience=3, lr=0.05).fit(train, wrong)
     losses = [each.valid_loss for each in model.history]
     assert len(losses) == int(np.argmin(losses)) + 1 + 3 < 60
@@ -103,14 +105,14 @@ class Interrupted(Mlp):
 
 
 @pytest.mark.parametrize(("epochs", "at"), [(1, 1), (1, 3), (5, 9), (2, 8), (2, 10)])
-def test_an_interrupt_is_handed_on(problem: tuple[Rows, Rows, Problem], epochs: int, at: int) -> None:
+def test_an_interrupt_is_handed_on(problem: tuple[LabelledRows, LabelledRows, Problem], epochs: int, at: int) -> None:
     train, dev, about = problem
     Interrupted.calls, Interrupted.at = 0, at
     with pytest.raises(KeyboardInterrupt):
         network(about, Interrupted, epochs=epochs).fit(train, dev)
 
 
-def test_rows_do_not_influence_each_other(problem: tuple[Rows, Rows, Problem]) -> None:
+def test_rows_do_not_influence_each_other(problem: tuple[LabelledRows, LabelledRows, Problem]) -> None:
     train, dev, about = problem
     model = network(about, epochs=3).fit(train, dev)
     together = model.scores(dev.x)
@@ -118,7 +120,7 @@ def test_rows_do_not_influence_each_other(problem: tuple[Rows, Rows, Problem]) -
     np.testing.assert_allclose(alone, together, atol=1e-6)
 
 
-def test_weight_decay_keeps_the_weights_small(problem: tuple[Rows, Rows, Problem]) -> None:
+def test_weight_decay_keeps_the_weights_small(problem: tuple[LabelledRows, LabelledRows, Problem]) -> None:
     train, dev, about = problem
     models = [network(about, epochs=5, weight_decay=decay).fit(train, dev) for decay in (0.0, 5.0)]
     free, tied = (sum(float(each.detach().norm()) for each in model.fitted_.parameters()) for model in models)
@@ -126,7 +128,7 @@ def test_weight_decay_keeps_the_weights_small(problem: tuple[Rows, Rows, Problem
 
 
 def test_what_is_saved_is_plain_weights_and_plain_arguments(
-    problem: tuple[Rows, Rows, Problem], tmp_path: Path
+    problem: tuple[LabelledRows, LabelledRows, Problem], tmp_path: Path
 ) -> None:
     train, dev, about = problem
     network(about, epochs=1).fit(train, dev).save(tmp_path)

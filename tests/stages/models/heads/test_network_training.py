@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stages.models.heads.batches import Batches, RowDataset
 from stages.models.heads.catalog import build_head
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.heads.network import Mlp, NetworkModel
 from stages.models.heads.options import MlpOptions
 from stages.models.training.epochs import Watch
@@ -36,11 +36,11 @@ class Counting:
         self.steps += [n] if n else []
 
 
-def classes(count: int, kinds: int, seed: int = 0) -> Rows:
+def classes(count: int, kinds: int, seed: int = 0) -> LabelledRows:
     """Rows whose class is the column that stands out, so that a linear map can tell."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, kinds, count)
-    return Rows((rng.normal(size=(count, kinds)) + np.eye(kinds)[y] * 2).astype(np.float32), y.astype(np.int64))
+    return LabelledRows((rng.normal(size=(count, kinds)) + np.eye(kinds)[y] * 2).astype(np.float32), y.astype(np.int64))
 
 
 def mlp(task: Task, inputs: int, outputs: int, **options: Any) -> NetworkModel:
@@ -62,14 +62,14 @@ class Lookup(nn.Module):
 
 def test_top_5_counts_the_dev_rows_whose_class_is_among_the_five_highest() -> None:
     x = np.tile(np.arange(9, 0, -1), (4, 1)).astype(np.float32)  # class k has rank k + 1
-    dev = Rows(x, np.array([0, 4, 5, 8], dtype=np.int64))
+    dev = LabelledRows(x, np.array([0, 4, 5, 8], dtype=np.int64))
     options = MlpOptions(monitor="top_5", epochs=2)
     history = NetworkModel(Lookup, {}, options, Problem("multiclass", 9, 0)).fit(dev, dev).history
     assert [each.valid_accuracy for each in history] == [0.5, 0.5]
 
 
 def test_equal_scores_count_for_the_class() -> None:
-    dev = Rows(np.zeros((3, 9), np.float32), np.array([0, 4, 8], dtype=np.int64))
+    dev = LabelledRows(np.zeros((3, 9), np.float32), np.array([0, 4, 8], dtype=np.int64))
     options = MlpOptions(monitor="top_5", epochs=1)
     assert NetworkModel(Lookup, {}, options, Problem("multiclass", 9, 0)).fit(dev, dev).history[0].valid_accuracy == 1
 
@@ -94,7 +94,7 @@ def test_with_five_classes_or_fewer_top_5_is_always_right_and_the_loss_decides()
 
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
 def test_top_5_is_refused_where_there_is_no_single_right_class(task: Task) -> None:
-    rows = Rows(np.ones((8, 2), np.float32), np.ones((8, 1), np.float32))
+    rows = LabelledRows(np.ones((8, 2), np.float32), np.ones((8, 1), np.float32))
     with pytest.raises(InputError, match=r"monitor: expected loss for task .*; found top_5, .* set `monitor: loss`"):
         mlp(task, 2, 1, monitor="top_5").fit(rows, rows)
 
@@ -103,7 +103,7 @@ def test_a_default_of_top_5_gives_way_to_the_loss_with_a_warning(caplog: pytest.
     class Towers(MlpOptions):
         monitor: Any = "top_5"
 
-    rows = Rows(np.ones((8, 2), np.float32), np.ones((8, 1), np.float32))
+    rows = LabelledRows(np.ones((8, 2), np.float32), np.ones((8, 1), np.float32))
     arguments = {"inputs": 2, "outputs": 1, "hidden": [], "dropout": 0.0}
     with caplog.at_level(logging.WARNING, "diptych.heads"):
         model = NetworkModel(Mlp, arguments, Towers(epochs=2), Problem("multilabel", 1, 0)).fit(rows, rows)
@@ -115,7 +115,7 @@ def test_a_default_of_top_5_gives_way_to_the_loss_with_a_warning(caplog: pytest.
 def test_a_replica_draws_single_rows_as_often_as_published(task: Task, draws: int) -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 40) if task == "multiclass" else rng.integers(0, 2, (40, 2)).astype(np.float32)
-    rows, counted = Rows(rng.normal(size=(40, 3)).astype(np.float32), y), Counting()
+    rows, counted = LabelledRows(rng.normal(size=(40, 3)).astype(np.float32), y), Counting()
     mlp(task, 3, 2, replica=True, batch=1, epochs=2).fit(rows, rows, Watch("train", counted))
     assert counted.steps == [1] * draws * 2
     assert counted.total == draws * 2
@@ -132,7 +132,7 @@ def test_a_replica_is_fifty_epochs_of_single_rows_unless_it_is_told_otherwise() 
 
 def test_a_replica_keeps_the_last_epoch_whatever_dev_says() -> None:
     train = classes(40, 3)
-    wrong = Rows(train.x, (train.y + 1) % 3)
+    wrong = LabelledRows(train.x, (train.y + 1) % 3)
     model = mlp("multiclass", 3, 3, replica=True, batch=1, epochs=8, patience=1, lr=0.01).fit(train, wrong)
     assert len(model.history) == 8
     scores = model.scores(wrong.x)
@@ -140,7 +140,7 @@ def test_a_replica_keeps_the_last_epoch_whatever_dev_says() -> None:
 
 
 def test_draws_are_with_replacement_and_follow_the_seed() -> None:
-    data = RowDataset(Rows(np.arange(20, dtype=np.float32)[:, None], np.zeros(20)))
+    data = RowDataset(LabelledRows(np.arange(20, dtype=np.float32)[:, None], np.zeros(20)))
     seen = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
@@ -154,7 +154,7 @@ def test_draws_are_with_replacement_and_follow_the_seed() -> None:
 def test_the_published_sizes_of_goodreads(task: Task, outputs: int, expected: int) -> None:
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 4) if task == "multiclass" else rng.normal(size=(4, 1)).astype(np.float32)
-    rows = Rows(rng.normal(size=(4, 1100)).astype(np.float32), y)
+    rows = LabelledRows(rng.normal(size=(4, 1100)).astype(np.float32), y)
     model: Any = build_head("mlp", 1100, MlpOptions(hidden=(512,), epochs=1), Problem(task, outputs, 0)).fit(rows, rows)
     assert sum(each.numel() for each in model.model.fitted_.parameters()) == expected
 
@@ -169,7 +169,7 @@ def test_the_published_sizes_of_goodreads(task: Task, outputs: int, expected: in
 )  # fmt: skip
 def test_targets_of_another_shape_are_refused_and_never_broadcast(task: Task, y: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"expected targets of shape \[6.*\] for task .*; found \[[56]"):
-        mlp(task, 3, 1).fit(Rows(np.ones((6, 3), np.float32), y), Rows(np.ones((6, 3), np.float32), y))
+        mlp(task, 3, 1).fit(LabelledRows(np.ones((6, 3), np.float32), y), LabelledRows(np.ones((6, 3), np.float32), y))
 
 
 class Flat(Mlp):
@@ -180,7 +180,7 @@ class Flat(Mlp):
 
 
 def test_outputs_of_another_shape_than_the_targets_are_an_error() -> None:
-    rows = Rows(np.ones((6, 3), np.float32), np.ones((6, 1), np.float32))
+    rows = LabelledRows(np.ones((6, 3), np.float32), np.ones((6, 1), np.float32))
     arguments = {"inputs": 3, "outputs": 1, "hidden": [], "dropout": 0.0}
     model = NetworkModel(Flat, arguments, MlpOptions(epochs=1), Problem("regression", 1, 0))
     with pytest.raises(RunError, match=r"Flat: expected outputs of shape \[6, 1\].*; found \[6\]"):
@@ -200,9 +200,9 @@ class Normed(nn.Module):
 
 def normed(count: int, batch: int, *, replica: bool = False) -> list[int]:
     rng, counted = np.random.default_rng(0), Counting()
-    rows = Rows(rng.normal(size=(count, 3)).astype(np.float32), rng.normal(size=(count, 1)).astype(np.float32))
+    rows = LabelledRows(rng.normal(size=(count, 3)).astype(np.float32), rng.normal(size=(count, 1)).astype(np.float32))
     options = MlpOptions(epochs=1, batch=batch, replica=replica)
-    dev = Rows(rows.x[:1], rows.y[:1])
+    dev = LabelledRows(rows.x[:1], rows.y[:1])
     NetworkModel(Normed, {"inputs": 3, "outputs": 1}, options, Problem("regression", 1, 0)).fit(
         rows, dev, Watch("train", counted)
     )
@@ -215,7 +215,7 @@ def test_a_last_batch_of_one_row_is_left_out_where_there_is_batch_norm(count: in
 
 
 def test_a_last_batch_of_one_row_is_used_otherwise() -> None:
-    data = RowDataset(Rows(np.zeros((9, 1), np.float32), np.zeros(9)))
+    data = RowDataset(LabelledRows(np.zeros((9, 1), np.float32), np.zeros(9)))
     assert [len(x) for x, _ in Batches(data, 4)] == [4, 4, 1]
     assert len(Batches(data, 4)) == 3
     assert len(Batches(data, 4, drop_single=True)) == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stages.models.heads.catalog import HEADS, build_head
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 
 CLASSIFIERS = [row.name for row in HEADS.values() if "multiclass" in row.tasks]
 
@@ -20,7 +20,7 @@ def test_the_only_class_is_predicted_always_with_a_warning(
     name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     x = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
-    train, dev = Rows(x[:8], np.full(8, 2)), Rows(x[8:], np.array([0, 1, 2, 0]))
+    train, dev = LabelledRows(x[:8], np.full(8, 2)), LabelledRows(x[8:], np.array([0, 1, 2, 0]))
     problem = Problem("multiclass", 3, 0)
     with caplog.at_level(logging.WARNING, "diptych.heads"):
         model = build_head(name, 4, HEADS[name].options(), problem).fit(train, dev)
@@ -37,6 +37,6 @@ def test_the_only_class_is_predicted_always_with_a_warning(
 def test_two_classes_are_no_reason_to_warn(name: str, caplog: pytest.LogCaptureFixture) -> None:
     x = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
     options: dict[str, Any] = {"epochs": 1} if name in {"linear", "mlp", "dnn"} else {}
-    rows = Rows(x, np.arange(12) % 2)
+    rows = LabelledRows(x, np.arange(12) % 2)
     build_head(name, 4, HEADS[name].options(**options), Problem("multiclass", 3, 0)).fit(rows, rows)
     assert not caplog.records

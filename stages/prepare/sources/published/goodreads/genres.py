@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from stages.prepare.sources.problems import Problems, did_you_mean
+from stages.prepare.sources.mistakes import Mistakes, did_you_mean
 from stages.prepare.sources.text_files import text_lines
 
 GENRES = (
@@ -82,18 +82,18 @@ class GenreTable:
             With up to twenty mistakes, each naming its line.
         """
         ids, codes = array("q"), array("B")
-        problems = Problems()
+        mistakes = Mistakes()
         for number, line in text_lines(path, _LONGEST_LINE):
             try:
                 book, code = _parse(line)
             except ValueError as error:
-                problems.add(f"{path.name}:{number}", str(error))
-                if problems.full:
+                mistakes.add(f"{path.name}:{number}", str(error))
+                if mistakes.full:
                     break
                 continue
             ids.append(book)
             codes.append(code)
-        problems.raise_any()
+        mistakes.raise_any()
         return cls.of(np.array(ids, np.int64), np.array(codes, np.uint8))
 
     @classmethod

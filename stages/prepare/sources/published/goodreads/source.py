@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.problems import did_you_mean
+from stages.prepare.sources.mistakes import did_you_mean
 from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.sources.published.goodreads.genres import FICTION, GENRES, GenreTable, number_of
 from stages.prepare.sources.table.cells import TableRow

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stages.prepare.sources.problems import Problems
+from stages.prepare.sources.mistakes import Mistakes
 from stages.prepare.sources.published.webvision.layout import LONGEST_LINE, ORIGINS, FileList, Layout
 from stages.prepare.sources.text_files import text_lines
 from store.errors import InputError
@@ -119,11 +119,11 @@ def survey(layout: Layout, synsets: tuple[Synset, ...], limit: int) -> Survey:
         With up to twenty mistakes, each naming its line: no path or class, a class out of range or of another folder,
         lists of unequal length; or where all classes are one too high.
     """
-    problems = Problems()
+    mistakes = Mistakes()
     digests = array("Q")
     queries = _query_classes(layout.queries)
     rows = placed = off_by_one = misplaced = 0
-    for row in read_rows(layout, synsets, problems):
+    for row in read_rows(layout, synsets, mistakes):
         rows += 1
         if row.label < limit:
             digests.append(digest(row, len(synsets)))
@@ -133,9 +133,9 @@ def survey(layout: Layout, synsets: tuple[Synset, ...], limit: int) -> Survey:
             placed += 1
             misplaced += expected != row.label
             off_by_one += expected == row.label - 1
-        if problems.full:
+        if mistakes.full:
             break
-    problems.raise_any()
+    mistakes.raise_any()
     if placed and off_by_one == placed:
         raise InputError(
             f"{layout.lists[0].path.name}: expected classes that count from 0, found each one higher than "
@@ -170,27 +170,27 @@ def _query_classes(path: Path) -> Mapping[int, int]:
     return classes
 
 
-def read_rows(layout: Layout, synsets: tuple[Synset, ...], problems: Problems) -> Iterator[Row]:
-    """Yield the rows of all lists in order; lines that are wrong go to `problems` instead."""
+def read_rows(layout: Layout, synsets: tuple[Synset, ...], mistakes: Mistakes) -> Iterator[Row]:
+    """Yield the rows of all lists in order; lines that are wrong go to `mistakes` instead."""
     for each in layout.lists:
-        for number, line, entry in _aligned(each, problems):
+        for number, line, entry in _aligned(each, mistakes):
             where = f"{each.path.name}:{number}"
             row = _row(each, line, entry, where)
             fault = "expected a path and a class" if row is None else _fault(row, layout, each, synsets)
             if row is None or fault:
-                problems.add(where, f"{fault}, found {line!r}; mend the line")
+                mistakes.add(where, f"{fault}, found {line!r}; mend the line")
             else:
                 yield row
 
 
-def _aligned(files: FileList, problems: Problems) -> Iterator[tuple[int, str, str | None]]:
+def _aligned(files: FileList, mistakes: Mistakes) -> Iterator[tuple[int, str, str | None]]:
     if files.entries is None:
         yield from ((number, line, None) for number, line in text_lines(files.path, LONGEST_LINE))
         return
     pairs = zip_longest(text_lines(files.path, LONGEST_LINE), text_lines(files.entries, LONGEST_LINE))
     for number, (line, entry) in enumerate(pairs, start=1):
         if line is None or entry is None:
-            problems.add(
+            mistakes.add(
                 f"{(files.path if line is None else files.entries).name}:{number}",
                 f"expected as many lines as {(files.entries if line is None else files.path).name} has, found the "
                 "end; fetch both again",

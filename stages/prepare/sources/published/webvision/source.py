@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.prepare.params import PrepareParams
-from stages.prepare.sources.problems import Problems
+from stages.prepare.sources.mistakes import Mistakes
 from stages.prepare.sources.protocol import Folders, Reject, Skip
 from stages.prepare.sources.published.webvision.layout import ORIGINS, find_layout
 from stages.prepare.sources.published.webvision.lists import Row, digest, read_rows, read_synsets, survey
@@ -77,7 +77,7 @@ class WebvisionSource:
             yield from (each.path, *([each.entries] if each.entries else ()))
         yield from (file.path for file in self._metadata)
         if layout.kind == "per_image":
-            rows = read_rows(layout, self._synsets, Problems())
+            rows = read_rows(layout, self._synsets, Mistakes())
             yield from (layout.root / beside(row.image) for row in rows)
 
     @property
@@ -117,7 +117,7 @@ class WebvisionSource:
         classes, most = len(self._synsets), self._params.per_class_limit
         taken = np.zeros(2 * classes, np.int64)
         seen: set[str] = set()
-        for row in read_rows(self._layout, self._synsets, Problems()):
+        for row in read_rows(self._layout, self._synsets, Mistakes()):
             if row.label >= self._classes:
                 continue
             place = row.label + classes * row.official

@@ -10,13 +10,13 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from stages.contract import SilentProgress
-from stages.models.fusions.catalog import FUSIONS, Recipe
+from stages.models.fusions.catalog import FUSIONS, ModelSpec
 from stages.models.fusions.factors.cmf import CmfFusion
 from stages.models.fusions.factors.mf import MfFusion
 from stages.models.fusions.factors.mmeda import Mmeda1Fusion, Mmeda2Fusion
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.catalog import HEADS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from stages.models.training.checkpoints import Checkpoints
 from stages.models.training.epochs import Watch
 from store.errors import RunError
@@ -142,9 +142,9 @@ def test_a_head_learns_from_its_vectors_and_both_come_back(name: str, tmp_path: 
     head = HEADS["forest"].options(trees=5)
     options = FUSIONS[name].options(**TINY[name][1])
     problem = Problem("multiclass", 2, 0)
-    recipe = Recipe(name, "forest", "none", options, head)
+    recipe = ModelSpec(name, "forest", "none", options, head)
     model = FusedModel(widths(blocks), recipe, problem).fit(
-        Rows(x[:40], y[:40]), Rows(x[40:50], y[40:50]), Watch("train", SilentProgress())
+        LabelledRows(x[:40], y[:40]), LabelledRows(x[40:50], y[40:50]), Watch("train", SilentProgress())
     )
     model.save(tmp_path)
     scores = model.scores(x[50:])

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from stages.models.features.layout import Block, Layout, Parts, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_parts
 from stages.models.fusions.gated.gated import MapGate
 from stages.models.fusions.gated.joint import EncoderSizes, JointEncoder, JointFusion, JointNetwork
 from stages.models.fusions.gated.rows import JointOptions
@@ -32,7 +32,7 @@ def encoder(layout: Layout = MADE.layout, sizes: EncoderSizes = SIZES, *, grid: 
     return made
 
 
-def parts(x: np.ndarray | None = None, layout: Layout = MADE.layout) -> tuple[Parts, Parts]:
+def parts(x: np.ndarray | None = None, layout: Layout = MADE.layout) -> tuple[Input, Input]:
     text, image = split_parts(torch.from_numpy(MADE.joined() if x is None else x), layout)
     return text, image
 
@@ -53,9 +53,9 @@ def test_attention_rows_sum_to_1_and_nobody_looks_at_padding() -> None:
 @torch.no_grad()
 def test_words_and_regions_see_each_other() -> None:
     module, (text, image) = encoder(), parts()
-    other = Parts(text.vector, text.arrays | {"tokens": text.arrays["tokens"].flip(0)}, text.present)
+    other = Input(text.vector, text.arrays | {"tokens": text.arrays["tokens"].flip(0)}, text.present)
     assert not torch.allclose(module(text, image)[1], module(other, image)[1])
-    regions = Parts(image.vector, image.arrays | {"regions": image.arrays["regions"].flip(0)}, image.present)
+    regions = Input(image.vector, image.arrays | {"regions": image.arrays["regions"].flip(0)}, image.present)
     assert not torch.allclose(module(text, image)[0], module(text, regions)[0])
 
 
@@ -63,7 +63,7 @@ def test_words_and_regions_see_each_other() -> None:
 def test_what_stands_under_the_mask_changes_nothing() -> None:
     module, (text, image) = encoder(), parts()
     tokens = torch.where(text.arrays["token_mask"][:, :, None] > 0, text.arrays["tokens"], 77.0)
-    other = Parts(text.vector, text.arrays | {"tokens": tokens}, text.present)
+    other = Input(text.vector, text.arrays | {"tokens": tokens}, text.present)
     for found, expected in zip(module(other, image), module(text, image), strict=True):
         torch.testing.assert_close(found, expected)
 
@@ -81,7 +81,7 @@ def test_more_padding_changes_nothing() -> None:
         "tokens": torch.cat([text.arrays["tokens"], torch.full((60, 3, TEXT_WIDTH), 5.0)], dim=1),
         "token_mask": torch.cat([text.arrays["token_mask"], torch.zeros(60, 3)], dim=1),
     }
-    found = wide(Parts(text.vector, padded, text.present), image)
+    found = wide(Input(text.vector, padded, text.present), image)
     for each, expected in zip(found, module(text, image), strict=True):
         torch.testing.assert_close(each, expected)
 
@@ -91,7 +91,7 @@ def test_regions_that_move_with_their_positions_move_the_cells_alone() -> None:
     module, (text, image) = encoder(), parts()
     text_before, cells_before, _ = module(text, image)
     order = torch.tensor([2, 0, 1])
-    moved = Parts(image.vector, image.arrays | {"regions": image.arrays["regions"][:, order]}, image.present)
+    moved = Input(image.vector, image.arrays | {"regions": image.arrays["regions"][:, order]}, image.present)
     assert not torch.allclose(module(text, moved)[0], text_before, atol=1e-5)
     module.image_positions.copy_(module.image_positions[order])
     text_after, cells_after, _ = module(text, moved)
@@ -149,7 +149,7 @@ def test_a_row_lacks_what_its_inputs_lack_and_the_rest_stays_finite(sizes: Encod
 @torch.no_grad()
 def test_a_picture_without_keypoints_is_still_valid() -> None:
     text, image = parts()
-    empty = Parts(image.vector * 0, image.arrays | {"regions": image.arrays["regions"] * 0}, image.present)
+    empty = Input(image.vector * 0, image.arrays | {"regions": image.arrays["regions"] * 0}, image.present)
     phi_t, phi_x, _ = encoder()(text, empty)
     assert phi_t.isfinite().all()
     assert phi_x.isfinite().all()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stages.models.features.layout import Block, Layout
 from stages.models.fusions.semantic.rows import SEMANTIC_ROWS
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from store.items.records import Task
 
 WORDS, SEEN, LONGEST, PLACES = 6, 5, 4, 6
@@ -69,8 +69,8 @@ class Toy:
         return Problem(self.task, self.outputs, 0)
 
 
-def rows_of(x: np.ndarray, toy: Toy, start: int, stop: int) -> Rows:
-    return Rows(x[start:stop], toy.y[start:stop])
+def rows_of(x: np.ndarray, toy: Toy, start: int, stop: int) -> LabelledRows:
+    return LabelledRows(x[start:stop], toy.y[start:stop])
 
 
 def module(name: str, toy: Toy, image: str, **options: Any) -> Any:

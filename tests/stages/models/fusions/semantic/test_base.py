@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stages.models.fusions.semantic.base import PairTable, VseOptions, build_vse, fit_visual_base
-from stages.models.heads.model import Problem, Rows
+from stages.models.heads.model import LabelledRows, Problem
 from tests.stages.models.fusions.semantic.pair_toy import SEEN, Toy
 
 SMALL = VseOptions(width=8, words_width=8, joint_width=8, hidden=(8,), epochs=2, batch=32)
@@ -32,9 +32,11 @@ def test_a_row_is_the_words_their_mask_the_picture_and_who_is_there() -> None:
 def test_the_base_is_the_visual_projection_of_a_vse_on_the_same_rows() -> None:
     toy = Toy("multiclass", 90)
     train, none = table(toy, slice(0, 90)), table(toy, slice(0, 0))
-    rows, dev = Rows(train, toy.y), Rows(none, toy.y[:0])
+    rows, dev = LabelledRows(train, toy.y), LabelledRows(none, toy.y[:0])
     base = fit_visual_base(train.layout, (rows, dev), SMALL, PROBLEM)
     assert (base.weight.shape, base.bias.shape, len(base.history)) == ((8, SEEN), (8,), 2)
-    whole = build_vse(train.layout, SMALL, PROBLEM).fit(Rows(train[:], toy.y), Rows(train[:0], toy.y[:0]))
+    whole = build_vse(train.layout, SMALL, PROBLEM).fit(
+        LabelledRows(train[:], toy.y), LabelledRows(train[:0], toy.y[:0])
+    )
     np.testing.assert_array_equal(base.weight, whole.fitted_.vse.visual.weight.detach().numpy())
     np.testing.assert_array_equal(base.bias, whole.fitted_.vse.visual.bias.detach().numpy())

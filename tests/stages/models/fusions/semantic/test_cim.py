@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.models.features.layout import Parts
+from stages.models.features.layout import Input
 from stages.models.fusions.semantic.cim import IntraAttention, region_gates, waves
 from stages.models.fusions.semantic.states import States, regions_of, split_heads
 from tests.stages.models.fusions.semantic.pair_toy import Toy, module, tensor
@@ -114,7 +114,7 @@ def test_the_summary_behind_two_layers_stands_for_the_picture(image: str) -> Non
 
 def test_a_flat_map_and_the_same_cells_listed_are_one_picture() -> None:
     cells, here, words = torch.randn(2, 4, SEEN), torch.ones(2), states([2, 3], 3, READ)
-    flat = Parts(torch.zeros(2, SEEN), {"map": cells.transpose(1, 2)[:, :, None]}, here)
-    listed = Parts(torch.zeros(2, SEEN), {"regions": cells, "region_mask": torch.ones(2, 4)}, here)
+    flat = Input(torch.zeros(2, SEEN), {"map": cells.transpose(1, 2)[:, :, None]}, here)
+    listed = Input(torch.zeros(2, SEEN), {"regions": cells, "region_mask": torch.ones(2, 4)}, here)
     first, second = (attend()(*regions_of(part), words).summary for part in (flat, listed))
     torch.testing.assert_close(first, second, atol=0, rtol=0)

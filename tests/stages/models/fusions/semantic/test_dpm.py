@@ -12,7 +12,7 @@ import torch
 from stages.models.fusions.semantic.base import VseOptions, build_vse
 from stages.models.fusions.semantic.dpm import DpmModel
 from stages.models.fusions.semantic.rows import DpmOptions
-from stages.models.heads.model import Rows
+from stages.models.heads.model import LabelledRows
 from stages.models.training.checkpoints import Checkpoints
 from stages.models.training.epochs import Watch
 from tests.stages.models.fusions.semantic.pair_toy import Toy, module, rows_of, tensor
@@ -26,8 +26,8 @@ def model(toy: Toy, **options: Any) -> DpmModel:
     return DpmModel(toy.layout("vector", pair=True), DpmOptions(**{**SMALL, **options}), toy.problem)
 
 
-def none_of(x: np.ndarray, toy: Toy) -> Rows:
-    return Rows(x[:0], toy.y[:0])
+def none_of(x: np.ndarray, toy: Toy) -> LabelledRows:
+    return LabelledRows(x[:0], toy.y[:0])
 
 
 def test_the_joint_vector_stands_before_that_of_the_pair() -> None:

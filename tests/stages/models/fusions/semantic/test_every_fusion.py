@@ -12,9 +12,9 @@ import torch
 
 from stages.models.features.layout import Block
 from stages.models.features.table import FeatureTable, layout_of, missing_row
-from stages.models.fusions.catalog import Recipe, count_mistakes
+from stages.models.fusions.catalog import ModelSpec, count_mistakes
 from stages.models.fusions.model import FusedModel
-from stages.models.heads.model import Rows
+from stages.models.heads.model import LabelledRows
 from store import Matrix, MatrixArray, MatrixBlock, MatrixHeader, open_matrix, write_matrix
 from store.errors import InputError
 from tests.rules.bounds import assert_same_sums, terms_of
@@ -53,7 +53,9 @@ NAMES = pytest.mark.parametrize(("name", "image"), [case for case in CASES if ca
 
 def build(name: str, image: str, toy: Toy, **options: Any) -> FusedModel:
     chosen = FUSIONS[name].options(**{**OPTIONS[name], **options})
-    return FusedModel(toy.layout(image, pair=name == "dpm"), Recipe(name, "native", "none", chosen, None), toy.problem)
+    return FusedModel(
+        toy.layout(image, pair=name == "dpm"), ModelSpec(name, "native", "none", chosen, None), toy.problem
+    )
 
 
 def fitted(name: str, image: str, toy: Toy, x: np.ndarray | None = None, **options: Any) -> FusedModel:
@@ -208,7 +210,7 @@ def test_a_training_without_dev_rows_runs_to_its_end() -> None:
     toy = Toy("multiclass")
     x = toy.joined("vector")
     model = build("vse", "vector", toy, epochs=2).fit(
-        rows_of(x, toy, 0, 65), Rows(x[:0], toy.y[:0])
+        rows_of(x, toy, 0, 65), LabelledRows(x[:0], toy.y[:0])
     )  # a last batch of 1
     assert len(model.history) == 2
 
@@ -260,9 +262,11 @@ def test_it_learns_from_files_comes_back_and_reads_no_array_it_does_not_need(
     matrices = written(toy, name, image, tmp_path)
     layout = layout_of(matrices, FUSIONS[name].needs, name)
     assert layout == toy.layout(image, pair=name == "dpm")
-    recipe = Recipe(name, "native", "standard", FUSIONS[name].options(**{**OPTIONS[name], "epochs": 2}), None)
+    recipe = ModelSpec(name, "native", "standard", FUSIONS[name].options(**{**OPTIONS[name], "epochs": 2}), None)
     tables = [FeatureTable(matrices, rows, layout) for rows in (ROWS[:80], ROWS[80:100])]
-    model = FusedModel(layout, recipe, toy.problem).fit(Rows(tables[0], toy.y[:80]), Rows(tables[1], toy.y[80:100]))
+    model = FusedModel(layout, recipe, toy.problem).fit(
+        LabelledRows(tables[0], toy.y[:80]), LabelledRows(tables[1], toy.y[80:100])
+    )
     (tmp_path / "model").mkdir()
     model.save(tmp_path / "model")
     again = FusedModel(layout, recipe, toy.problem).restore(tmp_path / "model")

@@ -7,15 +7,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.models.features.layout import Block, Parts
+from stages.models.features.layout import Block, Input
 from stages.models.fusions.semantic.states import region_width, regions_of, trimmed, word_width, words_of
 
 HERE = torch.ones(2)
 
 
-def text(mask: list[list[float]], present: torch.Tensor = HERE) -> Parts:
+def text(mask: list[list[float]], present: torch.Tensor = HERE) -> Input:
     tokens = torch.arange(1.0, 13).reshape(2, 3, 2)
-    return Parts(torch.full((2, 2), 9.0), {"tokens": tokens, "token_mask": torch.tensor(mask)}, present)
+    return Input(torch.full((2, 2), 9.0), {"tokens": tokens, "token_mask": torch.tensor(mask)}, present)
 
 
 def test_words_are_cut_to_the_longest_text_and_padding_is_zero() -> None:
@@ -48,7 +48,7 @@ def test_valid_states_keep_their_order_and_whatever_is_not_valid_vanishes(longes
 
 
 def test_a_plain_vector_is_read_as_one_word_or_one_region() -> None:
-    part = Parts(torch.tensor([[1.0, 2], [3, 4]]), {}, torch.tensor([1.0, 0.0]))
+    part = Input(torch.tensor([[1.0, 2], [3, 4]]), {}, torch.tensor([1.0, 0.0]))
     words, (regions, places) = words_of(part), regions_of(part)
     assert words.values.tolist() == [[[1, 2]], [[0, 0]]]
     assert words.mask.tolist() == [[True], [False]]
@@ -59,7 +59,7 @@ def test_a_plain_vector_is_read_as_one_word_or_one_region() -> None:
 
 def test_the_cells_of_a_map_are_regions_row_by_row() -> None:
     grid = torch.arange(24.0).reshape(1, 4, 2, 3)  # C 4, H 2, W 3
-    regions, places = regions_of(Parts(torch.zeros(1, 4), {"map": grid}, torch.ones(1)))
+    regions, places = regions_of(Input(torch.zeros(1, 4), {"map": grid}, torch.ones(1)))
     assert regions.values.shape == (1, 6, 4)
     assert places.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
     for place, (row, column) in enumerate(places.tolist()):
@@ -68,7 +68,7 @@ def test_the_cells_of_a_map_are_regions_row_by_row() -> None:
 
 def test_a_row_without_regions_has_one_of_zeros() -> None:
     listed = {"regions": torch.full((3, 4, 2), 5.0), "region_mask": torch.tensor([[1.0, 1, 0, 0], [0] * 4, [1] * 4])}
-    regions, places = regions_of(Parts(torch.zeros(3, 2), listed, torch.tensor([1.0, 1.0, 0.0])))
+    regions, places = regions_of(Input(torch.zeros(3, 2), listed, torch.tensor([1.0, 1.0, 0.0])))
     assert regions.mask.tolist() == [[True, True], [True, False], [True, False]]
     assert regions.values[:, 0].tolist() == [[5, 5], [0, 0], [0, 0]]
     assert places.tolist() == [[0, 0], [0, 1]]

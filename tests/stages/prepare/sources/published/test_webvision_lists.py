@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stages.prepare.sections import WebvisionParams
-from stages.prepare.sources.problems import Problems
+from stages.prepare.sources.mistakes import Mistakes
 from stages.prepare.sources.published.webvision.layout import Layout, find_layout
 from stages.prepare.sources.published.webvision.lists import read_rows, read_synsets, survey
 from store.errors import InputError
@@ -78,11 +78,11 @@ def test_a_synset_listed_twice(folder: Path) -> None:
 
 
 def test_lists_of_each_origin_are_preferred_to_the_list_of_all(folder: Path) -> None:
-    rows = list(read_rows(layout_of(folder), read_synsets(layout_of(folder)), Problems()))
+    rows = list(read_rows(layout_of(folder), read_synsets(layout_of(folder)), Mistakes()))
     assert [row.origin for row in rows] == ["google"] * 55 + ["flickr"] * 55
     assert {row.entry.split("/")[0] for row in rows if row.entry} == {"google", "flickr"}
     (folder / "info" / "train_filelist_google.txt").unlink()
-    mixed = list(read_rows(layout_of(folder), read_synsets(layout_of(folder)), Problems()))
+    mixed = list(read_rows(layout_of(folder), read_synsets(layout_of(folder)), Mistakes()))
     assert {row.image: row.origin for row in mixed} == {row.image: row.origin for row in rows}
     assert mixed != rows
 

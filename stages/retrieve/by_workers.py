@@ -19,7 +19,7 @@ from stages.models.features.opening import open_place, place_of
 from stages.models.measures.tiers import Tiers
 from stages.models.workers import (
     LEAST_PRODUCTS,
-    Apart,
+    WorkerPool,
     arrays_of,
     held_once,
     refuse_other_versions,
@@ -38,7 +38,7 @@ _LOG = logging.getLogger("diptych.retrieve")
 _COMPUTING = ("numpy",)
 
 
-def rank_where_it_pays(search: Search, k: int, progress: Progress, apart: Apart | None) -> Ranking:
+def rank_where_it_pays(search: Search, k: int, progress: Progress, pool: WorkerPool | None) -> Ranking:
     """Rank the gallery for every query, by workers when they are asked for and there is enough to do.
 
     The parameters are those of `rank`, and so is what comes of it.
@@ -50,7 +50,7 @@ def rank_where_it_pays(search: Search, k: int, progress: Progress, apart: Apart 
     RunError
         When a chunk loses one worker after the other, or the workers are gone.
     """
-    if apart is None or not apart.executor.apart:
+    if pool is None or not pool.executor.apart:
         return rank(search, k, progress)
     if search.index is not None:
         _LOG.warning("index: hnsw: the graph lies in this process, which ranks by it alone")
@@ -58,8 +58,8 @@ def rank_where_it_pays(search: Search, k: int, progress: Progress, apart: Apart 
     if not _pays(search):
         _LOG.info("ranked by this process: workers would take longer to start")
         return rank(search, k, progress)
-    with scratch_folder(apart.scratch) as folder:
-        return _rank_apart(search, k, progress, apart, folder)
+    with scratch_folder(pool.scratch) as folder:
+        return _rank_by_workers(search, k, progress, pool, folder)
 
 
 def _pays(search: Search) -> bool:
@@ -68,15 +68,15 @@ def _pays(search: Search) -> bool:
     return queries > QUERIES_AT_ONCE and queries * gallery * width >= LEAST_PRODUCTS
 
 
-def _rank_apart(search: Search, k: int, progress: Progress, apart: Apart, folder: Path) -> Ranking:
-    order, parts, queries = _order_of(search, k, apart, folder), [], search.roles.queries
+def _rank_by_workers(search: Search, k: int, progress: Progress, pool: WorkerPool, folder: Path) -> Ranking:
+    order, parts, queries = _order_of(search, k, pool, folder), [], search.roles.queries
     starts = range(0, len(queries), QUERIES_AT_ONCE)
-    tasks = [
+    units = [
         {"order": order, "start": start, "stop": start + QUERIES_AT_ONCE, "into": str(folder / f"{start}.npz")}
         for start in starts
     ]
     try:
-        chunks = arrays_of(apart.executor, rank_chunk, tasks)
+        chunks = arrays_of(pool.executor, rank_chunk, units)
         with closing(chunks), progress.track("retrieve", len(queries)) as bar:
             for arrays in chunks:
                 parts.append(Ranking(**arrays))
@@ -90,7 +90,7 @@ def _rank_apart(search: Search, k: int, progress: Progress, apart: Apart, folder
     return joined(parts)
 
 
-def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, Any]:
+def _order_of(search: Search, k: int, pool: WorkerPool, folder: Path) -> dict[str, Any]:
     """Say in plain JSON data what a worker must know besides the place of its chunk, and put the arrays of it down."""
     blocks, roles, codes = search.features.blocks, search.roles, search.exclusions.codes
     arrays = {
@@ -106,7 +106,7 @@ def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, A
     }
     return {
         "k": k,
-        "matrices": [place_of(block.matrix, apart.verified) for block in blocks],
+        "matrices": [place_of(block.matrix, pool.verified) for block in blocks],
         "scales": [block.scale for block in blocks],
         "rule": search.relevance.rule,
         "at_least": search.relevance.at_least,
@@ -117,20 +117,20 @@ def _order_of(search: Search, k: int, apart: Apart, folder: Path) -> dict[str, A
     }
 
 
-def rank_chunk(task: Mapping[str, Any]) -> dict[str, str]:
+def rank_chunk(unit: Mapping[str, Any]) -> dict[str, str]:
     """Rank the gallery for one chunk of queries, on a worker.
 
     Parameters
     ----------
-    task : mapping
+    unit : mapping
         `order`: what is the same for all chunks; `start`, `stop`: positions among the queries; `into`: what the file
         of the fields of `Ranking` is named after.
 
     Returns and raises as `workers.report_of` tells.
     """
     with told_where():
-        search = _hold(task["order"])
-        return report_of(task, **vars(rank_part(search, task["start"], task["stop"], task["order"]["k"])))
+        search = _hold(unit["order"])
+        return report_of(unit, **vars(rank_part(search, unit["start"], unit["stop"], unit["order"]["k"])))
 
 
 @held_once

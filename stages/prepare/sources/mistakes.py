@@ -10,7 +10,7 @@ from store.errors import InputError
 _MOST = 20
 
 
-class Problems:
+class Mistakes:
     """Mistakes in the order found, each with its place."""
 
     def __init__(self) -> None:
