@@ -19,9 +19,9 @@ from pipeline.params.sections import Params
 from pipeline.search.system import fields_of
 from pipeline.wiring import stated_digest
 from stages.embed.new_rows import EmbedNewRow
-from stages.models.features.layout import Parts
+from stages.models.features.layout import Input
 from stages.models.features.opening import open_aligned
-from stages.models.features.table import absent_parts, read_parts
+from stages.models.features.table import absent_input, read_input
 from store import Matrix, image_key, text_key
 from store.items.manifest import Manifest
 from store.items.records import IMAGE
@@ -66,7 +66,7 @@ class QueryVectors:
     query: Query
     notes: list[str] = field(default_factory=list)
     _opened: dict[str, _NewRows] = field(default_factory=dict)
-    _made: dict[str, Parts] = field(default_factory=dict)
+    _made: dict[str, Input] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -107,7 +107,7 @@ class QueryVectors:
 
         return FuseNewRows(params.fuse[name], sources, matrix, paths.model("fuse", name), settings.device)
 
-    def of(self, name: str) -> Parts:
+    def of(self, name: str) -> Input:
         """Return the query as one row [1, ...] of an entry of `embed`, `reduce` or `fuse` that holds one of its fields.
 
         Raises
@@ -119,13 +119,13 @@ class QueryVectors:
             self._made[name] = self._make(name)
         return self._made[name]
 
-    def _make(self, name: str) -> Parts:
+    def _make(self, name: str) -> Input:
         stage = self._of_stage(name)
         if isinstance(stage, EmbedNewRow):
             stage.restore()  # a stored vector too must be one of the encoder that is named
         row = self._same_item(name)
         if row is not None:
-            return read_parts(stage.matrix, row, stage.matrix.arrays)
+            return read_input(stage.matrix, row, stage.matrix.arrays)
         if isinstance(stage, EmbedNewRow):
             made, notes = stage.of(self._raw(name))
             self.notes += [f"{name}: {what.replace('_', ' ')}: {count}" for what, count in notes.items() if count]
@@ -133,10 +133,10 @@ class QueryVectors:
         stage.restore()  # before encoders are loaded in vain
         return stage.of([self._or_absent(each) for each in self._inputs(name)])
 
-    def _or_absent(self, name: str) -> Parts:
+    def _or_absent(self, name: str) -> Input:
         if self.query.given.intersection(fields_of(self.params, name)):
             return self.of(name)
-        return absent_parts(self.matrix(name), 1)
+        return absent_input(self.matrix(name), 1)
 
     def _inputs(self, name: str) -> list[str]:
         """Return the entries whose rows `reduce` or `fuse` reads."""

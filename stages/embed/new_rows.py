@@ -17,7 +17,7 @@ from stages.models.encoders.protocol import Encoder, Raw
 from stages.models.encoders.running.batching import Failed, Seconds, encode_stream
 from stages.models.encoders.running.engines import Engine, place
 from stages.models.features.agreement import REMEDY, refuse_stale
-from stages.models.features.layout import Parts
+from stages.models.features.layout import Input
 from store import Matrix, row_problems
 from store.errors import InputError
 from store.items.manifest import Manifest
@@ -78,7 +78,7 @@ class EmbedNewRow:
             )
         return encoder
 
-    def of(self, raw: Raw) -> tuple[Parts, Mapping[str, int]]:
+    def of(self, raw: Raw) -> tuple[Input, Mapping[str, int]]:
         """Load the model and encode one input.
 
         Parameters
@@ -88,7 +88,7 @@ class EmbedNewRow:
 
         Returns
         -------
-        Parts
+        Input
             One row [1, ...], in the stored type.
         mapping of str to int
             What the encoder counted, such as `truncated`; see `Encoder.notes`.
@@ -115,4 +115,4 @@ class EmbedNewRow:
             raise InputError(
                 f"{name}: expected a query in which it knows something; found none of it known; say it otherwise."
             )
-        return Parts(vectors, arrays, np.ones(1, np.bool_)), dict(encoder.notes())
+        return Input(vectors, arrays, np.ones(1, np.bool_)), dict(encoder.notes())

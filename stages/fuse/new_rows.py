@@ -13,7 +13,7 @@ import numpy as np
 from stages.fuse.params import FuseParams
 from stages.models.encoders.running.engines import resolve_device
 from stages.models.features.agreement import refuse_no_model, refuse_other_model, refuse_stale
-from stages.models.features.layout import Layout, Parts, join_parts
+from stages.models.features.layout import Input, Layout, join_inputs
 from stages.models.features.scaling import BlockScaler
 from stages.models.features.table import layout_of, missing_row
 from stages.models.fusions.model import VectorFusion
@@ -79,22 +79,22 @@ class FuseNewRows:
         refuse_other_model(self.folder, missing, self.matrix)
         return steps
 
-    def of(self, inputs: Sequence[Parts]) -> Parts:
+    def of(self, inputs: Sequence[Input]) -> Input:
         """Fuse n rows; present is one that has any of its inputs.
 
         Parameters
         ----------
-        inputs : sequence of Parts
-            Of n rows each, in the order of the sources. A row without an input carries what `absent_parts` gives.
+        inputs : sequence of Input
+            Of n rows each, in the order of the sources. A row without an input carries what `absent_input` gives.
 
         Returns
         -------
-        Parts
+        Input
             Vectors [n, D'] as the matrix holds them. The errors are those of `restore`.
         """
         present = np.any([each.present for each in inputs], axis=0)
-        joined = join_parts(inputs, self._layout, len(present))
-        return Parts(_fused(self._steps, joined), {}, present)
+        joined = join_inputs(inputs, self._layout, len(present))
+        return Input(_fused(self._steps, joined), {}, present)
 
 
 def _fused(steps: tuple[BlockScaler, VectorFusion], joined: Array) -> Array:

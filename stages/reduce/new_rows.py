@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from stages.models.features.agreement import refuse_no_model, refuse_other_model, refuse_stale
-from stages.models.features.layout import Parts
+from stages.models.features.layout import Input
 from stages.models.fusions.pca import PcaProjection
 from stages.reduce.params import ReduceParams
 from store import Matrix
@@ -60,10 +60,10 @@ class ReduceNewRows:
         refuse_other_model(self.folder, missing, self.matrix)
         return projection
 
-    def of(self, inputs: Sequence[Parts]) -> Parts:
+    def of(self, inputs: Sequence[Input]) -> Input:
         """Project rows of the source: one input of n rows, its vector [n, D] becomes float32 [n, components].
 
         The errors are those of `restore`.
         """
         (given,) = inputs
-        return Parts(self._projection.transform(given.vector), {}, given.present)
+        return Input(self._projection.transform(given.vector), {}, given.present)

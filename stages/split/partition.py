@@ -66,7 +66,7 @@ def hold_out(groups: Sequence[str], test: float, dev: float, seed: int) -> list[
     Returns
     -------
     list of {"train", "dev", "test"}, length N
-        Parts as near to their shares as whole groups allow, each with at least one group.
+        Input as near to their shares as whole groups allow, each with at least one group.
 
     Raises
     ------

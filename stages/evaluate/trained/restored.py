@@ -13,7 +13,7 @@ from stages.evaluate.metrics import Scores
 from stages.evaluate.trained.missing import TrainedInputs
 from stages.evaluate.truth import Truth
 from stages.models.experiment import Data, Trained
-from stages.models.features.layout import split_parts
+from stages.models.features.layout import split_inputs
 from stages.models.fusions.model import FusedModel
 from stages.models.heads.model import Array, blocks_of
 from store.errors import RunError
@@ -100,4 +100,4 @@ class Opened:
 
     def present(self, block: Array) -> NDArray[np.bool_]:
         """Return which inputs the rows of joined features have, [n_b, M]."""
-        return np.stack([part.present > 0 for part in split_parts(block, self.data.layout)], axis=1)
+        return np.stack([part.present > 0 for part in split_inputs(block, self.data.layout)], axis=1)

@@ -84,7 +84,7 @@ def layout_columns(layout: Layout) -> int:
     return sum(block.columns for block in layout) + len(layout)
 
 
-def split_parts(x: Any, layout: Layout | None) -> list[Input]:
+def split_inputs(x: Any, layout: Layout | None) -> list[Input]:
     """Cut joined features, numpy or torch [n, columns], into their inputs; views, not copies.
 
     Parameters
@@ -120,12 +120,12 @@ def _cut(x: Any, block: Block, present: Any) -> Input:
     return Input(x[:, : block.width], arrays, present)
 
 
-def join_parts(parts: Iterable[Parts], layout: Layout, count: int) -> NDArray[np.float32]:
-    """Lay inputs side by side, as `split_parts` takes them apart.
+def join_inputs(parts: Iterable[Input], layout: Layout, count: int) -> NDArray[np.float32]:
+    """Lay inputs side by side, as `split_inputs` takes them apart.
 
     Parameters
     ----------
-    parts : iterable of Parts
+    parts : iterable of Input
         One for each block, of `count` rows; of its arrays those that the block names are taken.
 
     Returns
@@ -152,7 +152,7 @@ def split_blocks(x: Any, layout: Sequence[Any]) -> tuple[list[Any], Any]:
     RunError
         When the width is not that of the layout.
     """
-    parts = split_parts(x, as_layout(layout))
+    parts = split_inputs(x, as_layout(layout))
     return [part.vector for part in parts], x[:, x.shape[1] - len(parts) :]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from stages.contract import Scale
-from stages.models.features.layout import split_parts
+from stages.models.features.layout import split_inputs
 from stages.models.features.transformer import FusionTransformer
 from stages.models.heads.model import Array, Features, LabelledRows, Scores, blocks_of
 from store.files.tensors import save_tensors
@@ -68,7 +68,7 @@ class BlockScaler(FusionTransformer):
         moments = [Moments(width) for width in widths]
         if self.scale == "standard":
             for block in blocks_of(x):
-                for each, part in zip(moments, split_parts(block, layout), strict=True):
+                for each, part in zip(moments, split_inputs(block, layout), strict=True):
                     each.update(part.vector[part.present > 0] if layout is not None else part.vector)
             for number, each in enumerate(moments):
                 if not each.count:
@@ -88,7 +88,7 @@ class BlockScaler(FusionTransformer):
         if self.scale == "none":
             return x
         scaled, start = np.array(x), 0
-        for part in split_parts(scaled, self.inputs):
+        for part in split_inputs(scaled, self.inputs):
             vector, stop = part.vector, start + part.vector.shape[1]
             if self.scale == "l2":
                 vector /= np.maximum(np.linalg.norm(vector, axis=1, keepdims=True), 1e-12)

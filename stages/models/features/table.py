@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.features.layout import MASKS, Block, Layout, Parts, join_parts, layout_columns, split_parts
+from stages.models.features.layout import MASKS, Block, Input, Layout, join_inputs, layout_columns, split_inputs
 from stages.models.heads.model import Array, Features, blocks_of, training_batch
 from store import Matrix
 from store.errors import InputError
@@ -60,25 +60,25 @@ def gather(matrices: Sequence[Matrix], rows: NDArray[np.int64], layout: Layout) 
         The blocks in order, then for each block 1.0 where the row has it and 0.0 where it carries the missing vector
         and arrays of zeros.
     """
-    parts = (read_parts(matrix, rows, block.arrays) for matrix, block in zip(matrices, layout, strict=True))
-    return join_parts(parts, layout, len(rows))
+    parts = (read_input(matrix, rows, block.arrays) for matrix, block in zip(matrices, layout, strict=True))
+    return join_inputs(parts, layout, len(rows))
 
 
-def read_parts(matrix: Matrix, rows: NDArray[np.int64], names: Iterable[str]) -> Parts:
+def read_input(matrix: Matrix, rows: NDArray[np.int64], names: Iterable[str]) -> Input:
     """Read some rows [n] of a matrix, with those of its arrays that are named."""
     arrays = {name: matrix.read_array(name, rows) for name in names}
-    return Parts(matrix.rows(rows), arrays, matrix.usable[rows])
+    return Input(matrix.rows(rows), arrays, matrix.usable[rows])
 
 
-def absent_parts(matrix: Matrix, count: int) -> Parts:
+def absent_input(matrix: Matrix, count: int) -> Input:
     """Return `count` rows of items that lack an input: its missing vector, and arrays of zeros."""
     arrays = {name: np.zeros((count, *shape), dtype) for name, (shape, dtype) in matrix.arrays.items()}
-    return Parts(np.repeat(matrix.missing_vector[None, :], count, axis=0), arrays, np.zeros(count, np.bool_))
+    return Input(np.repeat(matrix.missing_vector[None, :], count, axis=0), arrays, np.zeros(count, np.bool_))
 
 
 def missing_row(matrices: Sequence[Matrix], layout: Layout) -> Array:
     """Return the joined features [columns] of an item that has none of the inputs."""
-    (row,) = join_parts((absent_parts(each, 1) for each in matrices), layout, 1)
+    (row,) = join_inputs((absent_input(each, 1) for each in matrices), layout, 1)
     return np.asarray(row)
 
 
@@ -191,7 +191,7 @@ def input_widths(columns: int, layout: Layout | None) -> list[int]:
 
 def vectors_of(x: Array, layout: Layout | None) -> Array:
     """Return the vectors of joined features [n, columns] side by side, without the presence columns."""
-    return np.concatenate([part.vector for part in split_parts(x, layout)], axis=1)
+    return np.concatenate([part.vector for part in split_inputs(x, layout)], axis=1)
 
 
 def stacked(x: Features, layout: Layout | None) -> Array:

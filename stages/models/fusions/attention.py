@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import FUSED, Layer, as_layout, split_parts
+from stages.models.features.layout import FUSED, Layer, as_layout, split_inputs
 from stages.models.heads.network import Mlp
 
 
@@ -79,7 +79,7 @@ class AttentionFusion(nn.Module):
 
     def _weighed(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hidden vectors [n, M, d] and their weights [n, M]."""
-        parts = split_parts(x, self.layout)
+        parts = split_inputs(x, self.layout)
         states = torch.stack([layer(part.vector) for layer, part in zip(self.enter, parts, strict=True)], dim=1)
         present = torch.stack([part.present for part in parts], dim=1)
         return states, attention_weights(self.query(states), self.key(states), present)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.models.features.layout import as_layout, split_blocks, split_parts
+from stages.models.features.layout import as_layout, split_blocks, split_inputs
 from stages.models.heads.model import Array, LabelledRows, Model, Scores, blocks_of, dense
 from stages.models.training.epochs import UNWATCHED, Epoch, Watch
 from store.errors import InputError
@@ -101,7 +101,7 @@ class LateModel:
 
     def _only(self, rows: LabelledRows, number: int) -> LabelledRows:
         """Return the vectors of one input, of the rows that have it."""
-        parts = [split_parts(block, self.layout)[number] for block in blocks_of(rows.x)]
+        parts = [split_inputs(block, self.layout)[number] for block in blocks_of(rows.x)]
         if not parts:
             return LabelledRows(np.zeros((0, self.layout[number].width), dtype=np.float32), rows.y)
         known = np.concatenate([part.present for part in parts]) > 0

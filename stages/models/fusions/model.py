@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from stages.models.features.layout import FUSED, Layer, Layout, as_layout, layout_columns, split_parts
+from stages.models.features.layout import FUSED, Layer, Layout, as_layout, layout_columns, split_inputs
 from stages.models.features.scaling import BlockScaler, TargetScale
 from stages.models.features.table import DroppingTable, FeatureTable, MappedTable
 from stages.models.fusions.catalog import FUSIONS, ModelSpec, dropout_mistakes
@@ -137,7 +137,7 @@ class FusedModel:
         `towers`, and the visual-semantic ones). Fused vectors are what the classifier reads, which `late` has not, nor
         `none`: they would be the raw ones.
         """
-        raw = {Layer("raw", number): part.vector for number, part in enumerate(split_parts(x, self.layout))}
+        raw = {Layer("raw", number): part.vector for number, part in enumerate(split_inputs(x, self.layout))}
         scaled = self.scaler.transform(x)
         if self.join is not None:
             return raw if self.recipe.fusion == "none" else {**raw, FUSED: self.join.transform(scaled)}

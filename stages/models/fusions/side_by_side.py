@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from stages.models.features.layout import Layout, split_parts
+from stages.models.features.layout import Layout, split_inputs
 from stages.models.features.transformer import FusionTransformer
 from stages.models.fusions.pca import PcaProjection
 from stages.models.heads.model import Array, Features, blocks_of
@@ -40,7 +40,7 @@ class ConcatFusion(FusionTransformer):
         layout = self.inputs
         if layout is None:
             return x
-        parts = split_parts(x, layout)
+        parts = split_inputs(x, layout)
         if not any(block.arrays for block in layout):
             return x[:, : -len(parts)]
         return np.concatenate([part.vector for part in parts], axis=1)
@@ -85,7 +85,7 @@ class EarlyFusion(FusionTransformer):
 
     def transform(self, x: Array) -> Array:
         """Return the pixels in [0, 1], then the bag."""
-        *texts, image = split_parts(self._transformable(x), self.inputs)
+        *texts, image = split_inputs(self._transformable(x), self.inputs)
         return np.concatenate([image.vector / _BRIGHTEST, *(each.vector for each in texts)], axis=1)
 
     def save(self, folder: Path) -> None:
@@ -164,7 +164,7 @@ class PcaFusion(FusionTransformer):
 
     def _read(self, x: Array) -> list[tuple[Array, Any]]:
         """Return for each projection its rows [n, D], and which of them are whole [n]."""
-        parts = split_parts(x, self.inputs)
+        parts = split_inputs(x, self.inputs)
         if self.where == "per_modality":
             return [(part.vector, part.present > 0) for part in parts]
         whole = np.all([part.present > 0 for part in parts], axis=0)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import FUSED, Layer, as_layout, split_parts
+from stages.models.features.layout import FUSED, Layer, as_layout, split_inputs
 from stages.models.heads.network import Mlp
 
 
@@ -61,7 +61,7 @@ class TowersFusion(nn.Module):
 
     def tuned(self, x: Tensor) -> list[Tensor]:
         """Return what each tower gives: [n, width] for a text, [n, D] for a picture without a layer."""
-        parts = split_parts(x, self.layout)
+        parts = split_inputs(x, self.layout)
         return [tower(part.vector) for tower, part in zip(self.towers, parts, strict=True)]
 
     def fuse(self, x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from stages.contract import SilentProgress
 from stages.fuse.new_rows import FuseNewRows
 from stages.fuse.params import FuseParams
 from stages.fuse.run import FuseInputs, FuseOutputs, run
-from stages.models.features.table import absent_parts, read_parts
+from stages.models.features.table import absent_input, read_input
 from stages.models.training.checkpoints import TrainingSettings
 from store import open_matrix
 from store.errors import InputError
@@ -36,10 +36,10 @@ def fused(dataset: Any, **params: Any) -> FuseNewRows:
 @pytest.mark.parametrize("params", [{"fusion": "concat"}, {"fusion": "pca", "components": 2}])
 def test_several_rows_at_once_are_those_of_the_matrix(dataset: Any, params: dict[str, Any]) -> None:
     new = fused(dataset, **params)
-    found = new.of([read_parts(each, SOME, ()) for each in new.sources])
+    found = new.of([read_input(each, SOME, ()) for each in new.sources])
     np.testing.assert_allclose(found.vector, new.matrix.rows(SOME), atol=1e-6)
     assert (found.vector.dtype, found.present.tolist()) == (np.float32, [True] * 4)
-    absent = new.of([absent_parts(each, 2) for each in new.sources])
+    absent = new.of([absent_input(each, 2) for each in new.sources])
     np.testing.assert_allclose(absent.vector, [new.matrix.missing_vector] * 2, atol=1e-6)
     assert not absent.present.any()
 

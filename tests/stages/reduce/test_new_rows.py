@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages.contract import SilentProgress
-from stages.models.features.table import absent_parts, read_parts
+from stages.models.features.table import absent_input, read_input
 from stages.reduce.new_rows import ReduceNewRows
 from stages.reduce.params import ReduceParams
 from stages.reduce.run import ReduceInputs, ReduceOutputs, run
@@ -35,10 +35,10 @@ def made(dataset: Any) -> tuple[Matrix, Matrix, Path]:
 def test_several_rows_at_once_are_those_of_the_matrix(made: tuple[Matrix, Matrix, Path]) -> None:
     source, matrix, folder = made
     new = ReduceNewRows(PARAMS, source, matrix, folder)
-    found = new.of([read_parts(source, SOME, ())])
+    found = new.of([read_input(source, SOME, ())])
     np.testing.assert_allclose(found.vector, matrix.rows(SOME), atol=1e-6)
     assert (found.vector.dtype, found.arrays, found.present.tolist()) == (np.float32, {}, [True] * 3)
-    absent = new.of([absent_parts(source, 2)])
+    absent = new.of([absent_input(source, 2)])
     np.testing.assert_allclose(absent.vector, matrix.rows(np.array([19, 19])), atol=1e-6)
     assert not absent.present.any()
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stages.contract import Tracker
 from stages.models.encoders.image.autoencoder import Scaled
 from stages.models.encoders.image.convae import preprocessing
-from stages.models.features.layout import Layout, split_parts
+from stages.models.features.layout import Layout, split_inputs
 from stages.models.features.transformer import FusionTransformer
 from stages.models.fusions.factors.mmeda_network import Batch, Mmeda1, Mmeda2, Sizes
 from stages.models.fusions.factors.rows import Mmeda1Options
@@ -55,7 +55,7 @@ def texts_and_planes(x: Array, layout: Layout | None) -> tuple[Array, Array]:
 
     Without a layout all columns are text, and the picture is black.
     """
-    parts = split_parts(x, layout)
+    parts = split_inputs(x, layout)
     if layout is None:
         return parts[0].vector, np.zeros((len(x), 3 * _LEAST_SIZE**2), dtype=np.float32)
     return parts[0].vector, parts[1].vector
@@ -94,7 +94,7 @@ class Reader:
         found = []
         for block in blocks_of(x):
             texts, planes = texts_and_planes(block, self._layout)
-            seen = planes[split_parts(block, self._layout)[-1].present > 0] if self._layout else planes
+            seen = planes[split_inputs(block, self._layout)[-1].present > 0] if self._layout else planes
             if not np.array_equal(seen, np.clip(np.rint(seen), 0, 255)):
                 raise InputError(
                     "fusion mmeda: expected the pixels of the encoder `pixels`, whole numbers of 0 to 255; found "

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Block, Input, Layout, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_inputs
 from stages.models.fusions.gated.retrieval import RetrievalFusion, Signal
 
 
@@ -142,7 +142,7 @@ class _VectorNetwork(nn.Module):
         self.gate = Gate(layout[-1].width, layout[0].width, hidden=hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = split_parts(x, self.layout)
+        parts = split_inputs(x, self.layout)
         gated: Tensor = self.gate(parts[-1].vector, parts[0].vector)
         return gated
 
@@ -154,7 +154,7 @@ class _MapNetwork(nn.Module):
         self.gate = MapGate(cell_shape(layout[-1])[0], layout[0].width)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = split_parts(x, self.layout)
+        parts = split_inputs(x, self.layout)
         cells, mask = cells_of(parts[-1])
         return pooled(self.gate(cells, parts[0].vector, mask), mask)
 

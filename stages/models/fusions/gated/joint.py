@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import Block, Input, Layout, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_inputs
 from stages.models.fusions.gated.gated import (
     Gate,
     MapGate,
@@ -149,7 +149,7 @@ class JointNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the fused vectors, [n, 2 d] for both and [n, d] otherwise."""
-        parts = split_parts(x, self.layout)
+        parts = split_inputs(x, self.layout)
         text, cells, mask = self.encoder(parts[0], parts[-1])
         if self.output == "gated2d":
             return pooled(self.gate(cells, text, mask), mask)

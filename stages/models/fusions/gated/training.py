@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.contract import Tracker
-from stages.models.features.layout import Layout, split_parts
+from stages.models.features.layout import Layout, split_inputs
 from stages.models.heads.model import Features, blocks_of
 from stages.models.training.state import Arrays, restore_training, training_arrays
 
@@ -52,7 +52,7 @@ def text_numbers(x: Features, layout: Layout) -> Numbers:
     known: dict[bytes, int] = {}
     numbers = []
     for block in blocks_of(x):
-        whole = np.all([part.present > 0 for part in split_parts(block, layout)], axis=0)
+        whole = np.all([part.present > 0 for part in split_inputs(block, layout)], axis=0)
         texts = np.ascontiguousarray(block[:, : layout[0].columns])
         for there, text in zip(whole, texts, strict=True):
             digest = hashlib.sha256(text.tobytes()).digest() if there else b""

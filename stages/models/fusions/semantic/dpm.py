@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import FUSED, Layer, Layout, as_layout, split_parts
+from stages.models.features.layout import FUSED, Layer, Layout, as_layout, split_inputs
 from stages.models.features.table import MappedTable
 from stages.models.fusions.semantic.base import VseOptions, build_vse
 from stages.models.fusions.semantic.rows import DpmOptions
@@ -52,12 +52,12 @@ class DpmFusion(nn.Module):
 
     def fuse(self, x: Tensor) -> Tensor:
         """Return the fused vectors z [n, joint width + pair width]."""
-        text, pair, image = split_parts(x, self.layout)
+        text, pair, image = split_inputs(x, self.layout)
         return torch.cat([self.vse(words_of(text), image).joint, pair.vector], dim=1)
 
     def inner_vectors(self, x: Tensor) -> dict[Layer, Tensor]:
         """Return e_s and e_v [n, d] of the `vse`, and z; the pair's vector goes into z as it is."""
-        text, pair, image = split_parts(x, self.layout)
+        text, pair, image = split_inputs(x, self.layout)
         pairs = self.vse(words_of(text), image)
         tuned = {Layer("tuned", 0): pairs.semantic, Layer("tuned", 2): pairs.visual}
         return {**tuned, FUSED: torch.cat([pairs.joint, pair.vector], dim=1)}

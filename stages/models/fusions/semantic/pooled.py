@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stages.models.features.layout import FUSED, Layer, Layout, as_layout, split_parts
+from stages.models.features.layout import FUSED, Layer, Layout, as_layout, split_inputs
 from stages.models.fusions.semantic.rows import DenseOptions, PooledOptions, SapoolOptions
 from stages.models.fusions.semantic.states import States, split_heads, word_width, words_of
 from stages.models.heads.network import Mlp
@@ -43,7 +43,7 @@ class PooledFusion(nn.Module):
 
     def _beside(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return s and e_v, both [n, d]."""
-        text, image = split_parts(x, self.layout)
+        text, image = split_inputs(x, self.layout)
         visual = self.visual(image.vector)
         return self.pool(words_of(text), visual), visual
 

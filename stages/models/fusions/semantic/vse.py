@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from stages.models.features.layout import FUSED, Block, Input, Layer, as_layout, split_parts
+from stages.models.features.layout import FUSED, Block, Input, Layer, as_layout, split_inputs
 from stages.models.fusions.semantic.base import VseOptions
 from stages.models.fusions.semantic.states import States, word_width, words_of
 from stages.models.heads.network import Mlp
@@ -201,7 +201,7 @@ class VseFusion(nn.Module):
 
     def read(self, x: Tensor) -> tuple[States, Input]:
         """Return the words and the picture of joined features."""
-        text, image = split_parts(x, self.layout)
+        text, image = split_inputs(x, self.layout)
         return words_of(text), image
 
     def fused(self, pairs: Embedded, words: States, image: Input) -> Tensor:  # noqa: ARG002 (for those that look again)

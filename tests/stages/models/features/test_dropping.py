@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.models.features.layout import Block, layout_columns, split_parts
+from stages.models.features.layout import Block, layout_columns, split_inputs
 from stages.models.features.table import DroppingTable, FeatureTable, MappedTable, layout_of, missing_row
 from stages.models.fusions.catalog import FUSIONS, ModelSpec
 from stages.models.fusions.model import FusedModel
@@ -45,7 +45,7 @@ def test_what_is_dropped_is_replaced_whole_and_the_rest_is_untouched() -> None:
     before = x.copy()
     out = DroppingTable(x, LAYOUT, MISSING, 0.5).batch(np.arange(500), np.random.default_rng(1))
     np.testing.assert_array_equal(x, before)
-    for was, now, stands in zip(*(split_parts(each, LAYOUT) for each in (x, out, MISSING[None])), strict=True):
+    for was, now, stands in zip(*(split_inputs(each, LAYOUT) for each in (x, out, MISSING[None])), strict=True):
         dropped = (was.present > 0) & (now.present == 0)
         assert 0 < dropped.sum() < 500
         np.testing.assert_array_equal(now.vector[~dropped], was.vector[~dropped])

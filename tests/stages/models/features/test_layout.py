@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from stages.models.features.layout import Block, as_layout, layout_columns, split_parts
+from stages.models.features.layout import Block, as_layout, layout_columns, split_inputs
 
 LAYOUT = (
     Block(2, {"tokens": (3, 4), "token_mask": (3,)}),
@@ -21,7 +21,7 @@ def test_columns_stay_in_order_where_keys_are_sorted() -> None:
     assert found == LAYOUT
     assert [list(block.arrays) for block in found] == [list(block.arrays) for block in LAYOUT]
     x = np.arange(2.0 * layout_columns(LAYOUT)).reshape(2, -1)
-    for cut, expected in zip(split_parts(x, found), split_parts(x, LAYOUT), strict=True):
+    for cut, expected in zip(split_inputs(x, found), split_inputs(x, LAYOUT), strict=True):
         np.testing.assert_array_equal(cut.vector, expected.vector)
         np.testing.assert_array_equal(cut.present, expected.present)
         for name, array in expected.arrays.items():

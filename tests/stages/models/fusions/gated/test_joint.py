@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from stages.models.features.layout import Block, Input, Layout, split_parts
+from stages.models.features.layout import Block, Input, Layout, split_inputs
 from stages.models.fusions.gated.gated import MapGate
 from stages.models.fusions.gated.joint import EncoderSizes, JointEncoder, JointFusion, JointNetwork
 from stages.models.fusions.gated.rows import JointOptions
@@ -33,7 +33,7 @@ def encoder(layout: Layout = MADE.layout, sizes: EncoderSizes = SIZES, *, grid: 
 
 
 def parts(x: np.ndarray | None = None, layout: Layout = MADE.layout) -> tuple[Input, Input]:
-    text, image = split_parts(torch.from_numpy(MADE.joined() if x is None else x), layout)
+    text, image = split_inputs(torch.from_numpy(MADE.joined() if x is None else x), layout)
     return text, image
 
 
