@@ -2,7 +2,7 @@
 
 A line of the list is the id of a test, without parameters for all of its cases, or a file for all of its tests. A test
 belongs there when it takes more than 0.6 s of processor, and others of its file try what is nearest to it. To measure:
-`DIPTYCH_TEST_SECONDS=FILE python -m pytest -n 2 -p tests.rules.dear` adds a line for each test to FILE, seconds of
+`TEST_SECONDS=FILE python -m pytest -n 2 -p tests.rules.dear` adds a line for each test to FILE, seconds of
 processor and id, those of child processes included.
 """
 
@@ -42,7 +42,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Write down what a test took, when this module is loaded as a plugin."""
     before = _seconds()
     result = yield
-    if path := os.environ.get("DIPTYCH_TEST_SECONDS"):
+    if path := os.environ.get("TEST_SECONDS"):
         with Path(path).open("a", encoding="utf-8") as stream:
             stream.write(f"{_seconds() - before:.2f} {item.nodeid}\n")
     return result
