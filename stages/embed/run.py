@@ -23,7 +23,7 @@ from store.items.manifest import Manifest
 
 ROUNDS = 3
 """How often at most a run computes what the store lacks and exports all: once, and again while rows that it computed or
-found are removed or damaged behind its back. Rows are retried nowhere else; what stays lost ends the run."""
+found are removed or damaged behind its back; no other loop brings back lost rows. What stays lost ends the run."""
 
 
 @dataclass(frozen=True)
