@@ -101,10 +101,10 @@ def portion(case: Case) -> Action:
 
 def write(case: Case) -> Action:
     """Encode all, and commit it to an empty store as segments."""
-    from stages.embed.compute import compute_here, fill_store
+    from stages.embed.compute import compute_here, fill_store, open_ledger
 
     jobs = [_job(case, name) for name in _NAMES]
-    return lambda: [fill_store(job, compute_here) for job in jobs]
+    return lambda: [fill_store(job, compute_here, open_ledger(job)) for job in jobs]
 
 
 def lookup(case: Case) -> Action:

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from stages.contract import Tracker
 from stages.embed.failures import REFUSED
-from stages.embed.request import Rows, Watch
+from stages.embed.request import Ledger, Rows
 from stages.embed.settings import EmbedSettings
 from stages.models.encoders.protocol import Rows as Encodings
 from stages.models.encoders.protocol import Runtime
-from stages.models.encoders.running.batching import Seconds
 from store import EncoderLog, FeatureStore, StoreError, row_problems
 from store.errors import RunError
 
@@ -67,34 +66,21 @@ class Committer:
     At each commit it also looks for rows that others have published: those that are not encoded yet need not be, and
     those that are pending need not be stored.
 
-    Attributes
+    Parameters
     ----------
-    keys : ndarray of uint8, [U, 32]
-        The keys of the request.
-    wanted : ndarray of bool, [U]
-        Which of them are still to be encoded; kept up to date here.
-    computed : ndarray of bool, [U]
-        Which of them this run has tried to encode; kept up to date here.
-    failures : dict
-        Position in the request -> reason, for rows that the quality gate refused or that never came.
-    crowded : bool
-        Whether somebody else has published rows that were computed here too, so works at the same place.
+    ledger : Ledger
+        Tells what is wanted, and notes what becomes of it.
+    runtime : Runtime
+    tracker : Tracker
+    settings : EmbedSettings
     """
 
-    log: EncoderLog
-    keys: NDArray[np.uint8]
+    ledger: Ledger
     runtime: Runtime
     tracker: Tracker
     settings: EmbedSettings
-    elsewhere: Watch
-    wanted: NDArray[np.bool_]
-    computed: NDArray[np.bool_]
-    failures: dict[int, str]
-    seconds: Seconds
-    crowded: bool = False
     _pending: list[tuple[Rows, NDArray[np.floating[Any]]]] = field(default_factory=list)
     _pending_bytes: int = 0
-    _from_others: int = 0
     _last: float = field(default_factory=time.monotonic)
 
     def add(self, items: Rows, vectors: Encodings) -> None:
@@ -105,60 +91,38 @@ class Committer:
         RunError
             When the encoder gave vectors of another number or width than it promised, or the rows could not be stored.
         """
-        if vectors.shape != (len(items), self.log.dim):
+        log = self.ledger.log
+        if vectors.shape != (len(items), log.dim):
             raise RunError(
-                f"embed: expected {len(items)} vectors of {self.log.dim} numbers from encoder "
-                f"{self.log.fingerprint.encoder!r}; found {list(vectors.shape)}; mend the encoder. "
+                f"embed: expected {len(items)} vectors of {log.dim} numbers from encoder "
+                f"{log.fingerprint.encoder!r}; found {list(vectors.shape)}; mend the encoder. "
                 "The rows before are in the store."
             )
-        items, vectors = self._still_wanted(items, vectors)
+        fresh = self.ledger.encode(items)  # what others have published meanwhile is stored, once is enough
+        items = items[fresh]
         with np.errstate(over="ignore"):  # an overflow in the cast is caught as non-finite just below
-            stored = vectors.astype(self.log.dtype)
-        problems = row_problems(stored, zero_legal=self.log.zero_legal)
+            stored = vectors[fresh].astype(log.dtype)
+        problems = row_problems(stored, zero_legal=log.zero_legal)
         good = problems == ""
         for item, problem in zip(items[~good], problems[~good], strict=True):
-            self.fail(int(item), f"{REFUSED}{problem} row in {self.log.dtype}")
-        self._keep(items[good], stored[good])
-
-    def _still_wanted(self, items: Rows, vectors: Encodings) -> tuple[Rows, Encodings]:
-        """Leave out what others have published while the model had it: stored once is enough."""
-        late = ~self.wanted[items]
-        self.computed[items[late]] = True
-        self.crowded |= bool(late.any())
-        return items[~late], vectors[~late]
+            self.ledger.fail(int(item), f"{REFUSED}{problem} row in {log.dtype}")
+        self._pending.append((items[good], stored[good]))
+        self._pending_bytes += stored[good].nbytes
+        self._advance(len(items))
 
     def fail(self, item: int, reason: str) -> None:
         """Count one item as failed, unless somebody else has stored it; it is never stored from here."""
-        if self.wanted[item]:
-            self.failures[item] = reason
-            self._done(np.array([item]))
-            self._commit_when_due()
+        self._advance(self.ledger.fail(item, reason))
 
-    def _keep(self, items: Rows, rows: NDArray[np.floating[Any]]) -> None:
-        self._pending.append((items, rows))
-        self._pending_bytes += rows.nbytes
-        self._done(items)
-        self._commit_when_due()
-
-    def _done(self, items: Rows) -> None:
-        self.wanted[items] = False
-        self.computed[items] = True
-        self.tracker.advance(len(items), self._note())
-
-    def _commit_when_due(self) -> None:
+    def _advance(self, count: int) -> None:
+        self.tracker.advance(count, self._note())
         late = time.monotonic() - self._last >= self.settings.commit_seconds
         if late or self._pending_bytes >= self.settings.commit_bytes:
             self.commit()
 
-    def look(self) -> Rows:
-        """Look for rows published elsewhere, which need not be encoded any more; return their positions."""
-        found = self.elsewhere.look()
-        new = np.unique(found[self.wanted[found]])
-        self.wanted[new] = False
-        self.crowded |= bool(self.computed[found].any())
-        self._from_others += len(new)
-        self.tracker.advance(len(new), self._note())
-        return found
+    def look(self) -> None:
+        """Look for rows published elsewhere, which need not be encoded any more."""
+        self.tracker.advance(self.ledger.look(), self._note())
 
     def finish(self) -> None:
         """Commit what is pending; on the way out of an error or an interrupt too."""
@@ -173,12 +137,14 @@ class Committer:
         RunError
             When the store does not take them; they are then in the spill.
         """
-        with self.seconds.of("write"):
+        ledger = self.ledger
+        with ledger.seconds.of("write"):
             items, rows = self._joined()
             try:
-                nowhere = ~np.isin(items, self.look())
+                self.look()
+                nowhere = ~ledger.found[items]
                 if nowhere.any():
-                    self.elsewhere.own(self._append(items[nowhere], rows[nowhere]))
+                    ledger.store(items[nowhere], self._append(ledger.log, items[nowhere], rows[nowhere]))
             except OSError as error:  # full, read-only, unreachable: no fault of the code
                 if not len(items) or self.settings.spill is None:
                     raise
@@ -186,11 +152,12 @@ class Committer:
         # Only now: rows whose append was interrupted stay pending, and the run's last commit repeats it, which is safe.
         self._forget()
 
-    def _append(self, items: Rows, rows: NDArray[np.floating[Any]]) -> str:
-        return self.log.append(self.keys[items], rows, provenance_of(self.runtime))
+    def _append(self, log: EncoderLog, items: Rows, rows: NDArray[np.floating[Any]]) -> str:
+        return log.append(self.ledger.keys[items], rows, provenance_of(self.runtime))
 
     def _joined(self) -> tuple[Rows, NDArray[np.floating[Any]]]:
-        none = np.zeros((0, self.log.dim), dtype=self.log.dtype)
+        log = self.ledger.log
+        none = np.zeros((0, log.dim), dtype=log.dtype)
         items = np.concatenate([np.zeros(0, dtype=np.int64), *(each for each, _ in self._pending)])
         return items, np.concatenate([none, *(each for _, each in self._pending)])
 
@@ -200,10 +167,10 @@ class Committer:
 
     def _spill(self, spill: FeatureStore, items: Rows, rows: NDArray[np.floating[Any]], error: OSError) -> NoReturn:
         """Keep the rows on this machine, and end the run."""
-        failed = f"embed: expected to store {len(items)} finished rows in {self.log.shown}; found: {error}."
+        log = self.ledger.log
+        failed = f"embed: expected to store {len(items)} finished rows in {log.shown}; found: {error}."
         try:
-            local = spill.open(self.log.fingerprint, self.log.dim, self.log.dtype)
-            local.append(self.keys[items], rows, provenance_of(self.runtime))
+            self._append(spill.open(log.fingerprint, log.dim, log.dtype), items, rows)
         except (StoreError, OSError) as second:
             self._forget()  # no third attempt on the way out
             raise RunError(
@@ -217,5 +184,5 @@ class Committer:
         ) from error
 
     def _note(self) -> str:
-        counts = {"failed": len(self.failures), "from others": self._from_others}
+        counts = {"failed": len(self.ledger.failures), "from others": self.ledger.from_others}
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)

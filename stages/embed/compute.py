@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,13 @@ from stages.contract import Progress
 from stages.embed.commit import Committer
 from stages.embed.failures import KnownFailures
 from stages.embed.params import EmbedParams
-from stages.embed.request import Elsewhere, Left, Request, Rows, Watch
+from stages.embed.request import Ledger, Request, Rows
 from stages.embed.settings import EmbedSettings
 from stages.models.encoders.inputs import Inputs
 from stages.models.encoders.protocol import Encoder, Runtime
-from stages.models.encoders.running.batching import Encoded, Seconds, encode_stream
+from stages.models.encoders.running.batching import Encoded, encode_stream
 from stages.models.encoders.running.engines import place
-from store import EncoderLog, FeatureStore, LocalBackend, Locations
-from store.errors import RunError
+from store import EncoderLog, FeatureStore, LocalBackend
 from store.files.room import Policy, check_disk
 
 _KEY_BYTES = 40  # of a row in a segment: its key and its digest
@@ -53,8 +53,54 @@ def refuse_full_disks(
     check_disk(f"embed {log.fingerprint.encoder}", needs, policy)
 
 
+_SCANNED = 1 << 20  # marks looked at together
+
+
+class Left:
+    """Takes portions of what is wanted, without looking again at what was done long ago.
+
+    Parameters
+    ----------
+    wanted : ndarray of bool, [U]
+        Kept up to date by others; what is not wanted any more never is again.
+    """
+
+    def __init__(self, wanted: NDArray[np.bool_]) -> None:
+        self._wanted = wanted
+        self._at = 0  # where to go on
+
+    def next(self, count: int) -> Rows:
+        """Return what is wanted from where the last portion began, `count` at most; behind the end comes the begin."""
+        behind = self._from(self._at, len(self._wanted), count)
+        found = np.concatenate([behind, self._from(0, self._at, count - len(behind))])
+        self._at = int(found[0]) if len(found) else 0
+        return found
+
+    def anywhere(self, count: int) -> Rows:
+        """Return as many from one of them on that is drawn by lot; the next portions go on there.
+
+        Of what is wanted, not of all positions: where most is done, two machines would meet again behind the same gap.
+        """
+        self._at = self._place(random.randrange(int(np.count_nonzero(self._wanted))))  # noqa: S311 (no secret)
+        return self.next(count)
+
+    def _place(self, number: int) -> int:
+        """Find the position of the wanted one that has so many wanted before it."""
+        start = 0
+        while number >= (here := int(np.count_nonzero(self._wanted[start : start + _SCANNED]))):
+            start, number = start + _SCANNED, number - here
+        return start + int(np.flatnonzero(self._wanted[start : start + _SCANNED])[number])
+
+    def _from(self, start: int, stop: int, count: int) -> Rows:
+        found = [np.zeros(0, dtype=np.int64)]
+        while start < stop and count:
+            end = min(start + _SCANNED, stop)
+            found.append(start + np.flatnonzero(self._wanted[start:end])[:count])
+            start, count = end, count - len(found[-1])
+        return np.concatenate(found)
+
+
 _SLICE = 65_536  # contents read, encoded and forgotten together, so that memory does not grow with the data set
-_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -72,165 +118,89 @@ class Job:
     matrix: Path | None = None
 
 
-@dataclass
-class Filled:
-    """What became of a request.
-
-    Attributes
-    ----------
-    locations : Locations
-        Where each content lies in the store; the failed ones are missing.
-    computed : ndarray of bool, [U]
-        Which contents this run tried to encode.
-    failures : dict
-        Position in the request -> reason.
-    seconds : Seconds
-    runtime : Runtime or None
-        What computed; None when nothing had to be.
-    known : int
-        How many of the failures were known before and not tried again.
-    notes : dict
-        What the encoder counted among the computed ones; see `Encoder.notes`.
-    """
-
-    locations: Locations
-    computed: NDArray[np.bool_]
-    failures: dict[int, str]
-    seconds: Seconds
-    runtime: Runtime | None = None
-    known: int = 0
-    notes: dict[str, int] = field(default_factory=dict)
+Compute = Callable[[Job, Ledger], None]
+"""Encodes and stores what is wanted, and notes what becomes of it."""
 
 
-Compute = Callable[[Job, Rows, Watch, Filled], None]
-"""Encodes and stores missing contents, and adds what becomes of them to what it is given."""
+def open_ledger(job: Job) -> Ledger:
+    """Begin with what is known to fail, unless it is to be tried again."""
+    keys = job.request.keys
+    known = {} if job.settings.retry_failed else _remembered(job).recall(keys, np.ones(len(keys), dtype=bool))
+    return Ledger(job.log, keys, known)
 
 
-def fill_store(job: Job, compute: Compute, before: Filled | None = None) -> Filled:
+def fill_store(job: Job, compute: Compute, ledger: Ledger) -> None:
     """Encode every content that the store lacks; the model is loaded only when there is one.
 
     Parameters
     ----------
     compute : callable
         `compute_here`, or `compute_apart` of `portions`.
-    before : Filled, optional
-        What an earlier call for this job gave, when rows were lost since: it is continued, and nothing that failed is
-        tried again.
-
-    Raises
-    ------
-    RunError
-        When rows vanish from the store as fast as they are computed, or the store stops taking them.
+    ledger : Ledger
+        What failed before is not tried. What is wanted afterwards was removed or damaged since it was computed.
     """
-    filled = before
-    # One computing is enough, unless a segment is removed or damaged meanwhile: its rows are computed again.
-    for attempt in range(_ROUNDS + 1):
-        elsewhere = Elsewhere(job.log, job.request.keys)
-        locations = job.log.locate(job.request.keys)
-        filled = filled or _begin(job, locations)
-        filled.locations = locations
-        _forget_stored(filled)
-        missing = _missing(filled)
-        if not len(missing):
-            return filled
-        if attempt < _ROUNDS:
-            with _remembered(job).updated(job.request.keys, filled.computed, filled.failures):
-                compute(job, missing, elsewhere, filled)
-    raise RunError(
-        f"embed: expected the rows just computed in {job.log.shown}; found {len(missing)} of them removed or damaged; "
-        "look at it with `diptych store verify`, and run again."
-    )
+    ledger.look_up()
+    if ledger.left:
+        with _remembered(job).updated(job.request.keys, ledger.computed, ledger.failures):
+            compute(job, ledger)
+        ledger.look_up()
 
 
 def _remembered(job: Job) -> KnownFailures:
     return KnownFailures(job.settings.failed, job.log.fingerprint)
 
 
-def _begin(job: Job, locations: Locations) -> Filled:
-    """Begin with what is known to fail, unless it is to be tried again."""
-    known = {} if job.settings.retry_failed else _remembered(job).recall(job.request.keys, ~locations.found)
-    return Filled(locations, np.zeros(len(locations), dtype=bool), known, Seconds(), known=len(known))
-
-
-def _forget_stored(filled: Filled) -> None:
-    """Count as found what failed here and somebody else has stored since, who may have the file that is lost here."""
-    for at in [at for at in filled.failures if filled.locations.found[at]]:
-        del filled.failures[at]
-        filled.computed[at] = False
-    filled.known = sum(not filled.computed[at] for at in filled.failures)
-
-
-def _missing(filled: Filled) -> Rows:
-    missing = ~filled.locations.found
-    missing[list(filled.failures)] = False
-    return np.flatnonzero(missing)
-
-
-def _load(job: Job, missing: int, seconds: Seconds) -> Runtime:
+def _load(job: Job, ledger: Ledger) -> Runtime:
     """Load the model and return what runs it; before that, see that its work can be kept."""
     job.log.probe_writable()  # hours of computing must not end at a read-only folder
     settings = job.settings
-    refuse_full_disks(settings.store, job.log, settings.preflight, missing, (job.matrix, len(job.request.inverse)))
-    with seconds.of("load"):
+    refuse_full_disks(settings.store, job.log, settings.preflight, ledger.left, (job.matrix, len(job.request.inverse)))
+    with ledger.seconds.of("load"):
         placement = place(job.encoder, job.settings.device, job.settings.engine, job.params.precision)
         return job.encoder.load(placement)
 
 
-def compute_here(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> None:
-    """Encode and store the missing contents in this process; add what becomes of them to `filled`."""
-    filled.runtime = filled.runtime or _load(job, len(missing), filled.seconds)
-    wanted = np.zeros(len(filled.computed), dtype=bool)
-    wanted[missing] = True
-    with job.progress.track(title_of(job, filled), len(missing)) as bar:
-        committer = Committer(
-            job.log,
-            job.request.keys,
-            filled.runtime,
-            bar,
-            job.settings,
-            elsewhere,
-            wanted,
-            filled.computed,
-            filled.failures,
-            filled.seconds,
-        )
+def compute_here(job: Job, ledger: Ledger) -> None:
+    """Encode and store in this process what is wanted."""
+    ledger.runtime = ledger.runtime or _load(job, ledger)
+    with job.progress.track(title_of(job, ledger), ledger.left) as bar:
+        committer = Committer(ledger, ledger.runtime, bar, job.settings)
         try:
             committer.look()  # loading the model may have taken long
-            left = Left(wanted)
-            while len(portion := _next_portion(job, committer, left)):
+            left = Left(ledger.wanted)
+            while len(portion := _next_portion(job, ledger, left)):
                 _encode_slice(job, portion, committer)
         finally:
             committer.finish()  # on Ctrl-C and SIGTERM too: finished rows are never thrown away
-    filled.notes = dict(job.encoder.notes())
+    ledger.notes = dict(job.encoder.notes())
 
 
-def title_of(job: Job, filled: Filled) -> str:
+def title_of(job: Job, ledger: Ledger) -> str:
     """Say over a progress bar what is computed."""
-    cached = int(np.count_nonzero(filled.locations.found))
-    return f"embed {job.inputs.name} {job.params.encoder} ({cached} cached)"
+    return f"embed {job.inputs.name} {job.params.encoder} ({np.count_nonzero(ledger.found)} cached)"
 
 
-def _next_portion(job: Job, committer: Committer, left: Left) -> Rows:
+def _next_portion(job: Job, ledger: Ledger, left: Left) -> Rows:
     """Choose what to encode next: in the order of the manifest, and elsewhere in it when somebody is at this place.
 
     Two machines that begin at once would otherwise do the same rows at the same pace, each before the other's are to
     be seen. From a place drawn by lot each does its own share, and passes over that of the other.
     """
     # Where less than a window is left, it is prepared already, and is not worth moving for.
-    move = committer.crowded and np.count_nonzero(committer.wanted) > job.encoder.window
-    committer.crowded = False
+    move = ledger.crowded and ledger.left > job.encoder.window
+    ledger.crowded = False
     return left.anywhere(_SLICE) if move else left.next(_SLICE)
 
 
 def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
     load = job.inputs.loader(job.request.first[portion])
-    items, wanted = portion.tolist(), committer.wanted
+    items, ledger = portion.tolist(), committer.ledger
     leaving = False
 
     def skip(item: int) -> bool:
-        return leaving or not wanted[items[item]]
+        return leaving or not ledger.wanted[items[item]]
 
-    stream = encode_stream(job.encoder, load, len(portion), job.settings.workers, committer.seconds, skip)
+    stream = encode_stream(job.encoder, load, len(portion), job.settings.workers, ledger.seconds, skip)
     with closing(stream) as results:
         for result in results:
             if isinstance(result, Encoded):
@@ -238,4 +208,4 @@ def _encode_slice(job: Job, portion: Rows, committer: Committer) -> None:
             else:
                 committer.fail(items[result.item], result.reason)
             # Not left at once: what the model has already comes back.
-            leaving |= committer.crowded and bool(np.count_nonzero(wanted) > job.encoder.window)
+            leaving |= ledger.crowded and ledger.left > job.encoder.window

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from stages.contract import Executor, Tracker
-from stages.embed.compute import Filled, Job, title_of
-from stages.embed.request import Rows, Watch
+from stages.embed.compute import Job, title_of
+from stages.embed.request import Ledger, Rows
 from stages.embed.settings import StorePlace
 from stages.embed.worker import embed_portion, stop_portions
 from stages.models.encoders.image.decoding import allowed_pixels
@@ -31,8 +31,8 @@ _SMALLEST, _LARGEST = 512, 2048
 _EACH = 4
 
 
-def compute_apart(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> None:  # noqa: ARG001 (the workers look)
-    """Have the missing contents encoded and stored by workers; add what becomes of them to `filled`.
+def compute_apart(job: Job, ledger: Ledger) -> None:
+    """Have what is wanted encoded and stored by workers.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def compute_apart(job: Job, missing: Rows, elsewhere: Watch, filled: Filled) -> 
     if executor is None:
         raise TypeError("expected an executor; compute_here needs none")
     order = order_of(job)
-    with job.progress.track(title_of(job, filled), len(missing)) as bar, filled.seconds.of("wall"):
-        portions = _cut(missing, executor.workers)
-        books = _Books(job, filled, bar)
+    with job.progress.track(title_of(job, ledger), ledger.left) as bar, ledger.seconds.of("wall"):
+        portions = _cut(np.flatnonzero(ledger.wanted), executor.workers)
+        books = _Books(ledger, bar)
         try:
             _hand_out(executor, order, job, portions, books)
         except UnitLost as lost:
@@ -124,8 +124,7 @@ def _lost(job: Job, portion: Rows, lost: UnitLost) -> RunError:
 class _Books:
     """Adds up the reports of the portions."""
 
-    job: Job
-    filled: Filled
+    ledger: Ledger
     bar: Tracker
     found: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -133,16 +132,14 @@ class _Books:
 
     def enter(self, portion: Rows, report: Mapping[str, Any]) -> None:
         """Enter what became of one portion."""
-        computed = np.ones(len(portion), dtype=bool)
-        computed[report["found"]] = False
+        failures = {int(portion[int(at)]): reason for at, reason in report["failures"].items()}
+        self.ledger.enter(portion, report["found"], failures)
         self.found += len(report["found"])
-        self.filled.computed[portion[computed]] = True
-        self.filled.failures.update({int(portion[int(at)]): reason for at, reason in report["failures"].items()})
-        self._add(self.filled.notes, report["notes"])
+        self._add(self.ledger.notes, report["notes"])
         self._add(self.seconds, report["seconds"])
         if report["runtime"]:
-            self.filled.seconds.workers, self.filled.seconds.streams = report["threads"], report["streams"]
-            self.filled.runtime = Runtime(**report["runtime"])
+            self.ledger.seconds.workers, self.ledger.seconds.streams = report["threads"], report["streams"]
+            self.ledger.runtime = Runtime(**report["runtime"])
         self.workers.add(report["worker"])
         self.bar.advance(len(portion), self._note())
 
@@ -154,9 +151,9 @@ class _Books:
     def close(self) -> None:
         """Enter the seconds as those of one worker in the mean, so that they compare with the time that went by."""
         for name, value in self.seconds.items():
-            setattr(self.filled.seconds, name, getattr(self.filled.seconds, name) + value / len(self.workers))
+            setattr(self.ledger.seconds, name, getattr(self.ledger.seconds, name) + value / len(self.workers))
 
     def _note(self) -> str:
-        counts = {"failed": len(self.filled.failures), "found in the store": self.found}
+        counts = {"failed": len(self.ledger.failures), "found in the store": self.found}
         told = [f"{count} {what}" for what, count in counts.items() if count]
         return ", ".join([*told, f"{len(self.workers)} worker{'s' * (len(self.workers) > 1)}"])

@@ -1,18 +1,18 @@
-"""What one `embed` run wants: distinct contents, which of them are left, and which others publish meanwhile."""
+"""What one `embed` run wants: distinct contents, what became of each, and which others publish meanwhile."""
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.models.encoders.inputs import Inputs
-from store import CorruptSegment, EncoderLog, KeySet, UnsupportedFormat, key_array, text_key
+from stages.models.encoders.protocol import Runtime
+from stages.models.encoders.running.batching import Seconds
+from store import CorruptSegment, EncoderLog, KeySet, Locations, UnsupportedFormat, key_array, text_key
 
 Rows = NDArray[np.int64]
 
@@ -70,67 +70,10 @@ def make_request(inputs: Inputs, *, with_empty: bool) -> Request:
     return Request(keys[first_rows], np.where(first_rows < count, first_rows, -1), everywhere[:-1], int(everywhere[-1]))
 
 
-_SCANNED = 1 << 20  # marks looked at together
-
-
-class Left:
-    """Takes portions of what is wanted, without looking again at what was done long ago.
-
-    Parameters
-    ----------
-    wanted : ndarray of bool, [U]
-        Kept up to date by others; what is not wanted any more never is again.
-    """
-
-    def __init__(self, wanted: NDArray[np.bool_]) -> None:
-        self._wanted = wanted
-        self._at = 0  # where to go on
-
-    def next(self, count: int) -> Rows:
-        """Return what is wanted from where the last portion began, `count` at most; behind the end comes the begin."""
-        behind = self._from(self._at, len(self._wanted), count)
-        found = np.concatenate([behind, self._from(0, self._at, count - len(behind))])
-        self._at = int(found[0]) if len(found) else 0
-        return found
-
-    def anywhere(self, count: int) -> Rows:
-        """Return as many from one of them on that is drawn by lot; the next portions go on there.
-
-        Of what is wanted, not of all positions: where most is done, two machines would meet again behind the same gap.
-        """
-        self._at = self._place(random.randrange(int(np.count_nonzero(self._wanted))))  # noqa: S311 (no secret)
-        return self.next(count)
-
-    def _place(self, number: int) -> int:
-        """Find the position of the wanted one that has so many wanted before it."""
-        start = 0
-        while number >= (here := int(np.count_nonzero(self._wanted[start : start + _SCANNED]))):
-            start, number = start + _SCANNED, number - here
-        return start + int(np.flatnonzero(self._wanted[start : start + _SCANNED])[number])
-
-    def _from(self, start: int, stop: int, count: int) -> Rows:
-        found = [np.zeros(0, dtype=np.int64)]
-        while start < stop and count:
-            end = min(start + _SCANNED, stop)
-            found.append(start + np.flatnonzero(self._wanted[start:end])[:count])
-            start, count = end, count - len(found[-1])
-        return np.concatenate(found)
-
-
 REST = 20
 """After a long listing so many times as long goes without one: looks cost a run at most a twentieth of its time."""
 _LONG = 0.05  # s: below it a listing costs less than the commit that follows
 _NONE = np.zeros(0, dtype=np.int64)
-
-
-class Watch(Protocol):
-    """Tells which rows of a request others have published; `Elsewhere`, or what a worker sees of it for a portion."""
-
-    def own(self, name: str) -> None:
-        """Leave a segment of this run out of the next look."""
-
-    def look(self) -> Rows:
-        """Return the positions of what was published since the last look."""
 
 
 class Elsewhere:
@@ -193,3 +136,122 @@ class Elsewhere:
     def _wanted(self) -> KeySet:
         """The keys, sorted when somebody else first publishes."""
         return KeySet(self._keys)
+
+
+class Ledger:
+    """What became of each content of a request: the one object that notes it, for a run or for a worker's units of it.
+
+    A content is found, wanted or failed; or none of these, from its encoding until it is stored. Only the methods
+    change this: `look_up` begins anew from the store, `narrow` begins a unit, `look` takes what others published,
+    `encode`, `fail` and `store` what happens here, and `enter` what a worker tells of a unit.
+
+    Parameters
+    ----------
+    log : EncoderLog
+    keys : ndarray of uint8, [U, 32]
+        Each once.
+    failures : dict
+        Those that are known, and not to be tried.
+
+    Attributes
+    ----------
+    locations : Locations
+        What the last lookup gave.
+    found, wanted, computed : ndarray of bool, [U]
+        In the store, as far as was seen; still to be encoded; tried in this run or unit.
+    left : int
+        How many are wanted.
+    failures : dict
+        Position in the request -> reason.
+    from_others : int
+        How many were wanted until others published them.
+    crowded : bool
+        Whether others have published what was computed here too, so work at the same place; who moves away resets it.
+    seconds : Seconds
+    runtime : Runtime or None
+        What computes; None until something has to.
+    notes : dict
+        What the encoder counted among the computed ones; see `Encoder.notes`.
+    """
+
+    def __init__(self, log: EncoderLog, keys: NDArray[np.uint8], failures: dict[int, str]) -> None:
+        self.log, self.keys, self.failures = log, keys, failures
+        self.locations = Locations.nowhere(keys)
+        self.found, self.wanted, self.computed = (np.zeros(len(keys), dtype=bool) for _ in range(3))
+        self.left = self.from_others = 0
+        self.crowded = False
+        self.seconds = Seconds()
+        self.runtime: Runtime | None = None
+        self.notes: dict[str, int] = {}
+
+    @property
+    def known(self) -> int:
+        """How many of the failures were known before and not tried."""
+        return sum(not self.computed[at] for at in self.failures)
+
+    def look_up(self) -> None:
+        """Ask the store for all; what it lacks is wanted, unless it failed."""
+        self._elsewhere = Elsewhere(self.log, self.keys)
+        self.locations = self.log.locate(self.keys)
+        self.found = self.locations.found
+        for at in [at for at in self.failures if self.found[at]]:
+            # Somebody else has stored it since, who may have the file that is lost here.
+            del self.failures[at]
+            self.computed[at] = False
+        self._want(~self.found)
+
+    def narrow(self, places: Rows) -> None:
+        """Want those of some contents ([n], each once) that were not found, and forget what was tried before."""
+        self.computed[:] = False
+        self.failures.clear()
+        self.seconds = Seconds()
+        wanted = np.zeros_like(self.found)
+        wanted[places] = ~self.found[places]
+        self._want(wanted)
+
+    def look(self) -> int:
+        """Look for what others have published, which need not be encoded any more; return how many were wanted."""
+        theirs = np.unique(self._elsewhere.look())
+        self.found[theirs] = True
+        self.crowded |= bool(self.computed[theirs].any())
+        new = int(np.count_nonzero(self._drop(theirs)))
+        self.from_others += new
+        return new
+
+    def encode(self, items: Rows) -> NDArray[np.bool_]:
+        """Note that some ([n], each once) have a vector; tell which nobody has published while the model had them."""
+        fresh = self._drop(items)
+        self.computed[items] = True
+        self.crowded |= not fresh.all()
+        return fresh
+
+    def fail(self, item: int, reason: str) -> int:
+        """Note that one has no vector, unless somebody else has stored it; return how many failed: 1 or 0."""
+        if self.found[item]:
+            return 0
+        self._drop(np.array([item]))
+        self.computed[item] = True
+        self.failures[item] = reason
+        return 1
+
+    def store(self, items: Rows, name: str) -> None:
+        """Note that some ([n]) lie in our segment `name`."""
+        self.found[items] = True
+        self._elsewhere.own(name)
+
+    def enter(self, unit: Rows, cached: list[int], failures: dict[int, str]) -> None:
+        """Note what a worker made of its unit ([n]): which places in it were not tried, and what failed."""
+        self._drop(unit)
+        self.computed[np.delete(unit, cached)] = True
+        self.failures.update(failures)
+
+    def _want(self, wanted: NDArray[np.bool_]) -> None:
+        wanted[list(self.failures)] = False
+        self.wanted, self.left = wanted, int(np.count_nonzero(wanted))
+
+    def _drop(self, items: Rows) -> NDArray[np.bool_]:
+        """Want some ([n], each once) no more; tell which were wanted."""
+        were = self.wanted[items]
+        self.wanted[items] = False
+        self.left -= int(np.count_nonzero(were))
+        return were

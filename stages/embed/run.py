@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from stages.contract import Progress
-from stages.embed.compute import Filled, Job, compute_here, fill_store
+from stages.embed.compute import Job, compute_here, fill_store, open_ledger
 from stages.embed.export import Alike, export
 from stages.embed.failures import refuse_failures, write_failures
 from stages.embed.params import EmbedParams, encoder_and_fingerprint, stored_type
 from stages.embed.portions import compute_apart
-from stages.embed.request import make_request
+from stages.embed.request import Ledger, make_request
 from stages.embed.settings import EmbedSettings
 from stages.models.encoders.inputs import Inputs
 from store import CorruptSegment, RowsRemoved
+from store.errors import DiptychError, RunError
 from store.items.manifest import Manifest
 
-_ROUNDS = 3
+ROUNDS = 3
+"""How often at most a run computes what the store lacks and exports all: once, and again while rows that it computed or
+found are removed or damaged behind its back; no other loop brings back lost rows. What stays lost ends the run."""
 
 
 @dataclass(frozen=True)
@@ -99,39 +102,47 @@ def run(
     return _result(*_fill_and_export(job, outputs))
 
 
-def _fill_and_export(job: Job, outputs: EmbedOutputs) -> tuple[Filled, Alike]:
+def _fill_and_export(job: Job, outputs: EmbedOutputs) -> tuple[Ledger, Alike]:
     executor = job.settings.executor
     compute = compute_apart if executor is not None and executor.apart else compute_here
-    filled = fill_store(job, compute)
-    rounds = iter(range(1, _ROUNDS))
-    while True:
-        write_failures(outputs.failed, job.inputs.manifest, job.request, filled.failures)
-        refuse_failures(job.params, job.request, filled.failures)
+    ledger = open_ledger(job)
+    lost: DiptychError
+    for _ in range(ROUNDS):
+        fill_store(job, compute, ledger)
+        if ledger.left:
+            lost = _vanished(ledger)
+            continue
+        write_failures(outputs.failed, job.inputs.manifest, job.request, ledger.failures)
+        refuse_failures(job.params, job.request, ledger.failures)
         try:
-            with filled.seconds.of("write"):
-                found = export(job, filled.locations, outputs.matrix, outputs.card)
-        except (CorruptSegment, RowsRemoved):
-            # A segment that was damaged or removed after its keys were noted is seen only when its rows are read: they
-            # are then missing, and are computed again.
-            if next(rounds, None) is None:
-                raise
-        else:
-            return filled, found
-        filled = fill_store(job, compute, filled)
+            with ledger.seconds.of("write"):
+                return ledger, export(job, ledger.locations, outputs.matrix, outputs.card)
+        except (CorruptSegment, RowsRemoved) as error:
+            # A segment that was damaged or removed after its keys were noted is seen only when its rows are read.
+            lost = error
+    raise lost
 
 
-def _result(filled: Filled, alike: Alike) -> EmbedResult:
-    computed, failed = int(np.count_nonzero(filled.computed)), len(filled.failures)
-    runtime = filled.runtime
+def _vanished(ledger: Ledger) -> RunError:
+    return RunError(
+        f"embed: expected the rows just computed in {ledger.log.shown}; found {ledger.left} of them removed or "
+        "damaged; look at it with `diptych store verify`, and run again."
+    )
+
+
+def _result(ledger: Ledger, alike: Alike) -> EmbedResult:
+    computed, failed = int(np.count_nonzero(ledger.computed)), len(ledger.failures)
+    runtime, seconds, known = ledger.runtime, ledger.seconds, ledger.known
+    new = computed - failed + known
     return EmbedResult(
-        cached=len(filled.computed) - computed - filled.known,
-        new=computed - failed + filled.known,
+        cached=len(ledger.computed) - computed - known,
+        new=new,
         failed=failed,
-        rate=round((computed - failed + filled.known) / max(filled.seconds.wall, 1e-9), 2),
-        seconds={name: round(value, 3) for name, value in filled.seconds.by_phase().items()},
-        bottleneck=filled.seconds.bottleneck if runtime else "",
+        rate=round(new / max(seconds.wall, 1e-9), 2),
+        seconds={name: round(value, 3) for name, value in seconds.by_phase().items()},
+        bottleneck=seconds.bottleneck if runtime else "",
         runtime=f"{runtime.engine} {runtime.compute_dtype} on {runtime.device}" if runtime else "",
-        known=filled.known,
-        notes=filled.notes,
+        known=known,
+        notes=ledger.notes,
         alike=alike,
     )

@@ -7,13 +7,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from stages.embed.request import Left, make_request
+from stages.embed.compute import Left
+from stages.embed.params import EmbedParams, encoder_and_fingerprint
+from stages.embed.request import Ledger, make_request
 from stages.models.encoders.catalog.row import Kind
 from stages.models.encoders.inputs import Inputs
-from store import text_key
+from store import EncoderLog, FeatureStore, key_array, text_key
 from store.errors import InputError
 from store.items.manifest import Manifest
 from tests.stages.embed.album import Album
+from tests.stages.embed.counting import vector_of
 
 CAPTIONS = ["b", None, "a", "b", None, "c", "a"]
 
@@ -75,7 +78,7 @@ def test_a_pair_is_one_content_and_needs_both(album):
 
 @pytest.fixture(params=[1, 7, 1 << 20])
 def wanted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    monkeypatch.setattr("stages.embed.request._SCANNED", request.param)
+    monkeypatch.setattr("stages.embed.compute._SCANNED", request.param)
     chosen = np.random.default_rng(3).random(200) > 0.4
     chosen[-30:] = False
     return chosen
@@ -144,3 +147,68 @@ def test_a_portion_costs_no_memory_for_each_row_that_is_left() -> None:
         assert tracemalloc.get_traced_memory()[1] < 20_000_000  # eight bytes for each: 160 MB
     finally:
         tracemalloc.stop()
+
+
+TEXTS = [f"text {number}" for number in range(12)]
+
+
+@pytest.fixture
+def log(album: Album) -> EncoderLog:
+    _, fingerprint = encoder_and_fingerprint(EmbedParams(encoder="counting", field="caption"))
+    return FeatureStore(album.store, durability="none").open(fingerprint, 8, "float16")
+
+
+def publish(log: EncoderLog, places: list[int]) -> str:
+    vectors = np.stack([vector_of(TEXTS[each]) for each in places]).astype(np.float16)
+    return log.append(key_array([text_key(TEXTS[each]) for each in places]), vectors, {})
+
+
+def noted(ledger: Ledger) -> tuple[list[int], list[int], list[int], list[int]]:
+    """What is found, wanted, computed and failed, once seen that these agree."""
+    assert ledger.left == np.count_nonzero(ledger.wanted)
+    assert not (ledger.found & ledger.wanted).any()
+    assert not ledger.wanted[list(ledger.failures)].any()
+    masks = [np.flatnonzero(each).tolist() for each in (ledger.found, ledger.wanted, ledger.computed)]
+    return masks[0], masks[1], masks[2], sorted(ledger.failures)
+
+
+def test_a_ledger_notes_what_became_of_each_content(log: EncoderLog) -> None:
+    publish(log, [0, 1])
+    ledger = Ledger(log, key_array([text_key(each) for each in TEXTS]), {1: "failed before", 2: "failed before"})
+    ledger.look_up()
+    assert noted(ledger) == ([0, 1], list(range(3, 12)), [], [2])
+    assert ledger.encode(np.array([3, 4, 5])).all()
+    assert ledger.fail(4, "refused") == ledger.fail(6, "lost here") == 1
+    assert noted(ledger) == ([0, 1], [7, 8, 9, 10, 11], [3, 4, 5, 6], [2, 4, 6])
+    ledger.store(np.array([3]), publish(log, [3]))
+    assert (ledger.look(), ledger.crowded) == (0, False)  # our own segment is none of theirs
+    publish(log, [5, 6, 7, 8])
+    assert (ledger.look(), ledger.from_others, ledger.crowded) == (2, 2, True)
+    assert ledger.encode(np.array([8, 9])).tolist() == [False, True]
+    assert ledger.fail(7, "lost here") == 0
+    assert noted(ledger) == ([0, 1, 3, 5, 6, 7, 8], [10, 11], [3, 4, 5, 6, 8, 9], [2, 4, 6])
+    ledger.look_up()  # what failed here and was stored elsewhere has not failed, what was not stored is wanted again
+    assert noted(ledger) == ([0, 1, 3, 5, 6, 7, 8], [9, 10, 11], [3, 4, 5, 8, 9], [2, 4])
+    assert ledger.known == 1
+
+
+def test_a_ledger_of_units_wants_one_at_a_time_and_keeps_what_is_found(log: EncoderLog) -> None:
+    ledger = Ledger(log, key_array([text_key(each) for each in TEXTS]), {})
+    ledger.look_up()
+    ledger.narrow(np.array([0, 1, 2]))
+    ledger.encode(np.array([0, 1, 2]))
+    ledger.fail(2, "refused")
+    ledger.store(np.array([0, 1]), publish(log, [0, 1]))
+    assert noted(ledger) == ([0, 1], [], [0, 1, 2], [2])
+    publish(log, [3])
+    assert ledger.look() == 0  # of another unit
+    ledger.narrow(np.array([1, 2, 3, 4]))
+    assert noted(ledger) == ([0, 1, 3], [2, 4], [], [])
+
+
+def test_a_ledger_takes_what_a_worker_tells_of_a_unit(log: EncoderLog) -> None:
+    ledger = Ledger(log, key_array([text_key(each) for each in TEXTS]), {})
+    ledger.look_up()
+    ledger.enter(np.array([2, 5, 7]), [1], {7: "refused"})
+    ledger.enter(np.array([8]), [], {})
+    assert noted(ledger) == ([], [0, 1, 3, 4, 6, 9, 10, 11], [2, 7, 8], [7])

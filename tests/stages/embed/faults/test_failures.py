@@ -7,7 +7,16 @@ import os
 import numpy as np
 import pytest
 
-from store import EncoderLog, FeatureStore, StoreError, StoreNotWritable, verify
+from stages.embed.run import ROUNDS
+from store import (
+    CorruptSegment,
+    EncoderLog,
+    FeatureStore,
+    RowsRemoved,
+    StoreError,
+    StoreNotWritable,
+    verify,
+)
 from store.errors import RunError
 from tests.stages.embed.album import picture
 from tests.stages.embed.counting import vector_of
@@ -203,7 +212,7 @@ def test_rows_that_vanish_from_the_store_meanwhile_are_computed_again(album, cou
     )
 
 
-def test_a_store_that_loses_every_row_ends_the_run(album):
+def test_a_store_that_loses_every_row_ends_the_run(album, counting):
     class Forgetful(FeatureStore):
         def open(self, *arguments):
             log = super().open(*arguments)
@@ -213,6 +222,38 @@ def test_a_store_that_loses_every_row_ends_the_run(album):
     album.write(["a", "b"])
     with pytest.raises(RunError, match=r"expected the rows just computed .* found 3 of them removed"):
         album.embed(settings={"store": Forgetful(album.store)})
+    assert (len(counting.encoded), counting.loads) == (3 * ROUNDS, 1)
+
+
+@pytest.mark.parametrize("lost", [RowsRemoved, CorruptSegment])
+def test_one_bound_holds_for_rows_lost_before_and_during_the_export(album, counting, lost):
+    appends, reads = [], []
+
+    class Leaking(FeatureStore):
+        """Loses the first commit, and every row when it is read."""
+
+        def open(self, *arguments):
+            log = super().open(*arguments)
+            append = log.append
+
+            def leaked(*arguments):
+                appends.append(1)
+                return "lost" if len(appends) == 1 else append(*arguments)
+
+            def failing(*_):
+                reads.append(1)
+                for segment in album.segments():
+                    segment.unlink()
+                raise lost("gone")
+
+            log.append, log.read = leaked, failing
+            return log
+
+    album.write(["a", "b"])
+    with pytest.raises(lost, match="gone"):
+        album.embed(settings={"store": Leaking(album.store, durability="none")})
+    assert (len(appends), len(reads), len(counting.encoded)) == (ROUNDS, ROUNDS - 1, 3 * ROUNDS)
+    assert not album.outputs.matrix.exists()
 
 
 def test_a_damaged_segment_is_computed_again(album):
