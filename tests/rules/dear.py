@@ -1,7 +1,8 @@
 """Which tests are dear: those of dear.txt, measured and not felt. `make test` leaves them to `make test-all`.
 
 A line of the list is the id of a test, without parameters for all of its cases, or a file for all of its tests. A test
-belongs there when it takes more than 0.4 s of processor, and others of its file try what is nearest to it. To measure:
+belongs there when it takes more than 0.4 s of processor, and others of its file try what is nearest to it; what tries
+safety, damage or leaks stays in `make test` all the same. To measure:
 `TEST_SECONDS=FILE python -m pytest -n 2 -p tests.rules.dear` adds a line for each test to FILE, seconds of
 processor and id, those of child processes included.
 """
